@@ -1,0 +1,1 @@
+"""Training, evaluation and export: everything that needs torch, and nothing the service needs."""

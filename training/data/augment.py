@@ -1,0 +1,121 @@
+"""Random views of a picture: scaled, shifted, mirrored and recoloured, then letterboxed onto a square.
+
+darknet's detection augmentation (`load_data_detection` in data.c): jitter of the aspect and the scale, a random place
+on a grey canvas, a mirror image half of the time, and hue, saturation and exposure in HSV space. yolo9000.cfg and
+yolov2-voc.cfg give hue=.1, saturation=.75 to 1.5, exposure=.75 to 1.5.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from model.picture import PADDING
+
+FloatArray = NDArray[np.float32]
+
+
+class AugmentConfiguration(BaseModel):
+    """How far the views may stray from the picture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jitter: float = Field(0.2, ge=0, lt=1, description="largest relative change of the aspect ratio")
+    smallest_scale: float = Field(0.6, gt=0, description="least size relative to the letterboxed picture")
+    largest_scale: float = Field(1.6, gt=0, description="greatest size relative to the letterboxed picture")
+    hue: float = Field(0.1, ge=0, le=0.5, description="largest turn of the hue, in turns of the colour circle")
+    saturation: float = Field(1.5, ge=1, description="largest factor on (or below) the saturation")
+    exposure: float = Field(1.5, ge=1, description="largest factor on (or below) the brightness")
+    least_visible: float = Field(0.3, ge=0, le=1, description="boxes with less of their area in view are dropped")
+
+
+@dataclass(frozen=True)
+class View:
+    """A square picture and the boxes left in it.
+
+    pixels: uint8 [S, S, 3]. boxes: [N, 4] centre x, centre y, width, height as fractions of the square. kept: int64
+    [N], which of the source's boxes they are.
+    """
+
+    pixels: NDArray[np.uint8]
+    boxes: FloatArray
+    kept: NDArray[np.int64]
+
+
+def augment(
+    image: Image.Image, boxes: FloatArray, size: int, configuration: AugmentConfiguration, random: np.random.Generator
+) -> View:
+    """Return a random view.
+
+    Args:
+        image: RGB picture.
+        boxes: [N, 4] x1, y1, x2, y2 in pixels of the picture.
+        size: side of the square, px.
+        configuration: how far to stray.
+        random: source of the randomness.
+    """
+    width, height = image.size
+    fit = size / max(width, height)
+    scale = np.exp(random.uniform(np.log(configuration.smallest_scale), np.log(configuration.largest_scale)))
+    stretch = 1 + random.uniform(-configuration.jitter, configuration.jitter)
+    new_width = max(8.0, width * fit * scale * np.sqrt(stretch))
+    new_height = max(8.0, height * fit * scale / np.sqrt(stretch))
+    left = random.uniform(min(0, size - new_width), max(0, size - new_width))
+    top = random.uniform(min(0, size - new_height), max(0, size - new_height))
+    view = place(image, size, (left, top, new_width, new_height))
+    factors = np.array([new_width / width, new_height / height] * 2, np.float32)
+    placed = boxes * factors + np.array([left, top] * 2, np.float32)
+    if random.random() < 0.5:
+        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        placed = np.stack((size - placed[:, 2], placed[:, 1], size - placed[:, 0], placed[:, 3]), axis=1)
+    view = recolour(view, configuration, random)
+    fractions, kept = visible(placed, size, configuration.least_visible)
+    return View(np.asarray(view), fractions, kept)
+
+
+def place(image: Image.Image, size: int, rectangle: tuple[float, float, float, float]) -> Image.Image:
+    """Draw a picture into a rectangle (left, top, width, height; px) of a grey square, cutting off what sticks out."""
+    left, top, width, height = rectangle
+    x1, y1 = max(0, round(left)), max(0, round(top))
+    x2, y2 = min(size, round(left + width)), min(size, round(top + height))
+    canvas = Image.new("RGB", (size, size), (PADDING,) * 3)
+    source = (
+        max(0.0, (x1 - left) / width * image.width),
+        max(0.0, (y1 - top) / height * image.height),
+        min(float(image.width), (x2 - left) / width * image.width),
+        min(float(image.height), (y2 - top) / height * image.height),
+    )
+    canvas.paste(image.resize((x2 - x1, y2 - y1), Image.Resampling.BILINEAR, box=source), (x1, y1))
+    return canvas
+
+
+def recolour(image: Image.Image, configuration: AugmentConfiguration, random: np.random.Generator) -> Image.Image:
+    """Turn the hue and scale the saturation and the brightness of an RGB picture by random amounts."""
+    levels = np.arange(256)
+    hue = (levels + round(random.uniform(-configuration.hue, configuration.hue) * 256)) % 256
+    saturation = np.clip(levels * _factor(configuration.saturation, random), 0, 255)
+    exposure = np.clip(levels * _factor(configuration.exposure, random), 0, 255)
+    table = np.concatenate((hue, saturation, exposure)).astype(np.uint8)
+    return image.convert("HSV").point(table.tolist()).convert("RGB")
+
+
+def _factor(largest: float, random: np.random.Generator) -> float:
+    """Draw a factor between 1 and `largest`, or its inverse."""
+    factor = random.uniform(1, largest)
+    return factor if random.random() < 0.5 else 1 / factor
+
+
+def visible(boxes: FloatArray, size: int, least_visible: float) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Clip boxes [N, 4] (x1, y1, x2, y2; px) to the square and keep those of which enough is left.
+
+    Returns:
+        The kept boxes as fractions (centre x, centre y, width, height) and their numbers.
+    """
+    clipped = np.clip(boxes, 0, size)
+    sides = clipped[:, 2:] - clipped[:, :2]
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    kept = np.flatnonzero((sides >= 2).all(1) & (sides.prod(1) >= least_visible * area))
+    centre = (clipped[kept, :2] + clipped[kept, 2:]) / 2
+    return np.concatenate((centre, sides[kept]), axis=1).astype(np.float32) / size, kept

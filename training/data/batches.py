@@ -1,0 +1,168 @@
+"""A resumable stream of training batches: which pictures, at which size, and how they become tensors."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from model.picture import PictureError, decode_picture
+from training.data.augment import AugmentConfiguration, augment
+from training.data.coco import InvalidDatasetError, LabelledPicture
+from training.data.folder import ClassifiedPicture
+from training.losses.targets import Truths
+
+BATCHES_A_SIZE = 10  # batches between two changes of the input size (paper section 2, "multi-scale training")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set of pictures and its part in the mixture.
+
+    Attributes:
+        pictures: with boxes, or with a class label alone.
+        repeats: how often an epoch shows each of them (the paper oversamples COCO so).
+        negative_weight: how much "there is no object here" counts: 1 where all objects are labelled.
+    """
+
+    name: str
+    pictures: Sequence[LabelledPicture | ClassifiedPicture]
+    repeats: int = 1
+    negative_weight: float = 1.0
+
+
+class Draw(NamedTuple):
+    """One picture of one batch: its place in the mixture, its place in the stream (its random seed), its size."""
+
+    item: int
+    position: int
+    size: int
+
+
+class Example(NamedTuple):
+    """One augmented picture: pixels uint8 [S, S, 3], boxes [N, 4] as fractions, labels int64 [N]."""
+
+    pixels: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    nodes: NDArray[np.int64]
+    negative_weight: float
+    class_only: bool
+
+
+class Batch(NamedTuple):
+    """Pictures uint8 [B, S, S, 3] and what is true of them."""
+
+    pictures: Tensor
+    truths: Truths
+
+
+class Mixture(Dataset[Example]):
+    """All sources as one list, an epoch long.
+
+    Args:
+        sources: what is mixed.
+        trained: the node of the trained tree of each node of the full tree, -1 where there is none; int64 [N].
+        augmentation: how far views may stray.
+        seed: of the views.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], trained: NDArray[np.int64], augmentation: AugmentConfiguration, seed: int
+    ) -> None:
+        self.items = [
+            (source, picture) for source in sources for picture in source.pictures for _ in range(source.repeats)
+        ]
+        self.trained = trained
+        self.augmentation = augmentation
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, draw: Draw) -> Example:
+        """Return one random view; the same draw always gives the same view."""
+        source, picture = self.items[draw.item]
+        random = np.random.default_rng((self.seed, draw.position))
+        image = _read(picture)
+        if isinstance(picture, ClassifiedPicture):
+            whole = np.array([[0, 0, image.width, image.height]], np.float32)
+            pixels = augment(image, whole, draw.size, self.augmentation, random).pixels
+            nodes = self.trained[[picture.node]]
+            return Example(pixels, np.zeros((0, 4), np.float32), nodes, 0.0, class_only=True)
+        stored = np.array([picture.width, picture.height] * 2, np.float32)
+        boxes = picture.boxes / stored * np.array([image.width, image.height] * 2, np.float32)
+        view = augment(image, boxes, draw.size, self.augmentation, random)
+        nodes = self.trained[picture.nodes[view.kept]]
+        return Example(view.pixels, view.boxes, nodes, source.negative_weight, class_only=False)
+
+
+def _read(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
+    try:
+        return decode_picture(picture.path.read_bytes())
+    except (OSError, PictureError) as error:
+        raise InvalidDatasetError(f"{picture.path}: {error}; replace the picture or take it out") from error
+
+
+class Stream(Sampler[list[Draw]]):
+    """The batches from `first` to `last`, a pure function of the seed: a resumed run sees what it would have seen.
+
+    Every epoch shuffles the mixture anew. The size changes every ten batches.
+    """
+
+    def __init__(self, items: int, batch: int, sizes: Sequence[int], seed: int, first: int, last: int) -> None:
+        self.items, self.batch, self.sizes, self.seed = items, batch, sizes, seed
+        self.first, self.last = first, last
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        epoch, order = -1, np.zeros(0, np.int64)
+        for step in range(self.first, self.last):
+            size = int(np.random.default_rng((self.seed, 1, step // BATCHES_A_SIZE)).choice(self.sizes))
+            draws = []
+            for position in range(step * self.batch, (step + 1) * self.batch):
+                if position // self.items != epoch:
+                    epoch = position // self.items
+                    order = np.random.default_rng((self.seed, 2, epoch)).permutation(self.items)
+                draws.append(Draw(int(order[position % self.items]), position, size))
+            yield draws
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Join examples of one size into a batch."""
+    boxed = [(number, example) for number, example in enumerate(examples) if not example.class_only]
+    labelled = [(number, example) for number, example in enumerate(examples) if example.class_only]
+    truths = Truths(
+        boxes=torch.from_numpy(np.concatenate([e.boxes for e in examples])),
+        nodes=torch.from_numpy(np.concatenate([e.nodes for _, e in boxed] or [np.zeros(0, np.int64)])),
+        picture=torch.tensor([n for n, e in boxed for _ in range(len(e.boxes))], dtype=torch.int64),
+        negative_weight=torch.tensor([e.negative_weight for e in examples]),
+        class_only_pictures=torch.tensor([n for n, _ in labelled], dtype=torch.int64),
+        class_only_nodes=torch.from_numpy(np.concatenate([e.nodes for _, e in labelled] or [np.zeros(0, np.int64)])),
+    )
+    return Batch(torch.from_numpy(np.stack([example.pixels for example in examples])), truths)
+
+
+def load_batches(mixture: Mixture, stream: Stream, workers: int) -> DataLoader[Batch]:
+    """Return a loader of the stream's batches, prepared by `workers` processes."""
+    return DataLoader(
+        mixture,  # type: ignore[arg-type]
+        batch_sampler=stream,  # type: ignore[arg-type]
+        num_workers=workers,
+        collate_fn=collate,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_leave_signals_to_parent,
+    )
+
+
+def _leave_signals_to_parent(_: int) -> None:
+    """A stop reaches the whole process group; the parent ends its workers once it has written its checkpoint."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

