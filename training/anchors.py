@@ -1,7 +1,7 @@
-"""Dimension clusters: anchors found by k-means over the boxes of a data set (paper section 2, "dimension clusters").
+"""Anchors found by k-means over the boxes of a data set (paper section 2, "dimension clusters").
 
-The distance of a box to an anchor is 1 - IOU, both centred on one point, so that large boxes do not outweigh small
-ones as they would with a Euclidean distance.
+The distance of a box to an anchor is 1 - IOU, both centred on one point, so that large boxes do not outweigh
+small ones as they would with a Euclidean distance.
 """
 
 from typing import Final, NamedTuple
@@ -27,7 +27,7 @@ class DimensionClusters(NamedTuple):
 
 
 def shape_iou(sizes: npt.ArrayLike, anchors: npt.ArrayLike) -> Array:
-    """Return the IOU [N, K] of N boxes with K anchors, each [., 2] width and height, all centred on one point."""
+    """Return the IOU [N, K] of N boxes with K anchors ([., 2] width and height), centred on one point."""
     box = np.asarray(sizes, np.float64)[:, None, :]
     anchor = np.asarray(anchors, np.float64)[None, :, :]
     overlap = np.minimum(box[..., 0], anchor[..., 0]) * np.minimum(box[..., 1], anchor[..., 1])
@@ -45,11 +45,12 @@ def dimension_clusters(
 ) -> DimensionClusters:
     """Find the `count` anchors that fit the boxes best.
 
-    Each restart draws its first anchors as k-means++ does, and moves every anchor to the median width and height of its
-    boxes until no box changes its anchor. The median, because what is minimised is a sum of distances and not of their
-    squares: a mean follows the few largest boxes of a cluster and fits the many worse. Measured on 26,217 boxes of
-    COCO, five clusters: average IOU .542 with medians, .539 with means; after a single start .541 and .525. Neither is
-    the exact minimum, so the best anchors met on the way are kept, over all restarts.
+    Each restart draws its first anchors as k-means++ does, and moves every anchor to the median width and
+    height of its boxes until no box changes its anchor. The median, because what is minimised is a sum of
+    distances and not of their
+    squares: a mean follows the few largest boxes of a cluster and fits the many worse. Measured on 26,217
+    boxes of COCO, five clusters: average IOU .542 with medians, .539 with means; after a single start .541
+    and .525. Neither is the exact minimum, so the best anchors met on the way are kept, over all restarts.
 
     Args:
         sizes: [N, 2], widths and heights, in cells for anchors a network can use: the box's fraction of the
@@ -59,7 +60,8 @@ def dimension_clusters(
         restarts: random starts, of which the best counts.
 
     Raises:
-        ValueError: the sizes are not [N, 2], not all positive and finite, or fewer than `count` of them differ.
+        ValueError: the sizes are not [N, 2], not all positive and finite, or fewer than `count` of them
+            differ.
     """
     boxes = _checked(sizes, count)
     if restarts < 1:
@@ -101,7 +103,7 @@ def _one_start(boxes: Array, count: int, random: np.random.Generator) -> Dimensi
 
 
 def _first_anchors(boxes: Array, count: int, random: np.random.Generator) -> Array:
-    """Draw boxes as anchors, each with a chance proportional to its distance to the nearest one drawn before."""
+    """Draw boxes as anchors, each with a chance proportional to its distance to those drawn before."""
     drawn = [int(random.integers(len(boxes)))]
     distance = np.full(len(boxes), np.inf)
     while len(drawn) < count:
@@ -112,7 +114,7 @@ def _first_anchors(boxes: Array, count: int, random: np.random.Generator) -> Arr
 
 
 def _moved(boxes: Array, nearest: npt.NDArray[np.intp], fits: Array, count: int) -> Array:
-    """Return the median size of every anchor's boxes; an anchor without any goes to the box that fits worst."""
+    """Return the median size of every anchor's boxes; one without any goes to the box that fits worst."""
     anchors = np.empty((count, 2))
     fits = fits.copy()
     for anchor in range(count):

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 FORMAT: Final = 1
+NETWORK_PREFIX: Final = "network."
+AVERAGE_PREFIX: Final = "average."
 
 
 class InvalidCheckpointError(ValueError):
@@ -67,7 +69,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(tensors, state)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, names: dict[nn.Parameter, str]) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: torch.optim.Optimizer, names: dict[Tensor, str]) -> dict[str, Tensor]:
     """Name an optimizer's state: "optimizer.PARAMETER.KEY"."""
     return {
         f"optimizer.{names[parameter]}.{key}": value
@@ -77,7 +79,9 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: dict[nn.Parameter
 
 
 def load_optimizer(
-    optimizer: torch.optim.Optimizer, parameters: Iterable[tuple[str, nn.Parameter]], tensors: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer,
+    parameters: Iterable[tuple[str, nn.Parameter]],
+    tensors: dict[str, Tensor],
 ) -> None:
     """Put the state `optimizer_tensors` named back into an optimizer."""
     for name, parameter in parameters:

@@ -3,7 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from training.data.augment import AugmentConfiguration
 from training.losses.region import RegionLossConfiguration
@@ -19,7 +27,8 @@ class DetectionSource(BaseModel):
     pictures: Path = Field(description="folder of its pictures")
     repeats: PositiveInt = Field(1, description="times an epoch shows each picture")
     negative_weight: NonNegativeFloat = Field(
-        1.0, description='how much "no object here" counts: 1 where every object is labelled, less where some are not'
+        1.0,
+        description='how much "no object here" counts: 1 where every object is labelled, less where some are not',
     )
 
 

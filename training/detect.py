@@ -1,10 +1,8 @@
 """Joint training of a detector on pictures with boxes and pictures with labels (paper section 4)."""
 
-import json
 import logging
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +18,7 @@ from training.data.folder import read_folder
 from training.data.imagenet import imagenet_wnids
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
-from training.networks.efficientnet_lite import ImageNetClassifier, load_imagenet_classifier
+from training.networks.efficientnet_lite import load_imagenet_classifier
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.teacher import ImageNetTeacher, TreeClassifier, initial_rows, pool_regions
 from training.trainer import StepLoss, Trainer
@@ -147,9 +145,7 @@ class DetectorRun:
         configuration = self.configuration
         batches = configuration.network.row_batches
         size = (max(configuration.sizes),)
-        stream = Stream(
-            len(self.mixture), configuration.optimizer.batch, size, configuration.seed + 1, 0, batches
-        )
+        stream = Stream(len(self.mixture), configuration.optimizer.batch, size, configuration.seed + 1, 0, batches)
         features = []
         for batch in tqdm(load_batches(self.mixture, stream, configuration.loop.workers), "features", mininterval=5):
             pictures = batch.pictures.permute(0, 3, 1, 2).float()
@@ -165,9 +161,3 @@ class DetectorRun:
             features.append(maps[truths.class_only_pictures].mean((2, 3)))
             features.append(maps[truths.class_only_pictures, :, height // 2, width // 2])
         return torch.cat(features)
-
-
-def load_run(folder: Path) -> tuple[DetectConfiguration, dict[str, Any]]:
-    """Return the configuration of a finished or stopped run and the state of its checkpoint."""
-    configuration = DetectConfiguration.model_validate_json((folder / "configuration.json").read_text())
-    return configuration, json.loads((folder / "checkpoint.json").read_text())

@@ -172,9 +172,7 @@ def initial_rows(
     losses = []
     for _ in trange(steps, desc="class rows", unit="step", mininterval=5):
         chosen = torch.randint(len(features), (batch,), generator=generator)
-        loss = softmax.distillation_loss(
-            F.linear(features[chosen], weight, bias), target[chosen], whole_tree
-        ).mean()
+        loss = softmax.distillation_loss(F.linear(features[chosen], weight, bias), target[chosen], whole_tree).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         assert weight.grad is not None

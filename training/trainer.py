@@ -15,7 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training.checkpoint import load_checkpoint, load_optimizer, optimizer_tensors, save_checkpoint
+from training.checkpoint import (
+    AVERAGE_PREFIX,
+    NETWORK_PREFIX,
+    load_checkpoint,
+    load_optimizer,
+    optimizer_tensors,
+    save_checkpoint,
+)
 from training.data.batches import Batch, Mixture, Stream, load_batches
 
 LOG_EVERY: Final = 50
@@ -98,17 +105,17 @@ class Trainer:
             InvalidCheckpointError: there is none, or it is damaged.
         """
         tensors, state = load_checkpoint(self.folder)
-        self.network.load_state_dict(_part(tensors, "network."))
-        self.average = _part(tensors, "average.")
+        self.network.load_state_dict(_part(tensors, NETWORK_PREFIX))
+        self.average = _part(tensors, AVERAGE_PREFIX)
         load_optimizer(self.optimizer, self.trained, tensors)
         self.step = int(state["step"])
 
     def save(self) -> None:
         """Write a checkpoint."""
-        names = {value: name for name, value in self.trained}
+        names: dict[Tensor, str] = {value: name for name, value in self.trained}
         tensors = optimizer_tensors(self.optimizer, names)
-        tensors |= {f"network.{key}": value for key, value in self.network.state_dict().items()}
-        tensors |= {f"average.{key}": value for key, value in self.average.items()}
+        tensors |= {f"{NETWORK_PREFIX}{key}": value for key, value in self.network.state_dict().items()}
+        tensors |= {f"{AVERAGE_PREFIX}{key}": value for key, value in self.average.items()}
         save_checkpoint(self.folder, tensors, {"step": self.step, **self.state})
 
     def run(self) -> bool:
@@ -116,7 +123,12 @@ class Trainer:
         if self.loop.threads:
             torch.set_num_threads(self.loop.threads)
         stream = Stream(
-            len(self.mixture), self.settings.batch, self.sizes, self.mixture.seed, self.step, self.settings.steps
+            len(self.mixture),
+            self.settings.batch,
+            self.sizes,
+            self.mixture.seed,
+            self.step,
+            self.settings.steps,
         )
         saved = time.monotonic()
         meter = Meter()
@@ -173,9 +185,12 @@ class Trainer:
 
 
 class Meter:
-    """Means of what was logged, and the pictures a second, since the last call of `means`."""
+    """Means of what was logged, and the pictures a second, since it was last emptied."""
 
     def __init__(self) -> None:
+        self._empty()
+
+    def _empty(self) -> None:
         self._sums: dict[str, float] = {}
         self._steps, self._pictures, self._start = 0, 0, time.monotonic()
 
@@ -187,10 +202,10 @@ class Meter:
         self._pictures += pictures
 
     def means(self) -> dict[str, float]:
-        """Return the means and start anew."""
+        """Return the means and empty the meter."""
         result = {key: round(value / self._steps, 5) for key, value in self._sums.items()}
         result["pictures_per_second"] = round(self._pictures / (time.monotonic() - self._start), 2)
-        self.__init__()  # type: ignore[misc]
+        self._empty()
         return result
 
 
@@ -223,7 +238,9 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
 
 def _groups(
-    parameters: list[tuple[str, nn.Parameter]], pretrained: Callable[[str], bool], settings: OptimizerConfiguration
+    parameters: list[tuple[str, nn.Parameter]],
+    pretrained: Callable[[str], bool],
+    settings: OptimizerConfiguration,
 ) -> list[dict[str, Any]]:
     """Sort parameters by learning rate and weight decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -232,8 +249,7 @@ def _groups(
         decay = settings.weight_decay if value.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(value)
     return [
-        {"params": values, "peak": rate, "lr": rate, "weight_decay": decay}
-        for (rate, decay), values in groups.items()
+        {"params": values, "peak": rate, "lr": rate, "weight_decay": decay} for (rate, decay), values in groups.items()
     ]
 
 

@@ -45,7 +45,11 @@ class View:
 
 
 def augment(
-    image: Image.Image, boxes: FloatArray, size: int, configuration: AugmentConfiguration, random: np.random.Generator
+    image: Image.Image,
+    boxes: FloatArray,
+    size: int,
+    configuration: AugmentConfiguration,
+    random: np.random.Generator,
 ) -> View:
     """Return a random view.
 
@@ -118,4 +122,4 @@ def visible(boxes: FloatArray, size: int, least_visible: float) -> tuple[FloatAr
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     kept = np.flatnonzero((sides >= 2).all(1) & (sides.prod(1) >= least_visible * area))
     centre = (clipped[kept, :2] + clipped[kept, 2:]) / 2
-    return np.concatenate((centre, sides[kept]), axis=1).astype(np.float32) / size, kept
+    return np.concatenate((centre, sides[kept]), axis=1).astype(np.float32) / np.float32(size), kept

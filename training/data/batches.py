@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -73,7 +73,11 @@ class Mixture(Dataset[Example]):
     """
 
     def __init__(
-        self, sources: Sequence[Source], trained: NDArray[np.int64], augmentation: AugmentConfiguration, seed: int
+        self,
+        sources: Sequence[Source],
+        trained: NDArray[np.int64],
+        augmentation: AugmentConfiguration,
+        seed: int,
     ) -> None:
         self.items = [
             (source, picture) for source in sources for picture in source.pictures for _ in range(source.repeats)
@@ -153,8 +157,8 @@ def collate(examples: Sequence[Example]) -> Batch:
 def load_batches(mixture: Mixture, stream: Stream, workers: int) -> DataLoader[Batch]:
     """Return a loader of the stream's batches, prepared by `workers` processes."""
     return DataLoader(
-        mixture,  # type: ignore[arg-type]
-        batch_sampler=stream,  # type: ignore[arg-type]
+        cast("Dataset[Batch]", mixture),  # batched by `collate`
+        batch_sampler=stream,
         num_workers=workers,
         collate_fn=collate,
         prefetch_factor=4 if workers else None,

@@ -136,17 +136,13 @@ def read_coco(annotations: Path, pictures: Path, tree: WordTree) -> DetectionSet
     """
     content = _parse(annotations)
     if not content.images:
-        raise InvalidDatasetError(
-            f"{annotations}: `images` is empty; a detection set needs at least one picture."
-        )
+        raise InvalidDatasetError(f"{annotations}: `images` is empty; a detection set needs at least one picture.")
     _check_unique(annotations, "images", [image.id for image in content.images])
     _check_unique(annotations, "categories", [category.id for category in content.categories])
     categories = _categories(annotations, content.categories, tree)
     _check_pictures(annotations, pictures, content.images)
     grouped = _group(annotations, content)
-    nodes = {
-        record.id: category.node for record, category in zip(content.categories, categories, strict=True)
-    }
+    nodes = {record.id: category.node for record, category in zip(content.categories, categories, strict=True)}
     clipped = dropped = 0
     labelled = []
     for image in content.images:
@@ -175,8 +171,7 @@ def _parse(annotations: Path) -> _CocoFile:
         content = annotations.read_bytes()
     except OSError as error:
         raise InvalidDatasetError(
-            f"{annotations}: the annotations cannot be read ({error.strerror}); give the path of a COCO JSON "
-            f"file."
+            f"{annotations}: the annotations cannot be read ({error.strerror}); give the path of a COCO JSON file."
         ) from error
     try:
         return _CocoFile.model_validate_json(content)

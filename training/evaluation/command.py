@@ -19,7 +19,7 @@ class EvaluateConfiguration(Rules):
         description="the model file (.onnx); by default the one that comes with the package",
     )
     data: Path = Field(
-        Path("data"),
+        default=Path("data"),
         description="folder of the sets that are given by NAME: annotations/NAME.json in COCO's layout, "
         "every category with its `wnid`, and the pictures in images/NAME/",
     )
@@ -28,13 +28,17 @@ class EvaluateConfiguration(Rules):
         description="the sets: each a NAME in the data folder, or ANNOTATIONS.json:FOLDER, two paths",
     )
     output: Path | None = Field(
-        None, description="where to write the report as JSON; by default it is not written"
+        default=None, description="where to write the report as JSON; by default it is not written"
     )
     providers: tuple[str, ...] = Field(
-        ("CPUExecutionProvider",), min_length=1, description="ONNX Runtime's execution providers, best first"
+        default=("CPUExecutionProvider",),
+        min_length=1,
+        description="ONNX Runtime's execution providers, best first",
     )
     threads: int | None = Field(
-        None, gt=0, description="CPU threads of an inference; by default as many as there are physical cores"
+        default=None,
+        gt=0,
+        description="CPU threads of an inference; by default as many as there are physical cores",
     )
 
 

@@ -35,27 +35,29 @@ class Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: int | None = Field(
-        None, gt=0, description="side of the square input in pixels; by default that of the model file"
+        default=None,
+        gt=0,
+        description="side of the square input in pixels; by default that of the model file",
     )
-    batch: int = Field(1, gt=0, description="pictures in one inference")
+    batch: int = Field(default=1, gt=0, description="pictures in one inference")
     objectness: float = Field(
-        0.005, ge=0, le=1, description="least objectness of a box to count at all, 0 to 1"
+        default=0.005, ge=0, le=1, description="least objectness of a box to count at all, 0 to 1"
     )
     score: float = Field(
-        0.001,
+        default=0.001,
         ge=0,
         le=1,
         description="a box counts for a category only with a greater score than this, 0 to 1; "
         "the score is the objectness times the probability of the category",
     )
     iou: float = Field(
-        0.45,
+        default=0.45,
         ge=0,
         le=1,
         description="a box goes where it overlaps a better one by more than this IOU, 0 to 1",
     )
     hierarchy: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
-        (0.5, 0.0),
+        default=(0.5, 0.0),
         min_length=1,
         description="least absolute probability to go on to a more specific concept, 0 to 1; "
         "lineage accuracy is given for each of these",

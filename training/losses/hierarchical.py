@@ -1,4 +1,4 @@
-"""Hierarchical softmax over a WordTree: one softmax a sibling group (paper section 4, "hierarchical classification")."""
+"""Hierarchical softmax over a WordTree: one softmax a sibling group (paper section 4)."""
 
 import numpy as np
 import torch
@@ -53,9 +53,7 @@ class HierarchicalSoftmax(nn.Module):
         absolutes = log_conditionals.clone()
         for level in self._levels[1:]:
             nodes = level.to(absolutes.device)
-            absolutes = absolutes.index_copy(
-                1, nodes, absolutes[:, self.parents[nodes]] + log_conditionals[:, nodes]
-            )
+            absolutes = absolutes.index_copy(1, nodes, absolutes[:, self.parents[nodes]] + log_conditionals[:, nodes])
         return absolutes
 
     def path_log_probability(self, log_conditionals: Tensor, nodes: Tensor) -> Tensor:

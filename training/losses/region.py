@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.losses.hierarchical import HierarchicalSoftmax
-from training.losses.targets import Assignment, Truths, assign_anchors, best_iou, class_only_boxes, iou_of_pairs
+from training.losses.targets import (
+    Assignment,
+    Truths,
+    assign_anchors,
+    best_iou,
+    class_only_boxes,
+    iou_of_pairs,
+)
 from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes
 
 
@@ -43,7 +50,10 @@ class RegionLossConfiguration(BaseModel):
     prior_scale: NonNegativeFloat = Field(0.01, description="weight of that pull")
     objectness: ObjectnessLoss = Field(ObjectnessLoss.SQUARED, description="squared error or cross-entropy")
     class_only_iou: float = Field(
-        0.3, ge=0, le=1, description="overlap assumed of the best box of a picture without boxes (paper section 4)"
+        0.3,
+        ge=0,
+        le=1,
+        description="overlap assumed of the best box of a picture without boxes (paper section 4)",
     )
     distillation_scale: NonNegativeFloat = Field(
         0, description="weight of the agreement with a teacher beneath the labels; 0: no teacher"
@@ -77,7 +87,12 @@ class RegionLoss(nn.Module):
         self.configuration = configuration
 
     def forward(
-        self, detector: Detector, prediction: Prediction, truths: Truths, seen: int, teacher: Tensor | None = None
+        self,
+        detector: Detector,
+        prediction: Prediction,
+        truths: Truths,
+        seen: int,
+        teacher: Tensor | None = None,
     ) -> RegionLossParts:
         """Compute the loss.
 

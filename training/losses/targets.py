@@ -53,7 +53,7 @@ def assign_anchors(truths: Truths, anchors: Tensor, height: int, width: int) -> 
     place = ((truths.picture * len(anchors) + anchor) * height + row) * width + column
     truth = torch.arange(len(place), device=place.device)
     if len(place):
-        unique, inverse = place.unique(return_inverse=True)
+        unique, inverse = torch.unique(place, return_inverse=True)
         truth = torch.zeros_like(unique).scatter_reduce(0, inverse, truth, "amax", include_self=False)
     return Assignment(truth, BoxIndex(truths.picture[truth], anchor[truth], row[truth], column[truth]))
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from training.networks.layers import (
     ConvolutionBatchNormLeaky,
-    initialise_convolution,
+    LinearConvolution,
     maxpool,
     scale_pictures,
 )
@@ -22,8 +22,8 @@ CHANNELS: Final = 1024  # of the backbone's output
 FINE_CHANNELS: Final = 512  # of the stride-16 features
 POOL: Final = "maxpool"
 
-# darknet19.cfg, [convolutional] after [convolutional]: (filters, size). YOLOv2's passthrough starts where the first
-# part ends (yolov2-voc.cfg: [route] layers=-9).
+# darknet19.cfg, [convolutional] after [convolutional]: (filters, size). YOLOv2's passthrough starts where the
+# first part ends (yolov2-voc.cfg: [route] layers=-9).
 UP_TO_STRIDE_16: Final = (
     (32, 3),
     POOL,
@@ -61,7 +61,8 @@ def _stack(channels: int, layers: tuple[str | tuple[int, int], ...]) -> nn.Seque
 class Darknet19Backbone(nn.Module):
     """The 18 convolutions below Darknet-19's class layer.
 
-    To start a detector from a trained classifier: `detector.backbone.load_state_dict(classifier.backbone.state_dict())`.
+    A detector starts from a trained classifier with
+    `detector.backbone.load_state_dict(classifier.backbone.state_dict())`.
     """
 
     def __init__(self) -> None:
@@ -83,18 +84,18 @@ class Darknet19(nn.Module):
     """The classifier.
 
     Args:
-        classes: columns of the answer: flat classes, or the nodes of a WordTree. The network gives logits either way.
+        classes: columns of the answer: flat classes, or the nodes of a WordTree. The network gives logits
+            either way.
     """
 
     def __init__(self, classes: int = CLASSES) -> None:
         super().__init__()
         self.classes = classes
         self.backbone = Darknet19Backbone()
-        self.class_layer = nn.Conv2d(CHANNELS, classes, 1)
-        initialise_convolution(self.class_layer)
+        self.class_layer = LinearConvolution(CHANNELS, classes)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return the logits [B, classes] of RGB pictures [B, 3, S, S] with values 0 to 255; S is a multiple of 32.
+        """Map RGB pictures [B, 3, S, S], values 0 to 255, S a multiple of 32, to logits [B, classes].
 
         The average comes after the class layer, as in the cfg: one logit a cell, then their mean.
 

@@ -61,7 +61,14 @@ class FoldedConvolution(nn.Module):
     running_var: Tensor
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, *, stride: int = 1, groups: int = 1, act: bool = True
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        act: bool = True,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel, kernel))
@@ -98,9 +105,9 @@ class InvertedBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, channels_in, H, W] to [B, channels_out, H / stride, W / stride]."""
-        y = x if self.expand is None else self.expand(x)
-        y = self.project(self.depthwise(y))
-        return x + y if self.shortcut else y
+        y: Tensor = x if self.expand is None else self.expand(x)
+        z: Tensor = self.project(self.depthwise(y))
+        return x + z if self.shortcut else z
 
 
 class EfficientNetLite0(nn.Module):
@@ -136,7 +143,7 @@ class EfficientNetLite0(nn.Module):
     def shallow(self, pictures: Tensor) -> Tensor:
         """Normalise RGB pictures [B, 3, S, S] of values 0 to 255 and run the stem and the frozen blocks."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_blocks == 0):
-            x = self.stem((pictures - PIXEL_MEAN) / PIXEL_SCALE)
+            x: Tensor = self.stem((pictures - PIXEL_MEAN) / PIXEL_SCALE)
             for block in self.blocks[: self.frozen_blocks]:
                 x = block(x)
         return x

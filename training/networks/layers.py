@@ -16,18 +16,22 @@ PICTURE_DIMENSIONS: Final = 4
 
 
 class DarknetBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation as darknet's CPU code does it: (x - mean) / (sqrt(variance) + 1e-6) * weight + bias.
+    """Batch normalisation as in darknet's CPU code: (x - mean) / (sqrt(variance) + 1e-6) * weight + bias.
 
-    torch adds its epsilon to the variance instead. Trained weights hold channels of tiny variance, where the two differ
-    visibly (at a variance of 1e-8 by 1 %), so with rolling statistics (`eval()`) this module follows darknet exactly:
-    it hands torch the variance whose root is the divisor above, and no epsilon.
+    torch adds its epsilon to the variance instead. Trained weights hold channels of tiny variance, where the
+    two differ visibly (at a variance of 1e-8 by 1 %), so with rolling statistics (`eval()`) this module
+    follows darknet exactly: it hands torch the variance whose root is the divisor above, and no epsilon.
 
-    With a batch's statistics (`train()`) it is torch's own kernel with epsilon 1e-12. The divisor sqrt(variance + 1e-12)
-    is darknet's where the variance is zero, and never off by more than a standard deviation of 1e-6.
+    With a batch's statistics (`train()`) it is torch's own kernel with epsilon 1e-12. The divisor
+    sqrt(variance + 1e-12) is darknet's where the variance is zero, and never off by more than a standard
+    deviation of 1e-6.
 
-    Two differences remain while training: darknet divides by n - 1 where torch normalises a batch by n (both keep the
-    n - 1 estimate), and darknet's rolling variance starts at 0 where torch's starts at 1.
+    Two differences remain while training: darknet divides by n - 1 where torch normalises a batch by n (both
+    keep the n - 1 estimate), and darknet's rolling variance starts at 0 where torch's starts at 1.
     """
+
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=BATCH_NORM_EPSILON**2, momentum=BATCH_NORM_MOMENTUM)
@@ -36,12 +40,8 @@ class DarknetBatchNorm(nn.BatchNorm2d):
         """Normalise [B, C, H, W]."""
         if self.training:
             return super().forward(input)
-        assert self.running_mean is not None
-        assert self.running_var is not None
         divisor = self.running_var.sqrt() + BATCH_NORM_EPSILON
-        return F.batch_norm(
-            input, self.running_mean, divisor.square(), self.weight, self.bias, training=False, eps=0.0
-        )
+        return F.batch_norm(input, self.running_mean, divisor.square(), self.weight, self.bias, training=False, eps=0.0)
 
 
 class ConvolutionBatchNormLeaky(nn.Module):
@@ -59,18 +59,36 @@ class ConvolutionBatchNormLeaky(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False)
         self.normalisation = DarknetBatchNorm(channels_out)
-        initialise_convolution(self.convolution)
+        initialise(self.convolution.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, channels_in, H, W] to [B, channels_out, H, W]."""
         return F.leaky_relu(self.normalisation(self.convolution(x)), LEAKY_SLOPE, inplace=True)
 
 
-def initialise_convolution(convolution: nn.Conv2d) -> None:
-    """Draw weights as darknet does, from a normal distribution of variance 2 / fan-in; the bias starts at zero."""
-    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-    if convolution.bias is not None:
-        nn.init.zeros_(convolution.bias)
+class LinearConvolution(nn.Conv2d):
+    """darknet's last [convolutional], with size=1, activation=linear and a bias instead of batch normalisation.
+
+    Args:
+        channels_in: channels of the input.
+        channels_out: the cfg's `filters`.
+        deviation: standard deviation of the initial weights; None for darknet's.
+    """
+
+    bias: nn.Parameter
+
+    def __init__(self, channels_in: int, channels_out: int, deviation: float | None = None) -> None:
+        super().__init__(channels_in, channels_out, 1)
+        if deviation is None:
+            initialise(self.weight)
+        else:
+            nn.init.normal_(self.weight, std=deviation)
+        nn.init.zeros_(self.bias)
+
+
+def initialise(weight: Tensor) -> None:
+    """Draw a convolution's weights as darknet does, from a normal distribution of variance 2 / fan-in."""
+    nn.init.kaiming_normal_(weight, nonlinearity="relu")
 
 
 def maxpool() -> nn.MaxPool2d:
@@ -81,9 +99,10 @@ def maxpool() -> nn.MaxPool2d:
 def reorg(x: Tensor, stride: int = REORG_STRIDE) -> Tensor:
     """Fold a grid's s x s neighbourhoods into channels, in the order of darknet's [reorg].
 
-    Not a space-to-depth of the input: darknet reads the same memory as if it had s^2 times fewer channels of an s times
-    larger height and width, and folds the s x s neighbourhoods of that. The passthrough weights of a published YOLOv2
-    are only right in this order, in which an output cell mixes values of different channels and places.
+    Not a space-to-depth of the input: darknet reads the same memory as if it had s^2 times fewer channels of
+    an s times larger height and width, and folds the s x s neighbourhoods of that. The passthrough weights of
+    a published YOLOv2 are only right in this order, in which an output cell mixes values of different
+    channels and places.
 
     Args:
         x: [B, C, H, W]; C is a multiple of s^2, H and W are multiples of s.
@@ -94,10 +113,11 @@ def reorg(x: Tensor, stride: int = REORG_STRIDE) -> Tensor:
     """
     batch, channels, height, width = x.shape
     fewer = channels // stride**2
-    # [fewer, H * s, W * s], whose rows and columns are each split into (place in the grid of H x W, offset below s).
+    # [fewer, H * s, W * s], whose rows and columns are each split into (place in the grid of H x W, offset
+    # below s).
     split = x.reshape(batch, fewer, height, stride, width, stride)
-    # Output channels count row offsets, then column offsets, then the fewer channels; as many bytes are then cut anew
-    # into a grid of H / s x W / s.
+    # Output channels count row offsets, then column offsets, then the fewer channels; as many bytes are then
+    # cut anew into a grid of H / s x W / s.
     folded = split.permute(0, 3, 5, 1, 2, 4)
     return folded.reshape(batch, channels * stride**2, height // stride, width // stride)
 
@@ -106,8 +126,8 @@ def scale_pictures(pictures: Tensor, stride: int) -> Tensor:
     """Turn RGB pictures of values 0 to 255 into the 0 to 1 that darknet's networks expect.
 
     Raises:
-        ValueError: the pictures are not [B, 3, H, W] with H and W multiples of `stride` (unchecked while exporting,
-            where the sizes are symbols).
+        ValueError: the pictures are not [B, 3, H, W] with H and W multiples of `stride` (unchecked while
+            exporting, where the sizes are symbols).
     """
     if not torch.compiler.is_compiling():
         shape = tuple(pictures.shape)
@@ -116,13 +136,13 @@ def scale_pictures(pictures: Tensor, stride: int) -> Tensor:
     return pictures / LARGEST_VALUE
 
 
-def darknet_convolutions(network: nn.Module) -> Iterator[ConvolutionBatchNormLeaky | nn.Conv2d]:
+def darknet_convolutions(network: nn.Module) -> Iterator[ConvolutionBatchNormLeaky | LinearConvolution]:
     """Yield a network's convolutions in the order of its cfg, which is also that of a darknet weights file.
 
     The networks here register their layers in that order. A convolution with batch normalisation comes as one
-    `ConvolutionBatchNormLeaky`, one without (the last) as the bare convolution with its bias.
+    `ConvolutionBatchNormLeaky`, one without (the last) as a `LinearConvolution`.
     """
-    if isinstance(network, ConvolutionBatchNormLeaky | nn.Conv2d):
+    if isinstance(network, ConvolutionBatchNormLeaky | LinearConvolution):
         yield network
     else:
         for child in network.children():

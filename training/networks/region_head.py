@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.networks.detector import BoxIndex, Detector, Prediction
-from training.networks.layers import scale_pictures
+from training.networks.layers import LinearConvolution, scale_pictures
 
 BOX_CHANNELS: Final = 5  # tx, ty, tw, th, to; the cfgs' coords=4 and one objectness
 INITIAL_DEVIATION: Final = 0.01  # small: every box starts as its anchor at its cell's centre, every class as likely
@@ -17,9 +17,9 @@ INITIAL_DEVIATION: Final = 0.01  # small: every box starts as its anchor at its 
 class RegionHead(nn.Module):
     """One 1x1 convolution, of which only the asked-for rows are computed.
 
-    Its A * (5 + C) output channels are in darknet's order, anchor by anchor: tx, ty, tw, th, to, then C class logits.
-    C is the most of it (9,418 in YOLO9000), so `forward` computes the five box rows of each anchor alone, and
-    `class_logits` the class rows of the boxes it is given.
+    Its A * (5 + C) output channels are in darknet's order, anchor by anchor: tx, ty, tw, th, to, then C class
+    logits. C is the most of it (9,418 in YOLO9000), so `forward` computes the five box rows of each anchor
+    alone, and `class_logits` the class rows of the boxes it is given.
 
     Args:
         channels: of the features.
@@ -31,16 +31,14 @@ class RegionHead(nn.Module):
         super().__init__()
         self.anchors = anchors
         self.classes = classes
-        self.convolution = nn.Conv2d(channels, anchors * (BOX_CHANNELS + classes), 1)
-        nn.init.normal_(self.convolution.weight, std=INITIAL_DEVIATION)
-        assert self.convolution.bias is not None
-        nn.init.zeros_(self.convolution.bias)
+        self.convolution = LinearConvolution(channels, anchors * (BOX_CHANNELS + classes), deviation=INITIAL_DEVIATION)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features [B, channels, H, W] to the raw boxes [B, A, H, W, 5] (float32 under autocast, too)."""
         weight, bias = self._rows()
         raw = F.conv2d(features, weight[:, :BOX_CHANNELS].flatten(0, 1), bias[:, :BOX_CHANNELS].flatten())
-        boxes = raw.unflatten(1, (self.anchors, BOX_CHANNELS)).permute(0, 1, 3, 4, 2)
+        batch, _, height, width = raw.shape
+        boxes = raw.reshape(batch, self.anchors, BOX_CHANNELS, height, width).permute(0, 1, 3, 4, 2)
         return boxes.to(torch.promote_types(boxes.dtype, torch.float32))
 
     def class_logits(self, features: Tensor, index: BoxIndex) -> Tensor:
@@ -65,15 +63,15 @@ class RegionHead(nn.Module):
         return torch.cat(logits)[torch.zeros_like(grouped).scatter(0, grouped, position)]
 
     def dense(self, features: Tensor) -> Tensor:
-        """Return every row at every cell, [B, A * (5 + C), H, W]: darknet's raw output before its region layer."""
+        """Return every row at every cell, [B, A * (5 + C), H, W]: what darknet's region layer is given."""
         raw: Tensor = self.convolution(features)
         return raw
 
     def _rows(self) -> tuple[Tensor, Tensor]:
         """Return the weights [A, 5 + C, channels, 1, 1] and biases [A, 5 + C]."""
-        assert self.convolution.bias is not None
-        shape = (self.anchors, BOX_CHANNELS + self.classes)
-        return self.convolution.weight.unflatten(0, shape), self.convolution.bias.unflatten(0, shape)
+        rows = BOX_CHANNELS + self.classes
+        weight, bias = self.convolution.weight, self.convolution.bias
+        return weight.view(self.anchors, rows, -1, 1, 1), bias.view(self.anchors, rows)
 
 
 class RegionDetector(Detector):
@@ -89,7 +87,7 @@ class RegionDetector(Detector):
 
     @abstractmethod
     def trunk(self, scaled: Tensor) -> Tensor:
-        """Map pictures [B, 3, S, S] of values 0 to 1 to what the head reads, [B, channels, S / 32, S / 32]."""
+        """Map pictures [B, 3, S, S], values 0 to 1, to what the head reads, [B, channels, S / 32, S / 32]."""
 
     def forward(self, pictures: Tensor) -> Prediction:
         """Predict from RGB pictures [B, 3, S, S] with values 0 to 255; S is a multiple of 32.
@@ -105,7 +103,7 @@ class RegionDetector(Detector):
         return self.head.class_logits(features[0], index)
 
     def dense(self, pictures: Tensor) -> Tensor:
-        """Return the raw output [B, A * (5 + C), S / 32, S / 32] darknet's last convolution has for these pictures."""
+        """Return the raw output [B, A * (5 + C), S / 32, S / 32] of darknet's last convolution."""
         return self.head.dense(self._features(pictures))
 
     def _features(self, pictures: Tensor) -> Tensor:

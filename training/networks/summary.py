@@ -18,8 +18,10 @@ class Summary:
 
     Attributes:
         size: side of the square input, px.
-        parameters: numbers that training changes: weights, biases, and the scales and biases of batch normalisation.
-        statistics: rolling means and variances of batch normalisation; a darknet weights file holds them as well.
+        parameters: numbers that training changes: weights, biases, and the scales and biases of batch
+            normalisation.
+        statistics: rolling means and variances of batch normalisation; a darknet weights file holds them as
+            well.
         forward_flop: of the network's forward; for a detector that is everything but the class logits.
         boxes: boxes a detector predicts, 0 for a classifier.
         class_flop_per_box: of one box's class logits.
@@ -46,8 +48,8 @@ class Summary:
 def summarise(network: nn.Module, size: int) -> Summary:
     """Count the parameters and FLOP of a network for one RGB picture of `size` x `size` px.
 
-    Runs a copy of the network on torch's meta device, which knows shapes and no numbers: nothing of the network's size
-    is allocated, and the network may itself be on the meta device.
+    Runs a copy of the network on torch's meta device, which knows shapes and no numbers: nothing of the
+    network's size is allocated, and the network may itself be on the meta device.
 
     Raises:
         ValueError: the network does not take that size.
@@ -63,9 +65,7 @@ def summarise(network: nn.Module, size: int) -> Summary:
         size=size,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         statistics=sum(
-            buffer.numel()
-            for name, buffer in network.named_buffers()
-            if name.endswith(("running_mean", "running_var"))
+            buffer.numel() for name, buffer in network.named_buffers() if name.endswith(("running_mean", "running_var"))
         ),
         forward_flop=counter.get_total_flops(),
         boxes=boxes,
@@ -95,4 +95,5 @@ def _class_flop_per_box(detector: Detector, prediction: Prediction) -> int:
     zero: Tensor = torch.zeros(1, dtype=torch.int64, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         detector.class_logits(prediction.features, BoxIndex(zero, zero, zero, zero))
-    return counter.get_total_flops()
+    flop: int = counter.get_total_flops()
+    return flop

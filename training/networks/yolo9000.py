@@ -1,7 +1,7 @@
 """YOLO9000: Darknet-19 with a region head of 9,418 WordTree nodes for each of 3 anchors.
 
-Sources: paper section 4 ("joint classification and detection"); yolo9000.cfg. It has no passthrough and nothing between
-the backbone and the head: 19 convolutions in all.
+Sources: paper section 4 ("joint classification and detection"); yolo9000.cfg. It has no passthrough and
+nothing between the backbone and the head: 19 convolutions in all.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,14 @@ SIZE: Final = 544  # yolo9000.cfg: [net] height=544; px
 
 
 class YOLO9000(RegionDetector):
-    """Darknet-19's 18 convolutions and the region head, whose 3 * (5 + 9418) = 28,269 channels are the cfg's filters.
+    """Darknet-19's 18 convolutions and the region head: 3 * (5 + 9418) = 28,269 channels, the cfg's filters.
 
     Args:
         anchors: [A, 2], width and height in cells.
         classes: class logits a box, the nodes of a WordTree.
     """
 
-    def __init__(
-        self, anchors: Tensor | Sequence[Sequence[float]] = ANCHORS, classes: int = CLASSES
-    ) -> None:
+    def __init__(self, anchors: Tensor | Sequence[Sequence[float]] = ANCHORS, classes: int = CLASSES) -> None:
         super().__init__(torch.as_tensor(anchors), classes)
         self.backbone = Darknet19Backbone()
         self.head = RegionHead(CHANNELS, len(self.anchors), classes)

@@ -1,7 +1,7 @@
 """YOLOv2, the detector on Darknet-19 with a passthrough from its stride-16 features.
 
-Sources: paper section 2 ("fine-grained features") and section 3 ("training for detection"); yolov2-voc.cfg and
-yolov2.cfg, which differ in their anchors, their number of classes and their input size alone.
+Sources: paper section 2 ("fine-grained features") and section 3 ("training for detection"); yolov2-voc.cfg
+and yolov2.cfg, which differ in their anchors, their number of classes and their input size alone.
 """
 
 from collections.abc import Sequence
@@ -52,14 +52,15 @@ class YOLOv2(RegionDetector):
             ConvolutionBatchNormLeaky(CHANNELS, CHANNELS, 3), ConvolutionBatchNormLeaky(CHANNELS, CHANNELS, 3)
         )
         self.squeeze = ConvolutionBatchNormLeaky(FINE_CHANNELS, SQUEEZED_CHANNELS, 1)
-        # [route] layers=-1,-4: the folded stride-16 features first, then the deepened ones; filters=1024 size=3.
+        # [route] layers=-1,-4 puts the folded stride-16 features first; [convolutional] filters=1024 size=3.
         self.merge = ConvolutionBatchNormLeaky(SQUEEZED_CHANNELS * REORG_STRIDE**2 + CHANNELS, CHANNELS, 3)
         self.head = RegionHead(CHANNELS, len(self.anchors), classes)
 
     def trunk(self, scaled: Tensor) -> Tensor:
         """Map pictures [B, 3, S, S] of values 0 to 1 to [B, 1024, S / 32, S / 32]."""
         fine, coarse = self.backbone(scaled)
-        merged: Tensor = self.merge(torch.cat((reorg(self.squeeze(fine)), self.deepened(coarse)), dim=1))
+        deepened = self.deepened(coarse)
+        merged: Tensor = self.merge(torch.cat((reorg(self.squeeze(fine)), deepened), dim=1))
         return merged
 
 

@@ -1,0 +1,134 @@
+"""The `export` command: a run's averaged weights as one model file, with all the service needs in its metadata."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, FilePath, JsonValue, PositiveInt
+from torch import Tensor
+
+from model.bundle import BundleMetadata, Preprocessing, Thresholds, TreeMetadata
+from model.picture import decode_picture, letterbox
+from model.wordtree import WordTree, packaged_tree
+from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint
+from training.configuration import DetectConfiguration
+from training.evaluation.report import Report
+from training.export import ExportReport, export_detector
+from training.networks.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE, EfficientNetLite0
+from training.networks.yolov2_lite import YOLOv2Lite
+
+logger = logging.getLogger(__name__)
+
+
+class ExportConfiguration(BaseModel):
+    """Write a run's weights as one model file, checked against torch before it gets its name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: Path = Field(description="output folder of a `detect` run, finished or not")
+    output: Path = Field(description="the model file to write (.onnx)")
+    name: str = Field("yolov2-lite", min_length=1, description="the model's name")
+    version: str = Field("1", min_length=1, description="the model's version")
+    sizes: tuple[PositiveInt, ...] = Field(
+        (256, 288, 320, 352, 384, 416, 448, 480, 512, 544),
+        min_length=1,
+        description="input sizes to allow, px",
+    )
+    default_size: PositiveInt = Field(416, description="input size where a request names none, px")
+    objectness: float = Field(0.25, ge=0, le=1, description="default threshold on objectness")
+    half_storage: bool = Field(False, description="store weights as float16: half the file, 11 bits a weight")
+    pictures: tuple[FilePath, ...] = Field((), description="pictures to compare the file with torch on")
+    evaluation: FilePath | None = Field(None, description="report of `evaluate` to put into the metadata")
+    licence: str = Field("Apache-2.0", description="terms of the weights, for the metadata")
+
+
+def export_run(configuration: ExportConfiguration) -> ExportReport:
+    """Export a run.
+
+    Raises:
+        InvalidCheckpointError: the run has no usable checkpoint.
+        ExportError: the file does not compute what torch does.
+    """
+    tensors, state = load_checkpoint(configuration.run)
+    try:
+        run = DetectConfiguration.model_validate_json((configuration.run / "configuration.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InvalidCheckpointError(f"{configuration.run}: no configuration of a run ({error})") from error
+    tree = packaged_tree()
+    if state["tree"] != tree.digest:
+        raise InvalidCheckpointError(f"{configuration.run}: trained on another WordTree, {state['tree']}")
+    detector = averaged_detector(run, tensors, len(state["trained"]))
+    bundle = BundleMetadata(
+        name=configuration.name,
+        version=configuration.version,
+        tree=TreeMetadata.of(tree),
+        trained=tuple(state["trained"]),
+        anchors=run.network.anchors,
+        stride=detector.stride,
+        sizes=tuple(sorted(configuration.sizes)),
+        default_size=configuration.default_size,
+        preprocessing=Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3),
+        thresholds=Thresholds(objectness=configuration.objectness),
+        training=training_summary(run, state, tree),
+        evaluation={} if configuration.evaluation is None else evaluation_summary(configuration.evaluation),
+        licence=configuration.licence,
+    )
+    batches = [read_input(path, configuration.default_size) for path in configuration.pictures]
+    return export_detector(
+        detector, bundle, configuration.output, half_storage=configuration.half_storage, pictures=batches
+    )
+
+
+def averaged_detector(run: DetectConfiguration, tensors: dict[str, Tensor], classes: int) -> YOLOv2Lite:
+    """Build a run's detector with the moving average of its weights, ready to predict."""
+    detector = YOLOv2Lite(torch.tensor(run.network.anchors), classes, EfficientNetLite0())
+    state = {
+        key.removeprefix(AVERAGE_PREFIX): value for key, value in tensors.items() if key.startswith(AVERAGE_PREFIX)
+    }
+    try:
+        detector.load_state_dict(state)
+    except RuntimeError as error:
+        raise InvalidCheckpointError(f"{run.output}: the weights are not this network's ({error})") from error
+    return detector.eval()
+
+
+def read_input(path: Path, size: int) -> NDArray[np.uint8]:
+    """Return a picture as a batch of one, uint8 [1, size, size, 3], letterboxed as the service does it."""
+    pixels, _ = letterbox(decode_picture(path.read_bytes()), size)
+    return pixels[None]
+
+
+def training_summary(run: DetectConfiguration, state: dict[str, Any], tree: WordTree) -> dict[str, JsonValue]:
+    """Tell how a model came about, without the paths of the machine that trained it."""
+    return {
+        "network": run.network.name,
+        "start": "EfficientNet-Lite0, ImageNet-1k weights",
+        "detection_sets": [source.annotations.stem for source in run.detection],
+        "classification_sets": [source.folder.name for source in run.classification],
+        "steps": state["step"],
+        "batch": run.optimizer.batch,
+        "sizes": list(run.sizes),
+        "seed": run.seed,
+        "trained_nodes": len(state["trained"]),
+        "tree_nodes": len(tree),
+        "loss": run.loss.model_dump(mode="json"),
+    }
+
+
+def evaluation_summary(path: Path) -> dict[str, JsonValue]:
+    """Keep what a model card needs of a report: the scores of every set, and of its categories the AP50."""
+    report = Report.model_validate_json(path.read_text())
+    return {
+        "evaluated_sha256": report.model.sha256,
+        "sets": {
+            found.name: {
+                **json.loads(found.model_dump_json(exclude={"name", "categories"})),
+                "categories": {category.wnid: round(category.ap50, 3) for category in found.categories},
+            }
+            for found in report.sets
+        },
+    }
