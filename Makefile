@@ -1,0 +1,44 @@
+# make serve   the service with the embedded default, on http://127.0.0.1:8000
+# make test    every check: format, lint, types, tests
+# make lint    format, lint, types alone
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV ?= .venv
+# One known release for the tests. Where its CUDA build is not wanted, install a CPU build of it first.
+TORCH ?= torch==2.13.0
+
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+
+.PHONY: serve test lint clean
+
+serve: $(STAMPS)/serve
+	$(BIN)/yolo9000 serve --port $(PORT)
+
+test: $(STAMPS)/test lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMPS)/test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	mkdir -p $(STAMPS)
+	touch $@
+
+$(STAMPS)/serve: pyproject.toml | $(STAMPS)/venv
+	$(BIN)/python -m pip install --quiet --editable '.[cpu]'
+	touch $@
+
+$(STAMPS)/test: pyproject.toml | $(STAMPS)/venv
+	$(BIN)/python -m pip install --quiet '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --editable '.[cpu,train,test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,64 @@
+"""What training and serving share; needs neither torch nor, until a model file is loaded, ONNX Runtime.
+
+`__all__` is what this package promises to others; everything else in it may change without notice. The walk
+down the tree is promised too; it is not listed, as the function has its module's name: use
+`from model.walk import walk`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from model.bundle import BundleMetadata, InvalidBundleError, Preprocessing, Thresholds, TreeMetadata
+from model.detections import Detections, RawDetections, detect, lineage_suppression
+from model.geometry import Letterbox, box_iou
+from model.picture import (
+    PictureError,
+    PictureTooLargeError,
+    UnreadablePictureError,
+    UnsupportedPictureError,
+    decode_letterboxed,
+    decode_picture,
+    letterbox,
+)
+from model.version import VERSION
+from model.wordtree import UnknownConceptError, WordTree, packaged_tree
+
+if TYPE_CHECKING:
+    from model.runtime import OnnxDetector, ProviderUnavailableError, default_model_path
+
+__all__ = [
+    "VERSION",
+    "BundleMetadata",
+    "Detections",
+    "InvalidBundleError",
+    "Letterbox",
+    "OnnxDetector",
+    "PictureError",
+    "PictureTooLargeError",
+    "Preprocessing",
+    "ProviderUnavailableError",
+    "RawDetections",
+    "Thresholds",
+    "TreeMetadata",
+    "UnknownConceptError",
+    "UnreadablePictureError",
+    "UnsupportedPictureError",
+    "WordTree",
+    "box_iou",
+    "decode_letterboxed",
+    "decode_picture",
+    "default_model_path",
+    "detect",
+    "letterbox",
+    "lineage_suppression",
+    "packaged_tree",
+]
+
+_FROM_RUNTIME = ("OnnxDetector", "ProviderUnavailableError", "default_model_path")
+
+
+def __getattr__(name: str) -> object:
+    # ONNX Runtime takes half a second to import and is an optional dependency: only whoever asks pays for it.
+    if name in _FROM_RUNTIME:
+        return getattr(import_module("model.runtime"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

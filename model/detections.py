@@ -1,0 +1,200 @@
+"""From the graph's raw outputs to answers: boxes in the picture, each with a path through the WordTree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.geometry import Letterbox, box_area, box_iou
+from model.walk import walk
+from model.wordtree import WordTree
+
+Floats = NDArray[np.float32]
+Nodes = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class RawDetections:
+    """What the graph gives for one picture: its K boxes that pass the objectness gate.
+
+    Attributes:
+        boxes: float32 [K, 4]; x1, y1, x2, y2 in pixels of the letterboxed input.
+        objectness: float32 [K], 0 to 1.
+        class_logits: float32 [K, T]; column j belongs to node j of the trained tree.
+    """
+
+    boxes: Floats
+    objectness: Floats
+    class_logits: Floats
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        _check_array("boxes", self.boxes, np.float32, (count, 4))
+        _check_array("objectness", self.objectness, np.float32, (count,))
+        _check_array("class_logits", self.class_logits, np.float32, (count, None))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects found in one picture, by descending score. D is the number of levels of the tree walked.
+
+    Attributes:
+        boxes: float32 [N, 4]; x1, y1, x2, y2 in pixels of the picture, inside it.
+        objectness: float32 [N], 0 to 1.
+        scores: float32 [N]; objectness times the absolute probability of the label.
+        nodes: int32 [N]; the label, an index of the full tree.
+        paths: int32 [N, D]; indices of the full tree from the root to the label, then -1.
+        probabilities: float32 [N, D]; absolute, never increasing along the path, then 0.
+    """
+
+    boxes: Floats
+    objectness: Floats
+    scores: Floats
+    nodes: Nodes
+    paths: Nodes
+    probabilities: Floats
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        _check_array("boxes", self.boxes, np.float32, (count, 4))
+        _check_array("objectness", self.objectness, np.float32, (count,))
+        _check_array("scores", self.scores, np.float32, (count,))
+        _check_array("nodes", self.nodes, np.int32, (count,))
+        _check_array("paths", self.paths, np.int32, (count, None))
+        _check_array("probabilities", self.probabilities, np.float32, self.paths.shape)
+        if (self.boxes[:, :2] > self.boxes[:, 2:]).any():
+            raise ValueError("a box is turned inside out")
+        if (np.diff(self.scores) > 0).any():
+            raise ValueError("the scores are not descending")
+        if (np.diff(self.probabilities, axis=1) > 0).any():
+            raise ValueError("the probabilities of a path increase")
+        if count and (self.paths[np.arange(count), self.lengths - 1] != self.nodes).any():
+            raise ValueError("a path does not end at its label")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def lengths(self) -> Nodes:
+        """How many nodes each path has, int32 [N]."""
+        lengths: Nodes = (self.paths >= 0).sum(axis=1, dtype=np.int32)
+        return lengths
+
+
+def detect(
+    raw: RawDetections,
+    letterbox: Letterbox,
+    trained_tree: WordTree,
+    trained: Nodes,
+    *,
+    hierarchy_threshold: float,
+    iou_threshold: float,
+    max_detections: int,
+    under: Sequence[int] = (),
+) -> Detections:
+    """Answer for one picture.
+
+    Args:
+        raw: the graph's outputs for the picture.
+        letterbox: how the picture lay in the graph's input.
+        trained_tree: the tree of the trained nodes alone, `BundleMetadata.trained_tree`.
+        trained: int32 [T], the full tree's index of each node of `trained_tree`.
+        hierarchy_threshold: least absolute probability to go on to a more particular concept, 0 to 1.
+        iou_threshold: of two boxes on one lineage that overlap by more than this the lesser goes, 0 to 1.
+        max_detections: how many answers to give at most.
+        under: indices of the full tree. If there are any, only answers within these nodes are given.
+
+    Returns:
+        The detections, labelled with indices of the full tree.
+    """
+    boxes = letterbox.to_picture(raw.boxes)
+    allowed = _trained_positions(trained, under)
+    visible = box_area(boxes) > 0  # a box wholly in the padding shows nothing of the picture
+    if under and not allowed:
+        visible[:] = False
+    boxes, objectness = boxes[visible], raw.objectness[visible]
+    answers = walk(trained_tree, raw.class_logits[visible], threshold=hierarchy_threshold, under=allowed)
+    scores = objectness * answers.label_probability
+    found = np.flatnonzero(answers.nodes >= 0)
+    kept = found[
+        lineage_suppression(
+            boxes[found],
+            scores[found],
+            answers.nodes[found],
+            trained_tree,
+            iou_threshold,
+            limit=max_detections,
+        )
+    ]
+    paths = answers.paths[kept]
+    return Detections(
+        boxes=boxes[kept],
+        objectness=objectness[kept],
+        scores=scores[kept],
+        nodes=trained[answers.nodes[kept]],
+        paths=np.where(paths >= 0, trained[paths], np.int32(-1)),
+        probabilities=answers.probabilities[kept],
+    )
+
+
+def lineage_suppression(
+    boxes: Floats,
+    scores: Floats,
+    nodes: Nodes,
+    tree: WordTree,
+    iou_threshold: float,
+    *,
+    limit: int | None = None,
+) -> NDArray[np.intp]:
+    """Keep one box an object, where labels on one line from root to leaf may name the same object.
+
+    A 'dog' and a 'beagle' at one place are one animal; a 'dog' and a 'sofa' there are two things. Boxes are
+    taken by descending score (of equal ones the first); a box goes if its intersection over union with a kept
+    one exceeds the threshold and one of the two labels is the other or lies below it.
+
+    Args:
+        boxes: [N, 4]; x1, y1, x2, y2.
+        scores: [N].
+        nodes: [N], indices of `tree`.
+        tree: what the labels are compared in.
+        iou_threshold: 0 to 1.
+        limit: stop once so many are kept; None keeps all.
+
+    Returns:
+        Indices of the kept boxes by descending score.
+    """
+    waiting = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while waiting.size and (limit is None or len(kept) < limit):
+        best, waiting = int(waiting[0]), waiting[1:]
+        kept.append(best)
+        overlapping = box_iou(boxes[best : best + 1], boxes[waiting])[0] > iou_threshold
+        same_object = overlapping & tree.same_lineage(nodes[waiting], int(nodes[best]))
+        waiting = waiting[~same_object]
+    return np.array(kept, dtype=np.intp)
+
+
+def _trained_positions(trained: Nodes, nodes: Sequence[int]) -> list[int]:
+    """Return where these nodes of the full tree stand in `trained`; untrained ones can be in no answer."""
+    wanted = np.asarray(nodes, dtype=np.int64)
+    positions: list[int] = np.flatnonzero(np.isin(trained, wanted)).tolist()
+    return positions
+
+
+def _check_array(
+    name: str, array: NDArray[np.generic], dtype: type[np.generic], shape: tuple[int | None, ...]
+) -> None:
+    """Refuse an array of another type or shape (None: any length), or with a value that is not a number."""
+    fits = array.ndim == len(shape) and all(
+        expected in (None, length) for expected, length in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype != dtype:
+        raise ValueError(
+            f"{name} must be {dtype.__name__} {list(shape)}, not {array.dtype} {list(array.shape)}"
+        )
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError(f"{name} hold values that are not numbers")

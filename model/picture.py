@@ -1,0 +1,280 @@
+"""From the bytes of a picture file to the square the network sees. Nothing here trusts the bytes.
+
+The exceptions, all of them `PictureError`:
+
+    PictureError
+    ├── UnsupportedPictureError    the bytes are not one of the accepted picture types
+    ├── UnreadablePictureError     they claim to be, but are empty, damaged or cut short
+    └── PictureTooLargeError       decoding would take more pixels or scans than allowed
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from model.geometry import Letterbox
+
+MAX_PIXELS = 100_000_000
+"""Default limit on width x height: the largest sensors of ordinary cameras; 300 MB once decoded."""
+
+MAX_JPEG_SCANS = 100
+"""A progressive JPEG has about ten scans; each costs a pass over all pixels but few bytes of file."""
+
+PADDING = 127
+"""Grey level around a letterboxed picture."""
+
+ACCEPTED_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+_RESAMPLING = Image.Resampling.BILINEAR
+
+_TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 322, 323  # TIFF 6.0, section 15
+
+# Pillow warns about odd metadata in the file's own words: whoever sends a picture must not write to our log.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used; the message says why in one sentence meant for whoever sent it."""
+
+
+class UnsupportedPictureError(PictureError):
+    """The bytes are not a picture of an accepted type."""
+
+
+class UnreadablePictureError(PictureError):
+    """The bytes claim to be a picture but cannot be decoded in full."""
+
+
+class PictureTooLargeError(PictureError):
+    """Decoding the picture would take more than the limit."""
+
+
+def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a picture file to RGB as a person sees it.
+
+    EXIF orientation is applied, transparency is laid over white, deeper samples are reduced to 8 bits, and of
+    an animation the first frame is taken. The size is read from the header and checked before decoding.
+
+    Args:
+        data: a whole JPEG, PNG, WebP, GIF, BMP or TIFF file.
+        max_pixels: the most pixels (width x height) to decode.
+
+    Returns:
+        An image of mode RGB.
+
+    Raises:
+        UnsupportedPictureError: not one of the accepted types.
+        UnreadablePictureError: empty, damaged or cut short.
+        PictureTooLargeError: more pixels than `max_pixels`, or a JPEG of more than `MAX_JPEG_SCANS` scans.
+    """
+    with _opened(data, max_pixels) as file:
+        return _to_rgb(_upright(file))
+
+
+def decode_letterboxed(
+    data: bytes, size: int, *, max_pixels: int = MAX_PIXELS
+) -> tuple[NDArray[np.uint8], Letterbox]:
+    """Decode a picture file straight into the network's input, for whoever does not need the picture itself.
+
+    The same as `letterbox(decode_picture(data), size)`, but of a JPEG at least four times as large as its
+    place in the square only a half, a quarter or an eighth of the resolution is decoded. That is several
+    times as fast, and the square a few grey levels different.
+
+    Args:
+        data, max_pixels: see `decode_picture`, which also says what is raised.
+        size: side of the square in pixels.
+    """
+    with _opened(data, max_pixels) as file:
+        if not isinstance(file, JpegImageFile):
+            return letterbox(_to_rgb(_upright(file)), size)
+        stored = Letterbox(size, file.width, file.height)
+        resized = (stored.resized_width, stored.resized_height)
+        # Twice the pixels that are needed: most of the averaging stays with the resizing, as in training.
+        draft = file.draft(None, (2 * resized[0], 2 * resized[1]))
+        file.load()
+        turn = _turn(file)
+        # The last column and row may stand for less than a whole pixel; the draft's box says for how much.
+        image = _to_rgb(file).resize(resized, _RESAMPLING, box=draft and draft[1])
+        if turn is None:
+            return _placed(image, stored), stored
+        turned = Letterbox(size, stored.height, stored.width) if turn in _QUARTER_TURNS else stored
+        return _placed(image.transpose(turn), turned), turned
+
+
+def letterbox(image: Image.Image, size: int) -> tuple[NDArray[np.uint8], Letterbox]:
+    """Fit an RGB picture into a square: resized as a whole, centred, padded with grey.
+
+    Args:
+        image: a picture of mode RGB.
+        size: side of the square in pixels.
+
+    Returns:
+        The square, uint8 [size, size, 3], and the mapping between its pixels and the picture's.
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"letterbox needs an RGB picture, not mode {image.mode}")
+    frame = Letterbox(size, image.width, image.height)
+    resized = image.resize((frame.resized_width, frame.resized_height), _RESAMPLING)
+    return _placed(resized, frame), frame
+
+
+def _placed(resized: Image.Image, frame: Letterbox) -> NDArray[np.uint8]:
+    """Return the square, uint8 [size, size, 3], with this resized picture where the letterbox has it."""
+    square = np.full((frame.size, frame.size, 3), PADDING, dtype=np.uint8)
+    rows = slice(frame.top, frame.top + frame.resized_height)
+    columns = slice(frame.left, frame.left + frame.resized_width)
+    square[rows, columns] = np.asarray(resized)
+    return square
+
+
+@contextmanager
+def _opened(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture that is not too costly; what goes wrong, in the `with` block too, becomes our errors."""
+    if not data:
+        raise UnreadablePictureError("the picture is empty (0 bytes)")
+    name, opener = _recognise(data)
+    if name == "WEBP":  # its plugin allocates the canvas on opening
+        _check_pixels(*_webp_canvas(data), max_pixels)
+    try:
+        with opener(io.BytesIO(data)) as file:
+            _check_cost(file, data, max_pixels)
+            yield file
+    except (PictureError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise PictureTooLargeError(f"the {name} has more pixels than the limit of {max_pixels}") from error
+    except (
+        Exception
+    ) as error:  # the decoders raise what they meet: OSError, SyntaxError, struct.error and more
+        raise UnreadablePictureError(f"the {name} is damaged or cut short") from error
+
+
+Opener = Callable[[io.BytesIO], ImageFile.ImageFile]
+
+# The plugins are called directly: `Image.open` adds a limit of its own that cannot be set for one call, and
+# for some JPEG files a parser for the further pictures in them, which nobody here looks at.
+_SIGNATURES: tuple[tuple[bytes, str, Opener], ...] = (
+    (b"\xff\xd8\xff", "JPEG", JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", "PNG", PngImageFile),
+    (b"GIF87a", "GIF", GifImageFile),
+    (b"GIF89a", "GIF", GifImageFile),
+    (b"BM", "BMP", BmpImageFile),
+    (b"II*\0", "TIFF", TiffImageFile),
+    (b"MM\0*", "TIFF", TiffImageFile),
+    (b"II+\0", "TIFF", TiffImageFile),
+    (b"MM\0+", "TIFF", TiffImageFile),
+)
+
+
+def _recognise(data: bytes) -> tuple[str, Opener]:
+    """Tell the picture type from the first bytes; what a client says about the type counts for nothing."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP", WebPImageFile
+    for signature, name, opener in _SIGNATURES:
+        if data.startswith(signature):
+            return name, opener
+    raise UnsupportedPictureError(f"not a picture type that is accepted here ({', '.join(ACCEPTED_FORMATS)})")
+
+
+def _webp_canvas(data: bytes) -> tuple[int, int]:
+    """Return width and height of a WebP's canvas from its first chunk (RFC 9649, section 2)."""
+    kind, payload = data[12:16], data[20:30]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(payload[4:7], "little"), 1 + int.from_bytes(payload[7:10], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(payload[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return int.from_bytes(payload[6:8], "little") & 0x3FFF, int.from_bytes(payload[8:10], "little") & 0x3FFF
+
+
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise PictureTooLargeError(f"{width}x{height} pixels are more than the limit of {max_pixels} pixels")
+
+
+def _check_cost(file: ImageFile.ImageFile, data: bytes, max_pixels: int) -> None:
+    """Refuse what would take far more memory or time to decode than its bytes suggest."""
+    _check_pixels(file.width, file.height, max_pixels)
+    if isinstance(file, TiffImageFile):  # a tile is decoded whole, however little of it the picture covers
+        tile_width, tile_length = (file.tag_v2.get(tag, 0) for tag in (_TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH))
+        _check_pixels(tile_width, tile_length, max_pixels)
+    # The quick count takes in whatever else the file holds, such as the film after a phone's "motion photo".
+    elif isinstance(file, JpegImageFile) and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
+        scans = _jpeg_scans(data)
+        if scans > MAX_JPEG_SCANS:
+            raise PictureTooLargeError(f"the JPEG has {scans} scans, more than the limit of {MAX_JPEG_SCANS}")
+
+
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd8\xff]")  # neither stuffing, restart, start of image nor fill
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9  # ITU T.81, table B.1
+
+
+def _jpeg_scans(data: bytes) -> int:
+    """Count the scans of a JPEG's first picture."""
+    scans = 0
+    position = 2
+    while match := _JPEG_MARKER.search(data, position):
+        marker = data[match.end() - 1]
+        if marker == _END_OF_IMAGE:
+            break
+        scans += marker == _START_OF_SCAN
+        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
+    return scans
+
+
+_TURNS = {  # EXIF 2.32, tag 0x0112: what undoes each orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+_QUARTER_TURNS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
+
+
+def _upright(file: ImageFile.ImageFile) -> Image.Image:
+    """Decode and apply the EXIF orientation."""
+    file.load()
+    turn = _turn(file)
+    return file if turn is None else file.transpose(turn)
+
+
+def _turn(file: ImageFile.ImageFile) -> Image.Transpose | None:
+    """Return what puts a loaded picture upright; damaged EXIF says nothing, and a TIFF has turned itself."""
+    try:
+        return _TURNS.get(file.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - a picture is worth answering whatever its metadata looks like
+        return None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Turn any mode into RGB without the sender's metadata."""
+    if image.mode == "F":
+        raise UnsupportedPictureError("pictures with floating point samples are not accepted")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        levels = np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)
+        image = Image.fromarray(levels).convert("RGB")
+    elif image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.new("RGB", layer.size, "white")
+        image.paste(layer, mask=layer)
+    elif image.mode != "RGB":
+        image = image.convert("RGB")
+    image.info = {}  # Pillow would save it with what is drawn on this, even a colour profile of another mode
+    return image
