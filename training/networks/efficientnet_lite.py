@@ -85,7 +85,7 @@ class FoldedConvolution(nn.Module):
         return self.weight * scale[:, None, None, None], self.bias - self.running_mean * scale
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [B, channels_in, H, W] to [B, channels_out, ceil(H / stride), ceil(W / stride)]."""
+        """Map [B, channels_in, H, W], H and W multiples of the stride, to [B, channels_out, H / stride, W / stride]."""
         weight, bias = self.folded()
         x, padding = pad_like_tensorflow(x, self.weight.shape[-1], self.stride)
         y = F.conv2d(x, weight, bias, self.stride, padding, 1, self.groups)
@@ -114,11 +114,17 @@ class EfficientNetLite0(nn.Module):
     """The convolutional part of EfficientNet-Lite0: a stem, 16 blocks, and the 1x1 head of 1280 channels.
 
     Args:
-        frozen_blocks: the stem and this many blocks are not trained and keep no activations.
+        frozen_blocks: the stem and this many blocks are not trained and keep no activations; at most 11, since the
+            features at stride 16 are taken behind block 11.
+
+    Raises:
+        ValueError: frozen_blocks is negative or above 11.
     """
 
     def __init__(self, frozen_blocks: int = 0) -> None:
         super().__init__()
+        if not 0 <= frozen_blocks <= STRIDE16_BLOCK + 1:
+            raise ValueError(f"frozen_blocks must be 0 to {STRIDE16_BLOCK + 1}, not {frozen_blocks}")
         self.stem = FoldedConvolution(3, STAGES[0].channels_in, 3, stride=2)
         blocks = []
         for stage in STAGES:

@@ -25,9 +25,7 @@ PASSTHROUGH_CHANNELS: Final = 64  # yolov2-voc.cfg squeezes to 64 channels befor
 NECK_CHANNELS: Final = 256
 ANCHOR_CHANNELS: Final = 64
 BOX_CHANNELS: Final = 5
-INITIAL_OBJECTNESS: Final = (
-    0.01  # a cell is rarely an object: start there, or the first steps only unlearn .5
-)
+INITIAL_OBJECTNESS: Final = 0.01  # a cell is rarely an object: start there, or the first steps only unlearn .5
 
 
 class NormalisedConvolution(nn.Sequential):
@@ -97,16 +95,15 @@ class YOLOv2Lite(Detector):
         raw = self.box(vectors)
         batch, _, height, width = raw.shape
         boxes = raw.view(batch, len(self.anchors), BOX_CHANNELS, height, width).permute(0, 1, 3, 4, 2)
-        return Prediction(boxes.float(), (stride32, vectors))
+        # autocast gives bfloat16, too coarse to decode boxes in; float64 (gradient checks) stays as it is
+        return Prediction(boxes.to(torch.promote_types(boxes.dtype, torch.float32)), (stride32, vectors))
 
     def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
         """Return the class logits [K, classes] of the K boxes of `index`."""
         stride32, vectors = features
         batch, _, height, width = vectors.shape
         cells = stride32.permute(0, 2, 3, 1)[index.picture, index.row, index.column]
-        per_anchor = vectors.view(batch, len(self.anchors), ANCHOR_CHANNELS, height, width).permute(
-            0, 1, 3, 4, 2
-        )
+        per_anchor = vectors.view(batch, len(self.anchors), ANCHOR_CHANNELS, height, width).permute(0, 1, 3, 4, 2)
         own = per_anchor[index.picture, index.anchor, index.row, index.column]
         weight, bias = self.backbone.head.folded()
         # features may be bfloat16 in training; logits of 1,700 nodes want more digits
