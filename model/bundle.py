@@ -15,7 +15,6 @@ and outputs, for the K boxes of the whole batch whose objectness is at least `th
     class_logits  float32 [K, T]                column j belongs to the tree's node `trained[j]`
 """
 
-import math
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -217,6 +216,18 @@ class BundleMetadata(_Record):
         nodes.flags.writeable = False
         return nodes
 
+    @cached_property
+    def unproven(self) -> NDArray[np.bool_]:
+        """Which nodes of the trained tree have siblings in the whole tree but none that was trained; bool [T].
+
+        Such a node always has its parent's probability: no data says what distinguishes it. `walk` does not end there.
+        """
+        tree, trained = self.word_tree(), self.trained_tree()
+        alone = trained.group_size[trained.group_of] == 1
+        found: NDArray[np.bool_] = alone & (tree.group_size[tree.group_of[self.trained_nodes]] > 1)
+        found.flags.writeable = False
+        return found
+
     def word_tree(self) -> WordTree:
         """Return the whole tree; built once."""
         return self._word_tree
@@ -240,9 +251,7 @@ class BundleMetadata(_Record):
             # First the version alone: metadata of another one fails on some field, and that reason misleads.
             version = _VersionOnly.model_validate_json(text).schema_version
         except ValidationError as error:
-            raise InvalidBundleError(
-                f"the model file's metadata cannot be read: {_sentence(error)}"
-            ) from error
+            raise InvalidBundleError(f"the model file's metadata cannot be read: {_sentence(error)}") from error
         if version != SCHEMA_VERSION:
             raise InvalidBundleError(
                 f"the model file has schema version {version}; this program reads version {SCHEMA_VERSION}"
@@ -250,9 +259,7 @@ class BundleMetadata(_Record):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise InvalidBundleError(
-                f"the model file's metadata is inconsistent: {_sentence(error)}"
-            ) from error
+            raise InvalidBundleError(f"the model file's metadata is inconsistent: {_sentence(error)}") from error
 
 
 class _VersionOnly(BaseModel):
@@ -266,8 +273,3 @@ def _sentence(error: ValidationError) -> str:
     message = str(cause["error"]) if "error" in cause else first["msg"]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {message}" if where else message
-
-
-def grid_cells(bundle: BundleMetadata, size: int) -> int:
-    """Return how many boxes the network predicts for one picture of this side, all anchors together."""
-    return len(bundle.anchors) * math.floor(size / bundle.stride) ** 2

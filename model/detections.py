@@ -91,6 +91,7 @@ def detect(
     trained_tree: WordTree,
     trained: Nodes,
     *,
+    unproven: NDArray[np.bool_] | None = None,
     hierarchy_threshold: float,
     iou_threshold: float,
     max_detections: int,
@@ -103,6 +104,7 @@ def detect(
         letterbox: how the picture lay in the graph's input.
         trained_tree: the tree of the trained nodes alone, `BundleMetadata.trained_tree`.
         trained: int32 [T], the full tree's index of each node of `trained_tree`.
+        unproven: bool [T], nodes of `trained_tree` that no answer ends at, `BundleMetadata.unproven`; None for none.
         hierarchy_threshold: least absolute probability to go on to a more particular concept, 0 to 1.
         iou_threshold: of two boxes on one lineage that overlap by more than this the lesser goes, 0 to 1.
         max_detections: how many answers to give at most.
@@ -117,7 +119,9 @@ def detect(
     if under and not allowed:
         visible[:] = False
     boxes, objectness = boxes[visible], raw.objectness[visible]
-    answers = walk(trained_tree, raw.class_logits[visible], threshold=hierarchy_threshold, under=allowed)
+    answers = walk(
+        trained_tree, raw.class_logits[visible], threshold=hierarchy_threshold, under=allowed, unproven=unproven
+    )
     scores = objectness * answers.label_probability
     found = np.flatnonzero(answers.nodes >= 0)
     kept = found[
@@ -185,16 +189,12 @@ def _trained_positions(trained: Nodes, nodes: Sequence[int]) -> list[int]:
     return positions
 
 
-def _check_array(
-    name: str, array: NDArray[np.generic], dtype: type[np.generic], shape: tuple[int | None, ...]
-) -> None:
+def _check_array(name: str, array: NDArray[np.generic], dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
     """Refuse an array of another type or shape (None: any length), or with a value that is not a number."""
     fits = array.ndim == len(shape) and all(
         expected in (None, length) for expected, length in zip(shape, array.shape, strict=True)
     )
     if not fits or array.dtype != dtype:
-        raise ValueError(
-            f"{name} must be {dtype.__name__} {list(shape)}, not {array.dtype} {list(array.shape)}"
-        )
+        raise ValueError(f"{name} must be {dtype.__name__} {list(shape)}, not {array.dtype} {list(array.shape)}")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise ValueError(f"{name} hold values that are not numbers")

@@ -49,9 +49,7 @@ class Letterbox:
 
     def __post_init__(self) -> None:
         if min(self.size, self.width, self.height) < 1:
-            raise ValueError(
-                f"sizes must be positive, not {self.width}x{self.height} letterboxed to {self.size}"
-            )
+            raise ValueError(f"sizes must be positive, not {self.width}x{self.height} letterboxed to {self.size}")
 
     @property
     def scale(self) -> float:

@@ -83,9 +83,7 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         return _to_rgb(_upright(file))
 
 
-def decode_letterboxed(
-    data: bytes, size: int, *, max_pixels: int = MAX_PIXELS
-) -> tuple[NDArray[np.uint8], Letterbox]:
+def decode_letterboxed(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], Letterbox]:
     """Decode a picture file straight into the network's input, for whoever does not need the picture itself.
 
     The same as `letterbox(decode_picture(data), size)`, but of a JPEG at least four times as large as its
@@ -155,9 +153,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         raise
     except Image.DecompressionBombError as error:
         raise PictureTooLargeError(f"the {name} has more pixels than the limit of {max_pixels}") from error
-    except (
-        Exception
-    ) as error:  # the decoders raise what they meet: OSError, SyntaxError, struct.error and more
+    except Exception as error:  # the decoders raise what they meet: OSError, SyntaxError, struct.error and more
         raise UnreadablePictureError(f"the {name} is damaged or cut short") from error
 
 

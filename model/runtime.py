@@ -166,6 +166,7 @@ class OnnxDetector:
             frame,
             self.trained_tree,
             self.bundle.trained_nodes,
+            unproven=self.bundle.unproven,
             hierarchy_threshold=defaults.hierarchy if hierarchy_threshold is None else hierarchy_threshold,
             iou_threshold=defaults.iou if iou_threshold is None else iou_threshold,
             max_detections=max_detections,
@@ -192,9 +193,7 @@ def _start_session(path: Path, providers: Sequence[str], threads: int | None) ->
     # A provider whose libraries or device are missing is left out with no more than a line in the log.
     for provider in providers:
         if provider not in session.get_providers():
-            raise ProviderUnavailableError(
-                f"{provider} could not start; its libraries or its device are missing"
-            )
+            raise ProviderUnavailableError(f"{provider} could not start; its libraries or its device are missing")
     return session
 
 
@@ -209,6 +208,4 @@ def _check_graph(session: Any, bundle: BundleMetadata) -> None:
             raise InvalidBundleError(f"the graph's {kind}s are {found}, not {expected}")
     (columns,) = (node.shape[1] for node in session.get_outputs() if node.name == "class_logits")
     if columns != len(bundle.trained):
-        raise InvalidBundleError(
-            f"the graph gives {columns} class logits, but {len(bundle.trained)} nodes are trained"
-        )
+        raise InvalidBundleError(f"the graph gives {columns} class logits, but {len(bundle.trained)} nodes are trained")

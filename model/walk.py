@@ -53,7 +53,14 @@ class Walk:
         return np.take_along_axis(self.probabilities, last, axis=1)[:, 0]
 
 
-def walk(tree: WordTree, logits: FloatArray, *, threshold: float = 0.5, under: Sequence[int] = ()) -> Walk:
+def walk(
+    tree: WordTree,
+    logits: FloatArray,
+    *,
+    threshold: float = 0.5,
+    under: Sequence[int] = (),
+    unproven: npt.NDArray[np.bool_] | None = None,
+) -> Walk:
     """Answer for each box with the most particular concept that is likely enough.
 
     The walk starts at the likeliest root, which always stands: something was found there, and this is the
@@ -67,6 +74,9 @@ def walk(tree: WordTree, logits: FloatArray, *, threshold: float = 0.5, under: S
         under: nodes. If there are any, the walk starts at the likeliest of them (of equal ones, the first
             in the tree), provided its absolute probability is at least `threshold`; else the box has no
             answer. A node within another of them adds nothing.
+        unproven: [N]. The walk may pass through such a node but not end at one that it has not started at.
+            They are those whose siblings no data was seen of: being alone in its softmax gives such a node
+            its parent's probability, whatever the picture shows. None: there are none.
 
     Raises:
         ValueError: the threshold is outside 0 to 1, or the logits are not as the module says.
@@ -80,6 +90,7 @@ def walk(tree: WordTree, logits: FloatArray, *, threshold: float = 0.5, under: S
     else:
         starts, paths, absolute = _start_at_roots(tree, logits)
     nodes, lengths = starts.copy(), np.where(starts >= 0, tree.depths[starts] + 1, 0).astype(np.int32)
+    least = lengths.copy()
     probabilities = absolute.astype(np.float32)
 
     rows = np.flatnonzero(lengths)
@@ -88,7 +99,7 @@ def walk(tree: WordTree, logits: FloatArray, *, threshold: float = 0.5, under: S
         descending = tree.child_count[nodes[rows]] > 0
         rows, reached = rows[descending], reached[descending]
         if not rows.size:
-            return Walk(nodes, paths, probabilities, lengths)
+            break
         parents = nodes[rows]
         child, conditional = _likeliest(logits, rows, tree.first_child[parents], tree.child_count[parents])
         reached = reached * conditional
@@ -98,6 +109,29 @@ def walk(tree: WordTree, logits: FloatArray, *, threshold: float = 0.5, under: S
         nodes[rows] = paths[rows, at] = child
         probabilities[rows, at] = reached
         lengths[rows] += 1
+
+    if unproven is not None:
+        _retreat(unproven, least, nodes, paths, probabilities, lengths)
+    return Walk(nodes, paths, probabilities, lengths)
+
+
+def _retreat(
+    unproven: npt.NDArray[np.bool_],
+    least: IntArray,
+    nodes: IntArray,
+    paths: IntArray,
+    probabilities: FloatArray,
+    lengths: IntArray,
+) -> None:
+    """Shorten paths in place until none longer than `least` [K] ends at an unproven node."""
+    rows = np.flatnonzero(lengths > least)
+    while rows.size:
+        rows = rows[unproven[nodes[rows]] & (lengths[rows] > least[rows])]
+        last = lengths[rows] - 1
+        paths[rows, last] = -1
+        probabilities[rows, last] = 0
+        lengths[rows] = last
+        nodes[rows] = paths[rows, last - 1]
 
 
 def path_probability(tree: WordTree, logits: FloatArray, nodes: Sequence[int]) -> FloatArray:
@@ -216,6 +250,4 @@ def _absolute(tree: WordTree, logits: FloatArray, closed: IntArray) -> DoubleArr
 
 def _refuse_unless_finite(greatest: DoubleArray) -> None:
     if not np.isfinite(greatest).all():
-        raise ValueError(
-            "The logits of a sibling group hold NaN or plus infinity, or nothing but minus infinity."
-        )
+        raise ValueError("The logits of a sibling group hold NaN or plus infinity, or nothing but minus infinity.")

@@ -76,9 +76,7 @@ class WordTree:
         parent_list = [int(parent) for parent in parents]
         for column in (parent_list, self.names, self.synonyms, self.definitions):
             if len(column) != len(self.wnids):
-                raise ValueError(
-                    f"{len(self.wnids)} wnids, but another column of the tree has {len(column)} entries."
-                )
+                raise ValueError(f"{len(self.wnids)} wnids, but another column of the tree has {len(column)} entries.")
         self._index = {wnid: node for node, wnid in enumerate(self.wnids)}
         self._check_wnids()
         self._check_parents(parent_list)
@@ -100,15 +98,11 @@ class WordTree:
         for node, parent in enumerate(parents):
             if not -1 <= parent < node:
                 wnid = self.wnids[node]
-                raise ValueError(
-                    f"Node {node} ({wnid}) has parent {parent}; it must be -1 or an earlier node."
-                )
+                raise ValueError(f"Node {node} ({wnid}) has parent {parent}; it must be -1 or an earlier node.")
             if parent != previous:
                 closed.add(previous)
                 if parent in closed:
-                    raise ValueError(
-                        f"The siblings of node {node} ({self.wnids[node]}) are not adjacent to it."
-                    )
+                    raise ValueError(f"The siblings of node {node} ({self.wnids[node]}) are not adjacent to it.")
                 previous = parent
 
     def _number(self, parents: list[int]) -> None:
@@ -273,9 +267,7 @@ class WordTree:
         found: list[tuple[int, int]] = []
         for node, labels in enumerate(self._labels):
             if text in labels:
-                rank = next(
-                    (rank for rank, pattern in enumerate(patterns) if pattern in labels), len(patterns)
-                )
+                rank = next((rank for rank, pattern in enumerate(patterns) if pattern in labels), len(patterns))
                 found.append((rank, node))
         return np.array([node for _, node in sorted(found)], np.int32)
 
@@ -283,9 +275,7 @@ class WordTree:
     def _labels(self) -> list[str]:
         """Each node's labels in lower case, a line each; two line ends mark the name."""
         columns = zip(self.names, self.synonyms, self.wnids, strict=True)
-        return [
-            "\n\n{}\n".format("\n".join((name, *others, wnid))).casefold() for name, others, wnid in columns
-        ]
+        return ["\n\n{}\n".format("\n".join((name, *others, wnid))).casefold() for name, others, wnid in columns]
 
     @functools.cached_property
     def digest(self) -> str:

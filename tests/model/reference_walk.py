@@ -40,12 +40,16 @@ def path_to(parents: Sequence[int], node: int) -> list[int]:
 
 
 def walk(
-    parents: Sequence[int], logits: Sequence[float], threshold: float, under: Sequence[int] = ()
+    parents: Sequence[int],
+    logits: Sequence[float],
+    threshold: float,
+    under: Sequence[int] = (),
+    unproven: Sequence[int] = (),
 ) -> tuple[list[int], list[float]]:
     """The path of the answer, from its root, and the absolute probability of each of its nodes.
 
     From the paper's description: at every split take the most confident branch, down to some threshold. Both
-    lists are empty if none of `under` reaches the threshold.
+    lists are empty if none of `under` reaches the threshold. No answer ends at an unproven node below its start.
     """
     absolute = absolute_probabilities(parents, logits)
     if under:
@@ -56,10 +60,13 @@ def walk(
         path = path_to(parents, start)
     else:
         path = [max(siblings(parents, -1), key=lambda node: logits[node])]
+    start = path[-1]
     while children := siblings(parents, path[-1]):
         # The greatest logit is the greatest probability; unlike that, it is never rounded into a tie.
         likeliest = max(children, key=lambda node: logits[node])
         if absolute[likeliest] < threshold:
             break
         path.append(likeliest)
+    while path[-1] in unproven and path[-1] != start:
+        path.pop()
     return path, [absolute[node] for node in path]

@@ -102,6 +102,22 @@ class TestAgainstTheReference:
             assert path == expected_path
             np.testing.assert_allclose(probabilities, expected, rtol=1e-6, atol=1e-37)
 
+    @given(cases(), THRESHOLD, st.data())
+    def test_walk_with_unproven_nodes(
+        self, case: tuple[list[int], FloatArray], threshold: float, data: st.DataObject
+    ) -> None:
+        parents, logits = case
+        nodes = st.sampled_from(range(len(parents)))
+        under, unproven = data.draw(st.lists(nodes, max_size=3)), data.draw(st.sets(nodes))
+        mask = np.isin(np.arange(len(parents)), list(unproven))
+        result = walk(tree_of(parents), logits, threshold=threshold, under=under, unproven=mask)
+        for row, (path, probabilities) in zip(logits.tolist(), answers(result), strict=True):
+            if is_close_call(reference_walk.absolute_probabilities(parents, row), threshold, under):
+                continue
+            expected_path, expected = reference_walk.walk(parents, row, threshold, under, list(unproven))
+            assert path == expected_path
+            np.testing.assert_allclose(probabilities, expected, rtol=1e-6, atol=1e-37)
+
     @given(cases(), st.data())
     def test_probabilities(self, case: tuple[list[int], FloatArray], data: st.DataObject) -> None:
         parents, logits = case
