@@ -87,9 +87,7 @@ class TestAgainstTheReference:
             np.testing.assert_allclose(probabilities, expected, rtol=1e-6, atol=1e-37)
 
     @given(cases(), THRESHOLD, st.data())
-    def test_walk_under(
-        self, case: tuple[list[int], FloatArray], threshold: float, data: st.DataObject
-    ) -> None:
+    def test_walk_under(self, case: tuple[list[int], FloatArray], threshold: float, data: st.DataObject) -> None:
         parents, logits = case
         nodes = st.sampled_from(range(len(parents)))
         under = data.draw(st.lists(nodes, min_size=1, max_size=5))
@@ -134,9 +132,7 @@ class TestAgainstTheReference:
 
 
 @given(cases(), THRESHOLD)
-def test_the_lazy_walk_is_the_walk_on_the_full_softmax(
-    case: tuple[list[int], FloatArray], threshold: float
-) -> None:
+def test_the_lazy_walk_is_the_walk_on_the_full_softmax(case: tuple[list[int], FloatArray], threshold: float) -> None:
     parents, logits = case
     tree = tree_of(parents)
     result = walk(tree, logits, threshold=threshold)
@@ -270,9 +266,7 @@ class TestUnder:
         assert result.nodes.tolist() == [2]
 
     def test_each_box_has_its_own_start(self) -> None:
-        logits = np.concatenate(
-            [self.LIKELY_3, logits_of(n0=0.1, n1=0.9, n2=1, n3=0.5, n4=0.5), self.LIKELY_3]
-        )
+        logits = np.concatenate([self.LIKELY_3, logits_of(n0=0.1, n1=0.9, n2=1, n3=0.5, n4=0.5), self.LIKELY_3])
         result = walk(tree_of(PARENTS), logits, threshold=0.5, under=[1, 3])
         assert [path for path, _ in answers(result)] == [[0, 2, 3], [1, 7], [0, 2, 3]]
 

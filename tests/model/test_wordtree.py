@@ -62,9 +62,7 @@ class TestStructure:
         assert tree.same_lineage(CAT, PUG) is False
         every_node = np.arange(8)
         table = tree.is_within(every_node[:, None], every_node[None, :])
-        assert table.tolist() == [
-            [other in path_to(PARENTS, node) for other in range(8)] for node in range(8)
-        ]
+        assert table.tolist() == [[other in path_to(PARENTS, node) for other in range(8)] for node in range(8)]
         assert tree.same_lineage(every_node, DOG).tolist() == [
             True,
             False,
@@ -169,9 +167,7 @@ class TestSubset:
         part = tree.subset(kept.tolist())
         assert set(kept.tolist()) == {step for node in chosen for step in path_to(parents, node)}
         for new, old in enumerate(kept.tolist()):
-            assert [part.wnids[step] for step in part.path(new)] == [
-                tree.wnids[step] for step in tree.path(old)
-            ]
+            assert [part.wnids[step] for step in part.path(new)] == [tree.wnids[step] for step in tree.path(old)]
 
 
 @given(forests())
@@ -241,17 +237,12 @@ class TestPackagedTree:
 
     def test_is_the_tree_that_models_are_trained_on(self) -> None:
         # The SHA-256 of darknet's 9k.tree.
-        assert (
-            packaged_tree().digest
-            == "sha256:124b05033e928707069995e1b61823c80f10fc14d82f84c9cd5575443b61be54"
-        )
+        assert packaged_tree().digest == "sha256:124b05033e928707069995e1b61823c80f10fc14d82f84c9cd5575443b61be54"
 
     def test_names_are_no_keys(self) -> None:
         names = Counter(packaged_tree().names)
         assert 9418 - len(names) == 662  # nodes whose name an earlier node already has
-        assert (
-            sum(uses for uses in names.values() if uses > 1) == 1247
-        )  # nodes that are not alone in their name
+        assert sum(uses for uses in names.values() if uses > 1) == 1247  # nodes that are not alone in their name
 
     def test_texts(self) -> None:
         tree = packaged_tree()

@@ -1,0 +1,1 @@
+"""The service: FastAPI over ONNX Runtime. It imports `model`, never `training`, and never torch."""

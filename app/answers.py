@@ -1,0 +1,120 @@
+"""From arrays to the shapes of the API: what the routes and the command line both answer with."""
+
+from app.engine import Answer
+from app.schemas import (
+    Box,
+    ClassDetail,
+    ClassSummary,
+    Concept,
+    DetectedObject,
+    DetectionResult,
+    ImageSize,
+    ModelDescription,
+    ModelIdentity,
+    PathStep,
+    Timing,
+    TreeSummary,
+)
+from model.detections import Detections
+from model.runtime import OnnxDetector
+
+
+def detection_result(answer: Answer, detector: OnnxDetector) -> DetectionResult:
+    """Describe what was found in a picture."""
+    found, timing = answer.detections, answer.timing
+    return DetectionResult(
+        image=ImageSize(width=answer.width, height=answer.height),
+        detections=[_detected_object(found, row, detector) for row in range(len(found))],
+        model=model_identity(detector),
+        timing_ms=Timing(
+            decode=round(timing.decode, 2),
+            queue=round(timing.queue, 2),
+            inference=round(timing.inference, 2),
+            postprocess=round(timing.postprocess, 2),
+        ),
+    )
+
+
+def model_identity(detector: OnnxDetector) -> ModelIdentity:
+    """Say which model answers."""
+    bundle = detector.bundle
+    return ModelIdentity(name=bundle.name, version=bundle.version, tree=detector.tree.digest)
+
+
+def model_description(detector: OnnxDetector) -> ModelDescription:
+    """Describe the model in use."""
+    bundle, tree = detector.bundle, detector.tree
+    return ModelDescription(
+        name=bundle.name,
+        version=bundle.version,
+        schema_version=bundle.schema_version,
+        licence=bundle.licence,
+        tree=TreeSummary(
+            digest=tree.digest,
+            nodes=len(tree),
+            roots=len(tree.roots),
+            leaves=len(tree.leaves),
+            trained=len(bundle.trained),
+        ),
+        anchors=[list(anchor) for anchor in bundle.anchors],
+        stride=bundle.stride,
+        sizes=list(bundle.sizes),
+        default_size=bundle.default_size,
+        preprocessing=bundle.preprocessing.model_dump(mode="json"),
+        thresholds=bundle.thresholds.model_dump(),
+        training=bundle.training,
+        evaluation=bundle.evaluation,
+        providers=list(detector.providers),
+    )
+
+
+def concept(node: int, detector: OnnxDetector) -> Concept:
+    """Name a node."""
+    return Concept(wnid=detector.tree.wnids[node], name=detector.tree.names[node])
+
+
+def class_summary(node: int, detector: OnnxDetector) -> ClassSummary:
+    """Describe a node with the numbers of what lies below it."""
+    tree = detector.tree
+    return ClassSummary(
+        wnid=tree.wnids[node],
+        name=tree.names[node],
+        synonyms=list(tree.synonyms[node]),
+        definition=tree.definitions[node],
+        depth=int(tree.depths[node]),
+        children=int(tree.child_count[node]),
+        descendants=int(tree.descendant_count[node]),
+        trained=is_trained(node, detector),
+    )
+
+
+def class_detail(node: int, detector: OnnxDetector) -> ClassDetail:
+    """Describe a node with its path from the root and its direct children."""
+    summary = class_summary(node, detector).model_dump(exclude={"children"})
+    return ClassDetail(
+        **summary,
+        path=[concept(step, detector) for step in detector.tree.path(node)],
+        children=[class_summary(child, detector) for child in detector.tree.children(node)],
+    )
+
+
+def is_trained(node: int, detector: OnnxDetector) -> bool:
+    """Tell whether the model can answer with a node."""
+    return detector.tree.wnids[node] in detector.trained_tree
+
+
+def _detected_object(found: Detections, row: int, detector: OnnxDetector) -> DetectedObject:
+    tree = detector.tree
+    x1, y1, x2, y2 = (round(float(edge), 2) for edge in found.boxes[row])
+    steps = zip(found.paths[row].tolist(), found.probabilities[row].tolist(), strict=True)
+    return DetectedObject(
+        box=Box(x1=x1, y1=y1, x2=x2, y2=y2),
+        label=concept(int(found.nodes[row]), detector),
+        score=round(float(found.scores[row]), 6),
+        objectness=round(float(found.objectness[row]), 6),
+        path=[
+            PathStep(wnid=tree.wnids[node], name=tree.names[node], probability=round(probability, 6))
+            for node, probability in steps
+            if node >= 0
+        ],
+    )

@@ -1,0 +1,211 @@
+"""The shapes of what the service takes and answers. Field descriptions become the OpenAPI document."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Wnid = Annotated[str, Field(max_length=64, examples=["n02084071"])]
+Milliseconds = Annotated[float, Field(ge=0)]
+
+
+class DetectionParameters(BaseModel):
+    """What may be asked of a detection; what is left out is the model's own default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threshold: Probability | None = Field(
+        default=None, description="Least objectness of a box, 0 to 1. Default: the model's own, usually 0.25."
+    )
+    hierarchy_threshold: Probability | None = Field(
+        default=None,
+        description="Least absolute probability to go on to a more particular concept, 0 to 1. "
+        "Default: the model's own, usually 0.5.",
+    )
+    iou_threshold: Probability | None = Field(
+        default=None,
+        description="Of two boxes with related labels that overlap more than this (intersection over union, "
+        "0 to 1) only the better is kept. Default: the model's own, usually 0.45.",
+    )
+    max_detections: int = Field(default=100, ge=1, le=300, description="Most boxes in the answer, best first.")
+    under: list[Wnid] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Answer only with these concepts or what lies below; repeatable. Default: everything.",
+    )
+    size: int | None = Field(
+        default=None,
+        description="Side of the square the picture is scaled into, in pixels, one of the model's sizes "
+        "(GET /model). Smaller is faster, larger finds smaller things. Default: the model's own.",
+    )
+
+
+class ClassesParameters(BaseModel):
+    """Which concepts to list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parent: Wnid | None = Field(
+        default=None,
+        description="List this concept's children, or search below it. Default: the roots.",
+    )
+    query: str | None = Field(
+        default=None, max_length=200, description="Search names, synonyms and wnids, best match first."
+    )
+    limit: int = Field(default=100, ge=1, le=1000, description="Most items in the answer.")
+    offset: int = Field(default=0, ge=0, le=10_000_000, description="Items to skip.")
+
+
+class ImageSize(BaseModel):
+    """Size of the picture as a person sees it, EXIF orientation applied, in pixels."""
+
+    width: int
+    height: int
+
+
+class Box(BaseModel):
+    """A box in pixels of the picture: x to the right, y down, (x1, y1) the top left corner."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+class Concept(BaseModel):
+    """A node of the tree."""
+
+    wnid: Wnid
+    name: str
+
+
+class PathStep(Concept):
+    """A node on the way from the root to the label, with its absolute probability."""
+
+    probability: float
+
+
+class DetectedObject(BaseModel):
+    """One object found."""
+
+    box: Box
+    label: Concept
+    score: float = Field(description="objectness x the label's probability")
+    objectness: float
+    path: list[PathStep] = Field(
+        description="From the root to the label; probabilities are absolute and never increase."
+    )
+
+
+class ModelIdentity(BaseModel):
+    """Which model answered."""
+
+    name: str
+    version: str
+    tree: str = Field(description="Digest of the tree.", examples=["sha256:..."])
+
+
+class Timing(BaseModel):
+    """Where the time went, in milliseconds."""
+
+    decode: Milliseconds = Field(description="Decoding the picture and scaling it to the model's input.")
+    queue: Milliseconds = Field(description="Waiting for other requests, before any of the steps.")
+    inference: Milliseconds = Field(description="The network.")
+    postprocess: Milliseconds = Field(description="Walking the tree, suppressing doubles, sorting.")
+
+
+class DetectionResult(BaseModel):
+    """What was found in one picture, best first."""
+
+    image: ImageSize
+    detections: list[DetectedObject]
+    model: ModelIdentity
+    timing_ms: Timing
+
+
+class InvalidParameter(BaseModel):
+    """A parameter and what is wrong with it."""
+
+    name: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error: RFC 9457 problem details."""
+
+    type: str = Field(description="URI of the kind of problem; it does not change.")
+    title: str = Field(description="The kind of problem in words.")
+    status: int = Field(description="HTTP status.")
+    detail: str = Field(description="What was wrong this time.")
+    errors: list[InvalidParameter] | None = Field(default=None, description="The faulty parameters (422 only).")
+
+
+class BatchResult(BaseModel):
+    """One entry for each picture, in the order sent: what was found, or its own error."""
+
+    results: list[DetectionResult | Problem]
+
+
+class ClassSummary(Concept):
+    """A concept of the tree."""
+
+    synonyms: list[str]
+    definition: str
+    depth: int = Field(description="Steps from the root; a root has 0.")
+    children: int = Field(description="How many concepts lie directly below.")
+    descendants: int = Field(description="How many concepts lie below, at any depth.")
+    trained: bool = Field(description="Whether the model had pictures of it, and so can answer with it.")
+
+
+class ClassList(BaseModel):
+    """A page of concepts."""
+
+    total: int = Field(description="How many there are without limit and offset.")
+    items: list[ClassSummary]
+
+
+class ClassDetail(Concept):
+    """A concept with where it stands in the tree."""
+
+    synonyms: list[str]
+    definition: str
+    depth: int
+    descendants: int
+    trained: bool
+    path: list[Concept] = Field(description="From the root to this concept, itself included.")
+    children: list[ClassSummary] = Field(description="The concepts directly below.")
+
+
+class TreeSummary(BaseModel):
+    """The tree a model answers with."""
+
+    digest: str
+    nodes: int
+    roots: int
+    leaves: int
+    trained: int = Field(description="Nodes the model had pictures of, or that lie above such a node.")
+
+
+class ModelDescription(BaseModel):
+    """The model in use: its file's metadata, and what runs it."""
+
+    name: str
+    version: str
+    schema_version: int
+    licence: str
+    tree: TreeSummary
+    anchors: list[list[float]] = Field(description="Width and height of each anchor, in cells.")
+    stride: int = Field(description="Pixels of the input to one cell.")
+    sizes: list[int] = Field(description="Input sizes that `size` may name, in pixels.")
+    default_size: int
+    preprocessing: dict[str, Any]
+    thresholds: dict[str, float]
+    training: dict[str, Any] = Field(description="How the model was trained.")
+    evaluation: dict[str, Any] = Field(description="What it scored.")
+    providers: list[str] = Field(description="ONNX Runtime execution providers in use.")
+
+
+class Health(BaseModel):
+    """The state of the service."""
+
+    status: str = Field(examples=["ready"])

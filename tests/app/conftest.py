@@ -1,0 +1,81 @@
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.engine import Engine
+from app.main import create_app
+from app.settings import Settings
+from model.runtime import OnnxDetector
+from tests.bundles import write_tiny_bundle
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"YOLO9000_{name.upper()}", raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.onnx")
+
+
+@pytest.fixture(scope="session")
+def detector(tiny_bundle: Path) -> OnnxDetector:
+    return OnnxDetector.load(tiny_bundle, threads=1)
+
+
+@pytest.fixture
+def app(tiny_bundle: Path, detector: OnnxDetector) -> FastAPI:
+    """An application whose lifespan has not started."""
+    return create_app(Settings(model=tiny_bundle, max_upload_bytes=100_000), detector)
+
+
+def started(app: FastAPI) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    """Run the application's lifespan around a client that speaks to it."""
+
+    @asynccontextmanager
+    async def run() -> AsyncIterator[httpx.AsyncClient]:
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            yield client
+
+    return run()
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://service")
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with started(app) as client:
+        yield client
+
+
+def engine_of(app: FastAPI) -> Engine:
+    engine: Engine = app.state.engine
+    return engine
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    """Check that an answer is problem details of this status, and return them."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body["status"] == status
+    assert body["type"].startswith("urn:yolo9000:problem:")
+    assert body["title"]
+    assert body["detail"].endswith((".", "!", "?"))
+    assert set(body) <= {"type", "title", "status", "detail", "errors"}
+    return body

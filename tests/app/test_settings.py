@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+from model.runtime import default_model_path
+
+
+def test_defaults() -> None:
+    settings = Settings()
+    assert settings.host == "127.0.0.1"
+    assert settings.port == 8000
+    assert settings.model == default_model_path()
+    assert settings.max_upload_bytes == 20_000_000
+    assert settings.max_pixels == 100_000_000
+    assert settings.device == "cpu"
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLO9000_PORT", "8123")
+    monkeypatch.setenv("YOLO9000_MODEL", "/models/mine.onnx")
+    assert Settings().port == 8123
+    assert Settings().model == Path("/models/mine.onnx")
+    assert Settings(port=1).port == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "70000"), ("THREADS", "0"), ("DEVICE", "abacus")])
+def test_out_of_range(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"YOLO9000_{name}", value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())

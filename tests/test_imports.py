@@ -1,0 +1,54 @@
+"""Imports point one way: app -> model <- training; and the service needs no torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+FORBIDDEN = {
+    "app": {"training", "tests", "torch"},
+    "model": {"app", "training", "tests", "torch", "fastapi"},
+    "training": {"app", "tests"},
+}
+
+
+def imported(file: Path) -> set[str]:
+    """Return the top-level names a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import hides where it points"
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_point_one_way(package: str) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    for file in files:
+        assert not imported(file) & FORBIDDEN[package], file.relative_to(ROOT)
+
+
+def test_onnx_runtime_is_imported_in_one_place() -> None:
+    files = [file for package in ("app", "model") for file in sorted((ROOT / package).rglob("*.py"))]
+    users = [file.relative_to(ROOT).as_posix() for file in files if "onnxruntime" in imported(file)]
+    assert users == ["model/runtime.py"]
+
+
+@pytest.mark.parametrize("module", ["app", "app.cli", "app.main"])
+def test_the_service_needs_no_torch(module: str) -> None:
+    """Every module of the service loads where importing torch, or what only training needs, fails."""
+    absent = ("torch", "onnx", "onnxscript", "safetensors", "pycocotools", "training")
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent!r})); import {module}; "
+        "print(*sorted(name.partition('.')[0] for name, found in sys.modules.items() if found))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not set(absent) & set(result.stdout.split())
