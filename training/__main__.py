@@ -3,20 +3,22 @@
 detect     joint training of a detector on pictures with boxes and pictures with labels
 export     write a run's weights as one model file
 evaluate   score a model file on detection sets
+
+`python -m training COMMAND --help` lists the options of a command.
 """
 
 import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from training.command_line import ConfigurationError, configure
-
 PROGRAM = "python -m training"
+FAILED = 2  # what argparse returns, too, for a command line that cannot be used
 STOPPED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def detect(arguments: Sequence[str]) -> int:
     """Train a detector."""
+    from training.command_line import configure
     from training.configuration import DetectConfiguration
     from training.detect import train_detector
 
@@ -25,15 +27,21 @@ def detect(arguments: Sequence[str]) -> int:
 
 def export(arguments: Sequence[str]) -> int:
     """Export a run."""
+    from training.command_line import configure
     from training.export_run import ExportConfiguration, export_run
 
-    report = export_run(configure(ExportConfiguration, f"{PROGRAM} export", arguments))
-    sys.stdout.write(f"{report}\n")
+    configuration = configure(ExportConfiguration, f"{PROGRAM} export", arguments)
+    report = export_run(configuration)
+    sys.stdout.write(
+        f"{configuration.output}: {report.size / 1e6:.1f} MB; largest differences to torch: {report.boxes:.1g} cells "
+        f"in boxes, {report.objectness:.1g} in objectness, {report.probabilities:.1g} in probabilities\n"
+    )
     return 0
 
 
 def evaluate(arguments: Sequence[str]) -> int:
     """Score a model file."""
+    from training.command_line import configure
     from training.evaluation.command import EvaluateConfiguration
     from training.evaluation.command import evaluate as score
 
@@ -50,7 +58,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command; return the exit status."""
+    """Run a command; return the exit status: 0, 2 after an error that is told, 130 after a stop."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     if not arguments or arguments[0] in {"-h", "--help"}:
         sys.stdout.write(__doc__ or "")
@@ -58,16 +66,42 @@ def main(arguments: Sequence[str]) -> int:
     command = COMMANDS.get(arguments[0])
     if command is None:
         sys.stderr.write(f"{arguments[0]!r} is no command; there are: {', '.join(COMMANDS)}\n")
-        return 2
+        return FAILED
+    try:
+        return _run(command, arguments[1:])
+    except KeyboardInterrupt:
+        return STOPPED
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in {"model", "training"}:
+            raise
+        sys.stderr.write(f"{error.name} is not installed; training needs `pip install yolo9000[train,cpu]`\n")
+        return FAILED
+
+
+def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """Run a command; tell the errors that whoever called it can do something about."""
     from model.bundle import InvalidBundleError
-    from training.checkpoint import InvalidCheckpointError
+    from model.runtime import ProviderUnavailableError
+    from training.checkpoint import FolderInUseError, InvalidCheckpointError
+    from training.command_line import ConfigurationError
     from training.data.coco import InvalidDatasetError
+    from training.export import ExportError
 
     try:
-        return command(arguments[1:])
-    except (ConfigurationError, InvalidBundleError, InvalidCheckpointError, InvalidDatasetError) as error:
+        return command(arguments)
+    except (
+        ConfigurationError,
+        ExportError,
+        FloatingPointError,
+        FolderInUseError,
+        InvalidBundleError,
+        InvalidCheckpointError,
+        InvalidDatasetError,
+        OSError,
+        ProviderUnavailableError,
+    ) as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return FAILED
 
 
 if __name__ == "__main__":

@@ -15,12 +15,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 FORMAT: Final = 1
+INDEX: Final = "checkpoint.json"
 NETWORK_PREFIX: Final = "network."
 AVERAGE_PREFIX: Final = "average."
 
 
 class InvalidCheckpointError(ValueError):
     """A checkpoint that cannot be used; the message says which file and why."""
+
+
+class FolderInUseError(ValueError):
+    """A folder that holds another run's checkpoint; the message says what to do."""
 
 
 class Checkpoint(NamedTuple):
@@ -35,21 +40,61 @@ def save_checkpoint(folder: Path, tensors: dict[str, Tensor], state: dict[str, A
 
     The tensors' file carries the step in its name and the JSON file names it, so that the rename of the JSON file
     is the one moment at which the new checkpoint becomes the checkpoint.
+
+    Args:
+        folder: made where there is none.
+        tensors: by name; no two may share memory.
+        state: JSON-able; its "step" is the number of steps taken.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = f"step-{state['step']:08d}.safetensors"
     temporary = folder / f".{name}.tmp"
-    save_file({key: value.detach().contiguous().cpu() for key, value in tensors.items()}, temporary)
-    temporary.replace(folder / name)
-    index = folder / ".checkpoint.json.tmp"
-    with index.open("w") as file:
-        json.dump({"format": FORMAT, "tensors": name, **state}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    index.replace(folder / "checkpoint.json")
-    for old in folder.glob("step-*.safetensors"):
+    try:
+        save_file({key: value.detach().contiguous().cpu() for key, value in tensors.items()}, temporary)
+        _flush(temporary)
+        temporary.replace(folder / name)
+        write_whole(folder / INDEX, json.dumps({"format": FORMAT, "tensors": name, **state}, indent=1))
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":
+        _flush(folder)  # the renames are on the disk before the old tensors go
+    for old in (*folder.glob("step-*.safetensors"), *folder.glob(".step-*.safetensors.tmp")):
         if old.name != name:
             old.unlink()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that is, at any moment and after a power failure, either the old or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        _flush(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Return whether a folder holds a checkpoint, usable or not."""
+    return (folder / INDEX).exists()
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Read a checkpoint's state alone, which takes no time.
+
+    Raises:
+        InvalidCheckpointError: there is no checkpoint, or its JSON file is damaged.
+    """
+    return _read_index(folder)[1]
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -58,15 +103,28 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         InvalidCheckpointError: there is none, or it is damaged.
     """
-    index = folder / "checkpoint.json"
+    name, state = _read_index(folder)
     try:
-        state = json.loads(index.read_text())
-        if state.pop("format") != FORMAT:
-            raise InvalidCheckpointError(f"{index}: written by another version of this program")
-        tensors = load_file(folder / state.pop("tensors"))
-    except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
-        raise InvalidCheckpointError(f"{index}: no usable checkpoint ({error})") from error
-    return Checkpoint(tensors, state)
+        return Checkpoint(load_file(folder / name), state)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InvalidCheckpointError(f"{folder / name}: the checkpoint's tensors cannot be read ({error})") from error
+
+
+def _read_index(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Return the name of the tensors' file, and the state."""
+    index = folder / INDEX
+    try:
+        content = json.loads(index.read_bytes())
+    except OSError as error:
+        raise InvalidCheckpointError(f"{index}: there is no checkpoint to be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InvalidCheckpointError(f"{index}: damaged, not JSON ({error})") from error
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise InvalidCheckpointError(f"{index}: not a checkpoint, or one of another version of this program")
+    name, step = content.pop("tensors", None), content.get("step")
+    if not isinstance(name, str) or Path(name).name != name or not isinstance(step, int):
+        raise InvalidCheckpointError(f"{index}: damaged, it does not name its tensors and its step")
+    return name, content
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: dict[Tensor, str]) -> dict[str, Tensor]:

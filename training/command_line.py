@@ -6,13 +6,15 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -20,31 +22,45 @@ from pydantic_settings import (
 
 Configuration = TypeVar("Configuration", bound=BaseModel)
 
+LONGEST_VALUE: Final = 60  # characters of a wrong value that a message repeats
+
 
 class ConfigurationError(ValueError):
-    """A configuration that cannot be used: the message names the file or the flag."""
+    """A configuration that cannot be used: the message names the file, and each key or flag on a line of its own."""
 
 
 def configure(kind: type[Configuration], program: str, arguments: Sequence[str]) -> Configuration:
     """Read a command's configuration from its arguments.
 
+    Args:
+        kind: the configuration class.
+        program: what the user called, for the help text.
+        arguments: the command line after that.
+
     Raises:
-        ConfigurationError: an unreadable file, an unknown key, a missing or a wrong value.
+        ConfigurationError: an unreadable file, an unknown key or flag, a missing or a wrong value.
         SystemExit: after `--help`.
     """
-    first = argparse.ArgumentParser(add_help=False)
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--configuration", type=Path, metavar="FILE")
-    known, rest = first.parse_known_args(arguments)
+    try:
+        known, rest = first.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ConfigurationError(f"the command line cannot be used: {error}") from error
     values: dict[str, Any] = {} if known.configuration is None else _read_yaml(known.configuration)
 
     class Settings(BaseSettings, kind):  # type: ignore[misc, valid-type]
-        __doc__ = kind.__doc__
+        __doc__ = (
+            f"{kind.__doc__} FILE.yaml may give values, too: --part.some-name is its key some_name under part. "
+            f"Flags override it."
+        )
         model_config = SettingsConfigDict(
             cli_prog_name=f"{program} [--configuration FILE.yaml]",
             cli_kebab_case=True,
             cli_implicit_flags=True,
             cli_avoid_json=True,
             cli_hide_none_type=True,
+            cli_exit_on_error=False,
             nested_model_default_partial_update=True,
         )
 
@@ -58,21 +74,64 @@ def configure(kind: type[Configuration], program: str, arguments: Sequence[str])
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             """Flags before the file; a training run must not depend on the environment."""
-            del env_settings, dotenv_settings, file_secret_settings
-            return (CliSettingsSource(settings_cls, cli_parse_args=list(rest)), init_settings)
+            del init_settings, env_settings, dotenv_settings, file_secret_settings
+            return (
+                CliSettingsSource(settings_cls, cli_parse_args=list(rest)),
+                InitSettingsSource(settings_cls, values),
+            )
 
     try:
-        settings = Settings(**values)
+        settings = Settings()
         return kind.model_validate(settings.model_dump())
-    except (ValueError, SettingsError) as error:
-        raise ConfigurationError(f"the configuration cannot be used: {error}") from error
+    except ValidationError as error:
+        source = "" if known.configuration is None else f" of {known.configuration} and the flags"
+        raise ConfigurationError(f"the configuration{source} cannot be used:\n{explain(error)}") from error
+    except SettingsError as error:
+        reason = str(error).removeprefix("error parsing CLI: ")
+        raise ConfigurationError(f"the command line cannot be used: {reason}; see `{program} --help`") from error
+
+
+def explain(error: ValidationError) -> str:
+    """Return a line for each key that is wrong: its dotted name, what is wrong with it, and its value."""
+    found = error.errors(include_url=False)
+    # A list is told to be too short once for every wrong element, which pydantic leaves out: that is no news.
+    parents = {one["loc"][:length] for one in found for length in range(len(one["loc"]))}
+    lines = []
+    for one in found:
+        if one["loc"] not in parents:
+            key = ".".join(map(str, one["loc"]))
+            lines.append(f"  {key}: {_reason(one)}" if key else f"  {_reason(one)}")
+    return "\n".join(lines)
+
+
+def _reason(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "missing":
+            return "is needed, and has no default"
+        case "extra_forbidden":
+            return "there is no such key"
+        case "model_type":
+            return "needs keys of its own"
+        case "too_short":
+            return f"needs at least {error['ctx']['min_length']} of them"
+        case "value_error":
+            return error["msg"].removeprefix("Value error, ")
+    value = repr(error["input"])
+    shown = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}..."
+    return f"{error['msg'][:1].lower()}{error['msg'][1:]}, not {shown}"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: cannot be read as YAML ({error})") from error
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{path}: holds no keys and values")
+        content = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: is not YAML ({_one_line(error)})") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigurationError(f"{path}: holds no keys and values, such as `output: runs/first`")
     return content
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,7 +1,7 @@
 """What a detection run is made of, as one documented object; it is written beside the results."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,9 @@ from pydantic import (
 from training.data.augment import AugmentConfiguration
 from training.losses.region import RegionLossConfiguration
 from training.trainer import LoopConfiguration, OptimizerConfiguration
+
+InputSize = Annotated[int, Field(gt=0, multiple_of=32)]
+"""Side of a square input, px; the detector's grid has a cell every 32."""
 
 
 class DetectionSource(BaseModel):
@@ -37,9 +40,9 @@ class ClassificationSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    folder: Path = Field(description="folder of WordNet-id folders")
+    folder: Path = Field(description="folder that holds a folder of pictures for each WordNet id")
     repeats: PositiveInt = Field(1, description="times an epoch shows each picture")
-    held_out_every: NonNegativeInt = Field(0, description="keep every n-th picture of a synset out; 0: none")
+    held_out_every: NonNegativeInt = Field(0, description="keep every n-th picture of each id out; 0: none")
 
 
 class NetworkConfiguration(BaseModel):
@@ -49,12 +52,15 @@ class NetworkConfiguration(BaseModel):
 
     name: Literal["yolov2-lite"] = Field("yolov2-lite", description="architecture")
     anchors: tuple[tuple[PositiveFloat, PositiveFloat], ...] = Field(
-        description="widths and heights in cells of 32 px", min_length=1
+        description="width and height of each anchor, in cells of 32 px", min_length=1
     )
-    frozen_blocks: int = Field(5, ge=0, le=16, description="the stem and this many blocks keep their ImageNet weights")
+    start: Path | None = Field(
+        None, description="output folder of another run, whose weights but for the class layer this one starts from"
+    )
     row_batches: PositiveInt = Field(
-        150, description="batches whose features the class rows are fitted on before training"
+        150, description="batches whose features the class rows are fitted to before training"
     )
+    row_steps: PositiveInt = Field(400, description="steps of the second half of that fit, a distillation")
 
 
 class DetectConfiguration(BaseModel):
@@ -62,14 +68,24 @@ class DetectConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    output: Path = Field(description="folder for checkpoints, the log and this configuration")
-    detection: tuple[DetectionSource, ...] = Field(description="sets with boxes", min_length=1)
-    classification: tuple[ClassificationSource, ...] = Field((), description="sets with labels alone")
+    output: Path = Field(description="folder for the checkpoint, the log and this configuration")
+    detection: tuple[DetectionSource, ...] = Field(
+        description="sets with boxes, each with annotations (COCO JSON), pictures (their folder) and, if it should "
+        "not be 1, repeats (times an epoch shows each picture) and negative_weight (how much 'no object here' counts)",
+        min_length=1,
+    )
+    classification: tuple[ClassificationSource, ...] = Field(
+        (),
+        description="sets with labels alone, each with folder (holds a folder of pictures for each WordNet id) and, "
+        "if wanted, repeats (default 1) and held_out_every (keep every n-th picture of each id out)",
+    )
     network: NetworkConfiguration
-    sizes: tuple[int, ...] = Field((320, 352, 384, 416), description="input sizes to train at, px", min_length=1)
-    seed: NonNegativeInt = Field(0, description="of every random choice")
+    sizes: tuple[InputSize, ...] = Field(
+        (320, 352, 384, 416), description="input sizes to train at, px, multiples of 32", min_length=1
+    )
+    seed: NonNegativeInt = Field(0, description="seed of every random choice")
     augmentation: AugmentConfiguration = AugmentConfiguration()
     loss: RegionLossConfiguration = RegionLossConfiguration()
     optimizer: OptimizerConfiguration = OptimizerConfiguration()
     loop: LoopConfiguration = LoopConfiguration()
-    resume: bool = Field(False, description="go on from the output folder's checkpoint")
+    resume: bool = Field(False, description="go on from the checkpoint in the output folder")

@@ -1,8 +1,9 @@
 """Joint training of a detector on pictures with boxes and pictures with labels (paper section 4)."""
 
 import logging
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,21 +12,32 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.wordtree import WordTree, packaged_tree
+from training.checkpoint import (
+    AVERAGE_PREFIX,
+    FolderInUseError,
+    InvalidCheckpointError,
+    has_checkpoint,
+    load_checkpoint,
+    load_state,
+    write_whole,
+)
 from training.configuration import DetectConfiguration
 from training.data.batches import Batch, Mixture, Source, Stream, load_batches
-from training.data.coco import DetectionSet, read_coco
+from training.data.coco import DetectionSet, InvalidDatasetError, read_coco
 from training.data.folder import read_folder
 from training.data.imagenet import imagenet_wnids
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
 from training.networks.efficientnet_lite import load_imagenet_classifier
+from training.networks.regions import integral_image
 from training.networks.yolov2_lite import YOLOv2Lite
-from training.teacher import ImageNetTeacher, TreeClassifier, initial_rows, pool_regions
-from training.trainer import StepLoss, Trainer
+from training.teacher import ImageNetTeacher, TreeClassifier, initial_rows, object_features
+from training.trainer import OptimizerConfiguration, StepLoss, Trainer
 
 logger = logging.getLogger(__name__)
 
-PRETRAINED_PREFIXES = ("backbone.", "rows.")
+PRETRAINED_PREFIXES = ("tail.",)
+CLASS_LAYER_PREFIXES = ("rows.", "anchor_to_class.")
 
 
 class Data(NamedTuple):
@@ -38,17 +50,28 @@ class Data(NamedTuple):
 def train_detector(configuration: DetectConfiguration) -> bool:
     """Train; return whether the last step was reached (False: stopped, and can be resumed).
 
+    The output folder then holds the checkpoint, the log and configuration.json, which is what was asked for last.
+
     Raises:
+        FolderInUseError: a fresh start into a folder with a checkpoint.
+        InvalidCheckpointError: there is nothing to resume, or it was trained on other nodes or another network.
         InvalidDatasetError: a set cannot be used; it names the file and what to do.
-        InvalidCheckpointError: there is nothing to resume.
+        FloatingPointError: training diverged; the last checkpoint stays.
     """
     folder = configuration.output
+    resumed = load_state(folder) if configuration.resume else None
+    if resumed is None and has_checkpoint(folder):
+        raise FolderInUseError(
+            f"{folder} holds a run's checkpoint already: add --resume to go on from it, or give another output folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(configuration.seed)
     if configuration.loop.threads:
         torch.set_num_threads(configuration.loop.threads)
     tree = packaged_tree()
     data = read_data(configuration, tree)
+    if resumed is not None:
+        check_nodes(folder, resumed, data, tree)
     subset = tree.subset(data.trained.tolist())
     mixture = Mixture(
         data.sources, trained_index(data.trained, len(tree)), configuration.augmentation, configuration.seed
@@ -58,7 +81,7 @@ def train_detector(configuration: DetectConfiguration) -> bool:
     state = {"trained": data.trained.tolist(), "tree": tree.digest}
     trainer = Trainer(
         run.detector,
-        lambda name: name.startswith(PRETRAINED_PREFIXES),
+        lambda name: peak_rate(name, configuration.optimizer),
         run.loss,
         mixture,
         configuration.sizes,
@@ -69,15 +92,57 @@ def train_detector(configuration: DetectConfiguration) -> bool:
     )
     if configuration.resume:
         trainer.resume()
+        run.check_anchors()
     else:
+        if configuration.network.start is not None:
+            run.start_from(configuration.network.start)
         run.fit_rows()
-        (folder / "configuration.json").write_text(configuration.model_dump_json(indent=1))
         trainer.reset_average()
+    write_whole(folder / "configuration.json", configuration.model_dump_json(indent=1))
     return trainer.run()
 
 
+def peak_rate(name: str, settings: OptimizerConfiguration) -> float:
+    """Return the peak learning rate of a parameter of yolov2-lite.
+
+    The class layer moves least: it starts as a classifier's, and its 1,280 inputs add up, so that a step changes a
+    logit by some 500 times the rate.
+    """
+    if name.startswith(CLASS_LAYER_PREFIXES):
+        return settings.class_learning_rate
+    return settings.pretrained_learning_rate if name.startswith(PRETRAINED_PREFIXES) else settings.learning_rate
+
+
+def check_nodes(folder: Path, state: Mapping[str, Any], data: Data, tree: WordTree) -> None:
+    """Check that a checkpoint has a class row for the nodes of the data, and for no others.
+
+    Raises:
+        InvalidCheckpointError: it has not.
+    """
+    if state.get("tree") != tree.digest:
+        raise InvalidCheckpointError(
+            f"{folder}: the checkpoint belongs to another WordTree ({state.get('tree')}) than this program's "
+            f"({tree.digest})"
+        )
+    before, now = set(state.get("trained", ())), set(data.trained.tolist())
+    if before != now:
+        changes = [
+            f"{len(nodes)} {change}, such as {tree.wnids[min(nodes)]} ({tree.names[min(nodes)]})"
+            for change, nodes in (("are new", now - before), ("are gone", before - now))
+            if nodes
+        ]
+        raise InvalidCheckpointError(
+            f"{folder}: the checkpoint was trained on other nodes than the sets have: {'; '.join(changes)}. "
+            f"Resume with the same sets, or start afresh in another output folder"
+        )
+
+
 def read_data(configuration: DetectConfiguration, tree: WordTree) -> Data:
-    """Read every set of a run."""
+    """Read every set of a run.
+
+    Raises:
+        InvalidDatasetError: a set cannot be used; it names the file and what to do.
+    """
     sources, nodes = [], {tree.index(wnid) for wnid in imagenet_wnids()}
     for detection in configuration.detection:
         found: DetectionSet = read_coco(detection.annotations, detection.pictures, tree)
@@ -103,7 +168,7 @@ class DetectorRun:
 
     def __init__(self, configuration: DetectConfiguration, tree: WordTree, mixture: Mixture) -> None:
         self.configuration, self.tree, self.mixture = configuration, tree, mixture
-        classifier = load_imagenet_classifier(configuration.network.frozen_blocks)
+        classifier = load_imagenet_classifier()
         self.tree_classifier = TreeClassifier(tree, imagenet_wnids())
         self.teacher = ImageNetTeacher(classifier, self.tree_classifier)
         self.classifier = classifier
@@ -118,15 +183,49 @@ class DetectorRun:
         pictures = batch.pictures.permute(0, 3, 1, 2).float()
         teacher: Tensor | None = None
         with torch.autocast(pictures.device.type, torch.bfloat16, enabled=self.configuration.loop.bfloat16):
-            shallow = self.detector.backbone.shallow(pictures)
-            if self.configuration.loss.distillation_scale:
-                teacher = self.teacher(shallow, batch.truths)
-            prediction = self.detector.predict(shallow)
+            prediction = self.detector(pictures)
+        if self.configuration.loss.distillation_scale:
+            teacher = self.teacher(prediction.features[0], batch.truths)
         parts = self.region_loss(self.detector, prediction, batch.truths, seen, teacher)
         return StepLoss(parts.total(), parts._asdict())
 
+    def check_anchors(self) -> None:
+        """Check that a resumed detector's anchors, which its checkpoint holds, are those of the configuration.
+
+        Raises:
+            InvalidCheckpointError: they are not.
+        """
+        found, asked = self.detector.anchors, torch.tensor(self.configuration.network.anchors)
+        if not torch.equal(found, asked):
+            raise InvalidCheckpointError(
+                f"{self.configuration.output}: the checkpoint was trained with the anchors {found.tolist()}, not with "
+                f"{asked.tolist()}; resume with its own"
+            )
+
+    def start_from(self, folder: Path) -> None:
+        """Take over what another run learned of boxes: its averaged weights, the class layer excepted.
+
+        Raises:
+            InvalidCheckpointError: the run has no usable checkpoint, or is another network's.
+        """
+        tensors = load_checkpoint(folder).tensors
+        boxes = {
+            key.removeprefix(AVERAGE_PREFIX): value
+            for key, value in tensors.items()
+            if key.startswith(AVERAGE_PREFIX) and not key.removeprefix(AVERAGE_PREFIX).startswith(CLASS_LAYER_PREFIXES)
+        }
+        try:
+            self.detector.load_state_dict(self.detector.state_dict() | boxes)
+        except RuntimeError as error:
+            raise InvalidCheckpointError(f"{folder}: the checkpoint's weights are another network's") from error
+        self.check_anchors()
+
     def fit_rows(self) -> None:
-        """Start the class rows from the ImageNet classifier's own; takes a minute or two."""
+        """Start the class rows from the ImageNet classifier's own; takes a minute or two.
+
+        Raises:
+            InvalidDatasetError: no object was seen.
+        """
         losses = initial_rows(
             self.detector,
             self.classifier,
@@ -135,29 +234,31 @@ class DetectorRun:
             imagenet_wnids(),
             self.tree,
             self._features(),
+            steps=self.configuration.network.row_steps,
             seed=self.configuration.seed,
         )
         logger.info("class rows: KL to the classifier %.3f nats, %.3f after distillation", *losses)
 
     @torch.no_grad()
     def _features(self) -> Tensor:
-        """Return head features [M, 1280] of every labelled region, and of the cell at its centre."""
+        """Return class features [M, 1280] of labelled objects."""
         configuration = self.configuration
         batches = configuration.network.row_batches
-        size = (max(configuration.sizes),)
-        stream = Stream(len(self.mixture), configuration.optimizer.batch, size, configuration.seed + 1, 0, batches)
+        stream = Stream(
+            len(self.mixture), configuration.optimizer.batch, configuration.sizes, configuration.seed + 1, 0, batches
+        )
         features = []
-        for batch in tqdm(load_batches(self.mixture, stream, configuration.loop.workers), "features", mininterval=5):
+        found = load_batches(self.mixture, stream, configuration.loop.workers)
+        backbone = self.detector.backbone
+        for batch in tqdm(found, "features", total=batches, unit="batch", mininterval=5):
             pictures = batch.pictures.permute(0, 3, 1, 2).float()
             with torch.autocast(pictures.device.type, torch.bfloat16, enabled=configuration.loop.bfloat16):
-                backbone = self.detector.backbone
-                maps = backbone.head(backbone(pictures)[1]).float()
-            truths = batch.truths
-            height, width = maps.shape[2:]
-            column = (truths.boxes[:, 0] * width).long().clamp(0, width - 1)
-            row = (truths.boxes[:, 1] * height).long().clamp(0, height - 1)
-            features.append(pool_regions(maps, truths.boxes, truths.picture))
-            features.append(maps[truths.picture, :, row, column])
-            features.append(maps[truths.class_only_pictures].mean((2, 3)))
-            features.append(maps[truths.class_only_pictures, :, height // 2, width // 2])
-        return torch.cat(features)
+                integral = integral_image(backbone.head(backbone(pictures)[1]))
+            features.append(object_features(integral, batch.truths))
+        result = torch.cat(features)
+        if not len(result):
+            raise InvalidDatasetError(
+                f"the first {batches * configuration.optimizer.batch} pictures show no labelled object to fit the "
+                f"class rows to; give sets with more boxes, or raise network.row_batches"
+            )
+        return result

@@ -30,9 +30,7 @@ from model.version import VERSION
 from model.walk import absolute_probabilities
 from training.networks.detector import BoxIndex, Detector, decode_boxes
 
-OPSET: Final = (
-    18  # the oldest that torch's exporter writes without converting; read by ONNX Runtime 1.14 and later
-)
+OPSET: Final = 18  # the oldest that torch's exporter writes without converting; read by ONNX Runtime 1.14 and later
 HALF_LEAST_VALUES: Final = 1024  # smaller tensors, biases above all, cost nothing in full precision
 HALF_MAXIMUM: Final = float(np.finfo(np.float16).max)
 
@@ -126,9 +124,7 @@ def export_detector(
 
 def _check_fit(detector: Detector, bundle: BundleMetadata) -> None:
     if detector.classes != len(bundle.trained):
-        raise ValueError(
-            f"the detector has {detector.classes} classes, but {len(bundle.trained)} nodes are trained"
-        )
+        raise ValueError(f"the detector has {detector.classes} classes, but {len(bundle.trained)} nodes are trained")
     if detector.stride != bundle.stride:
         raise ValueError(f"the detector has stride {detector.stride}, the bundle {bundle.stride}")
     stated = torch.tensor(bundle.anchors, dtype=torch.float32)
@@ -221,9 +217,7 @@ def _noise(bundle: BundleMetadata) -> list[NDArray[np.uint8]]:
     return batches
 
 
-def _compare(
-    graph: ExportGraph, path: Path, batches: Sequence[NDArray[np.uint8]], tolerance: float
-) -> ExportReport:
+def _compare(graph: ExportGraph, path: Path, batches: Sequence[NDArray[np.uint8]], tolerance: float) -> ExportReport:
     """Compare the file with torch on every box of these pictures, and its gate with what it gives of all."""
     detector = OnnxDetector.load(path)
     largest = np.zeros(3)
@@ -246,9 +240,7 @@ def _compare(
     return ExportReport(path.stat().st_size, *map(float, largest))
 
 
-def _differences(
-    detector: OnnxDetector, found: RawDetections, expected: RawDetections
-) -> NDArray[np.float64]:
+def _differences(detector: OnnxDetector, found: RawDetections, expected: RawDetections) -> NDArray[np.float64]:
     """Return the largest differences of boxes, objectness and absolute probabilities."""
     if len(found) != len(expected):
         raise ExportError(f"the exported graph has {len(found)} boxes where torch has {len(expected)}")
@@ -265,9 +257,7 @@ def _differences(
     )
 
 
-def _check_gate(
-    detector: OnnxDetector, batch: NDArray[np.uint8], everything: Sequence[RawDetections]
-) -> None:
+def _check_gate(detector: OnnxDetector, batch: NDArray[np.uint8], everything: Sequence[RawDetections]) -> None:
     """Check that a threshold gives out exactly the boxes it should: about half of them, and (mostly) none."""
     middle = float(np.median(np.concatenate([found.objectness for found in everything])))
     for threshold in (middle, 1.0):
@@ -277,6 +267,4 @@ def _check_gate(
                 found.class_logits, every.class_logits[passing], rtol=1e-3, atol=1e-3
             )
             if not same:
-                raise ExportError(
-                    f"the exported graph's gate at objectness {threshold:.3f} lets other boxes through"
-                )
+                raise ExportError(f"the exported graph's gate at objectness {threshold:.3f} lets other boxes through")

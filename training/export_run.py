@@ -1,27 +1,27 @@
 """The `export` command: a run's averaged weights as one model file, with all the service needs in its metadata."""
 
 import json
-import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FilePath, JsonValue, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, FilePath, JsonValue, ValidationError, model_validator
 from torch import Tensor
 
 from model.bundle import BundleMetadata, Preprocessing, Thresholds, TreeMetadata
-from model.picture import decode_picture, letterbox
+from model.picture import PictureError, decode_picture, letterbox
 from model.wordtree import WordTree, packaged_tree
 from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint
-from training.configuration import DetectConfiguration
+from training.command_line import ConfigurationError, explain
+from training.configuration import DetectConfiguration, InputSize
 from training.evaluation.report import Report
 from training.export import ExportReport, export_detector
 from training.networks.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE, EfficientNetLite0
 from training.networks.yolov2_lite import YOLOv2Lite
 
-logger = logging.getLogger(__name__)
+Record = TypeVar("Record", bound=BaseModel)
 
 
 class ExportConfiguration(BaseModel):
@@ -33,34 +33,44 @@ class ExportConfiguration(BaseModel):
     output: Path = Field(description="the model file to write (.onnx)")
     name: str = Field("yolov2-lite", min_length=1, description="the model's name")
     version: str = Field("1", min_length=1, description="the model's version")
-    sizes: tuple[PositiveInt, ...] = Field(
+    sizes: tuple[InputSize, ...] = Field(
         (256, 288, 320, 352, 384, 416, 448, 480, 512, 544),
         min_length=1,
-        description="input sizes to allow, px",
+        description="input sizes to allow, px, multiples of 32",
     )
-    default_size: PositiveInt = Field(416, description="input size where a request names none, px")
-    objectness: float = Field(0.25, ge=0, le=1, description="default threshold on objectness")
+    default_size: InputSize = Field(416, description="input size where a request names none, px; one of the sizes")
+    objectness: float = Field(
+        0.25, ge=0, le=1, description="least objectness of a box where a request names none, 0 to 1"
+    )
     half_storage: bool = Field(False, description="store weights as float16: half the file, 11 bits a weight")
-    pictures: tuple[FilePath, ...] = Field((), description="pictures to compare the file with torch on")
-    evaluation: FilePath | None = Field(None, description="report of `evaluate` to put into the metadata")
+    pictures: tuple[FilePath, ...] = Field(
+        (), description="pictures to compare the file with torch on; by default coloured noise"
+    )
+    evaluation: FilePath | None = Field(
+        None, description="report of `evaluate` (JSON) whose scores go into the metadata; by default none do"
+    )
     licence: str = Field("Apache-2.0", description="terms of the weights, for the metadata")
+
+    @model_validator(mode="after")
+    def _check_default_size(self) -> Self:
+        if self.default_size not in self.sizes:
+            raise ValueError(f"default_size {self.default_size} is not one of the sizes {self.sizes}")
+        return self
 
 
 def export_run(configuration: ExportConfiguration) -> ExportReport:
     """Export a run.
 
     Raises:
+        ConfigurationError: the run's configuration, the report or a picture cannot be read.
         InvalidCheckpointError: the run has no usable checkpoint.
         ExportError: the file does not compute what torch does.
     """
     tensors, state = load_checkpoint(configuration.run)
-    try:
-        run = DetectConfiguration.model_validate_json((configuration.run / "configuration.json").read_text())
-    except (OSError, ValueError) as error:
-        raise InvalidCheckpointError(f"{configuration.run}: no configuration of a run ({error})") from error
+    run = read_record(DetectConfiguration, configuration.run / "configuration.json")
     tree = packaged_tree()
-    if state["tree"] != tree.digest:
-        raise InvalidCheckpointError(f"{configuration.run}: trained on another WordTree, {state['tree']}")
+    if state.get("tree") != tree.digest or "trained" not in state:
+        raise InvalidCheckpointError(f"{configuration.run}: trained on another WordTree, {state.get('tree')}")
     detector = averaged_detector(run, tensors, len(state["trained"]))
     bundle = BundleMetadata(
         name=configuration.name,
@@ -69,7 +79,7 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         trained=tuple(state["trained"]),
         anchors=run.network.anchors,
         stride=detector.stride,
-        sizes=tuple(sorted(configuration.sizes)),
+        sizes=tuple(sorted(set(configuration.sizes))),
         default_size=configuration.default_size,
         preprocessing=Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3),
         thresholds=Thresholds(objectness=configuration.objectness),
@@ -92,13 +102,36 @@ def averaged_detector(run: DetectConfiguration, tensors: dict[str, Tensor], clas
     try:
         detector.load_state_dict(state)
     except RuntimeError as error:
-        raise InvalidCheckpointError(f"{run.output}: the weights are not this network's ({error})") from error
+        raise InvalidCheckpointError(
+            f"{run.output}: the checkpoint's weights are not those of the network in its configuration.json"
+        ) from error
     return detector.eval()
 
 
+def read_record(kind: type[Record], path: Path) -> Record:
+    """Read a JSON file of a known structure.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not of that structure.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: is not what was expected here:\n{explain(error)}") from error
+
+
 def read_input(path: Path, size: int) -> NDArray[np.uint8]:
-    """Return a picture as a batch of one, uint8 [1, size, size, 3], letterboxed as the service does it."""
-    pixels, _ = letterbox(decode_picture(path.read_bytes()), size)
+    """Return a picture as a batch of one, uint8 [1, size, size, 3], letterboxed as the service does it.
+
+    Raises:
+        ConfigurationError: the picture cannot be read.
+    """
+    try:
+        pixels, _ = letterbox(decode_picture(path.read_bytes()), size)
+    except (OSError, PictureError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
     return pixels[None]
 
 
@@ -121,7 +154,7 @@ def training_summary(run: DetectConfiguration, state: dict[str, Any], tree: Word
 
 def evaluation_summary(path: Path) -> dict[str, JsonValue]:
     """Keep what a model card needs of a report: the scores of every set, and of its categories the AP50."""
-    report = Report.model_validate_json(path.read_text())
+    report = read_record(Report, path)
     return {
         "evaluated_sha256": report.model.sha256,
         "sets": {

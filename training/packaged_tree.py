@@ -107,9 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=Path("/usr/share/wordnet"),
         help="folder with WordNet 3.0's data.noun (default: %(default)s)",
     )
-    parser.add_argument(
-        "--output", type=Path, default=PACKAGED_TREE_FILE, help="file to write (default: %(default)s)"
-    )
+    parser.add_argument("--output", type=Path, default=PACKAGED_TREE_FILE, help="file to write (default: %(default)s)")
     options = parser.parse_args(arguments)
     packed = compress(packaged_text(options.darknet, options.wordnet))
     unfinished = options.output.with_name(options.output.name + ".part")

@@ -6,7 +6,6 @@ beneath the labels that boxes have (`ImageNetTeacher`): a box labelled "dog" tea
 and without a teacher the features would forget them.
 """
 
-import copy
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,10 +15,11 @@ from torch.nn import functional as F
 from tqdm import trange
 
 from model.wordtree import WordTree
-from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
+from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax, at_least_float32
 from training.losses.targets import Truths
 from training.networks.efficientnet_lite import ImageNetClassifier
-from training.networks.yolov2_lite import YOLOv2Lite
+from training.networks.regions import pool_regions
+from training.networks.yolov2_lite import YOLOv2Lite, inner_part
 
 LEAST_PROBABILITY: Final = 1e-9
 RIDGE: Final = 1e-2  # relative to the features' mean square
@@ -42,76 +42,44 @@ class TreeClassifier(nn.Module):
 
     def forward(self, flat: Tensor) -> Tensor:
         """Map logits [K, 1000] to log P(node) [K, N]; nodes without any ImageNet class get a negligible one."""
-        probability = F.softmax(flat.float(), dim=1) @ self.membership
+        probability = F.softmax(at_least_float32(flat), dim=1) @ self.membership
         return probability.clamp(min=LEAST_PROBABILITY).log()
 
 
 class ImageNetTeacher(nn.Module):
-    """A frozen copy of the classifier, asked about the region of each labelled object.
-
-    It pools its features over the cells a box covers, as the classifier pools over a picture.
-    """
+    """The classifier's opinion of the region of each labelled object."""
 
     rows: Tensor
     biases: Tensor
 
     def __init__(self, classifier: ImageNetClassifier, tree_classifier: TreeClassifier) -> None:
         super().__init__()
-        self.backbone = copy.deepcopy(classifier.backbone).requires_grad_(False).eval()
         self.register_buffer("rows", classifier.rows)
         self.register_buffer("biases", classifier.biases)
         self.tree_classifier = tree_classifier
 
     @torch.no_grad()
-    def forward(self, shallow: Tensor, truths: Truths) -> Tensor:
+    def forward(self, integral: Tensor, truths: Truths) -> Tensor:
         """Return log P(node) [T + L, N] for the T boxes, then for the L pictures that only have a label.
 
         Args:
-            shallow: features of the blocks it shares with the student (both keep them frozen).
-            truths: the boxes.
+            integral: the first of `YOLOv2Lite`'s features.
+            truths: the boxes and labels.
         """
-        features = self.backbone.head(self.backbone.deep(shallow)[1])
-        pooled = pool_regions(features, truths.boxes, truths.picture)
-        whole = features[truths.class_only_pictures].mean((2, 3))
-        logits: Tensor = self.tree_classifier(F.linear(torch.cat((pooled, whole)), self.rows, self.biases))
+        logits: Tensor = self.tree_classifier(F.linear(object_features(integral, truths), self.rows, self.biases))
         return logits
 
 
-def pool_regions(features: Tensor, boxes: Tensor, picture: Tensor) -> Tensor:
-    """Average features [B, C, H, W] over the cells whose centre lies in each box; the nearest cell where none does.
+def object_features(integral: Tensor, truths: Truths) -> Tensor:
+    """Return the class features [T + L, C] of the T true boxes, then of the L whole pictures with a label alone.
 
     Args:
-        features: of a batch.
-        boxes: [T, 4], centre x, centre y, width, height as fractions.
-        picture: [T], the picture of each.
-
-    Returns:
-        [T, C].
+        integral: [B, H + 1, W + 1, C], of the classifier's features.
+        truths: the boxes and labels.
     """
-    height, width = features.shape[2:]
-    x = (torch.arange(width, device=features.device) + 0.5) / width
-    y = (torch.arange(height, device=features.device) + 0.5) / height
-    half_width = (boxes[:, 2, None] / 2).clamp(min=0.5 / width + 1e-6)
-    half_height = (boxes[:, 3, None] / 2).clamp(min=0.5 / height + 1e-6)
-    across = ((x - boxes[:, 0, None]).abs() <= half_width).to(features.dtype)
-    down = ((y - boxes[:, 1, None]).abs() <= half_height).to(features.dtype)
-    mask = (down[:, :, None] * across[:, None, :]).flatten(1)
-    mask = mask / mask.sum(1, keepdim=True).clamp(min=1)
-    # one row a truth would copy whole feature maps: lay the masks out a picture at a time instead
-    table, slot = _by_picture(mask, picture, len(features))
-    pooled = torch.bmm(table, features.flatten(2).transpose(1, 2))
-    return pooled[picture, slot]
-
-
-def _by_picture(rows: Tensor, picture: Tensor, batch: int) -> tuple[Tensor, Tensor]:
-    """Arrange rows [T, M] in a zero-padded table [batch, most, M]; also return each row's slot [T]."""
-    counts = torch.bincount(picture, minlength=batch)
-    order = picture.argsort(stable=True)
-    slot = torch.empty_like(order)
-    slot[order] = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[picture[order]]
-    table = rows.new_zeros(batch, max(1, int(counts.max())), rows.shape[1])
-    table[picture, slot] = rows
-    return table, slot
+    whole = truths.boxes.new_tensor([0.5, 0.5, 1, 1]).expand(len(truths.class_only_pictures), 4)
+    regions = inner_part(torch.cat((truths.boxes, whole)))
+    return pool_regions(integral, regions, torch.cat((truths.picture, truths.class_only_pictures)))
 
 
 def initial_rows(
@@ -183,11 +151,13 @@ def initial_rows(
     with torch.no_grad():
         detector.rows.weight.copy_(weight)
         detector.rows.bias.copy_(bias)
-    return [losses[0], sum(losses[-20:]) / 20]
+    last = losses[-20:]
+    return [losses[0], sum(last) / len(last)]
 
 
 def _unknown_bias(target: Tensor, known: Tensor, softmax: HierarchicalSoftmax) -> Tensor:
     """Return a bias for nodes ImageNet knows nothing of: two nats below the mean logit of their known siblings."""
-    total = torch.zeros(softmax.groups).index_add(0, softmax.group_of[known], target.mean(0)[known])
-    count = torch.zeros(softmax.groups).index_add(0, softmax.group_of[known], torch.ones(int(known.sum())))
+    mean, group = target.mean(0)[known], softmax.group_of[known]
+    total = mean.new_zeros(softmax.groups).index_add(0, group, mean)
+    count = mean.new_zeros(softmax.groups).index_add(0, group, torch.ones_like(mean))
     return (total / count.clamp(min=1))[softmax.group_of] - 2

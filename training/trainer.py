@@ -18,6 +18,7 @@ from tqdm import tqdm
 from training.checkpoint import (
     AVERAGE_PREFIX,
     NETWORK_PREFIX,
+    InvalidCheckpointError,
     load_checkpoint,
     load_optimizer,
     optimizer_tensors,
@@ -33,15 +34,18 @@ class OptimizerConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: PositiveInt = Field(6000, description="batches to train on")
-    batch: PositiveInt = Field(16, description="pictures a batch")
-    learning_rate: PositiveFloat = Field(1e-3, description="of new parameters, at its peak")
-    pretrained_learning_rate: PositiveFloat = Field(2e-4, description="of pre-trained parameters, at its peak")
-    weight_decay: float = Field(5e-4, ge=0, description="of weights; biases and norms have none")
-    warmup: PositiveInt = Field(200, description="steps of the linear warm-up")
-    final_fraction: float = Field(0.01, ge=0, le=1, description="last learning rate as a part of the peak")
-    largest_gradient: PositiveFloat = Field(20.0, description="gradients are clipped to this norm")
-    average_decay: float = Field(0.999, ge=0, lt=1, description="of the moving average of the weights, a step")
+    steps: PositiveInt = Field(6000, description="steps to train for; each takes one batch")
+    batch: PositiveInt = Field(16, description="pictures in a batch")
+    learning_rate: PositiveFloat = Field(1e-3, description="peak learning rate of new parameters")
+    pretrained_learning_rate: PositiveFloat = Field(2e-4, description="peak learning rate of pre-trained parameters")
+    class_learning_rate: PositiveFloat = Field(5e-5, description="peak learning rate of the class layer")
+    weight_decay: float = Field(5e-4, ge=0, description="AdamW's decay of weights; biases and norms have none")
+    warmup: PositiveInt = Field(200, description="steps over which the learning rate rises from 0 to its peak")
+    final_fraction: float = Field(0.01, ge=0, le=1, description="last learning rate as a part of the peak, 0 to 1")
+    largest_gradient: PositiveFloat = Field(20.0, description="all gradients together are clipped to this L2 norm")
+    average_decay: float = Field(
+        0.999, ge=0, lt=1, description="part of the moving average of the weights that each step keeps, 0 to 1"
+    )
 
 
 class LoopConfiguration(BaseModel):
@@ -49,9 +53,9 @@ class LoopConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    workers: int = Field(1, ge=0, description="processes that prepare pictures")
-    threads: int = Field(0, ge=0, description="threads of the training step; 0: torch's choice")
-    bfloat16: bool = Field(True, description="compute convolutions in bfloat16")
+    workers: int = Field(1, ge=0, description="processes that prepare pictures; 0: the one that trains does it itself")
+    threads: int = Field(0, ge=0, description="CPU threads of a training step; 0: as many as torch chooses")
+    bfloat16: bool = Field(True, description="compute convolutions in bfloat16 instead of float32")
     checkpoint_every: PositiveFloat = Field(120.0, description="seconds between two checkpoints")
 
 
@@ -67,18 +71,19 @@ class Trainer:
 
     Args:
         network: what is trained.
-        pretrained: whether the parameter of a name is pre-trained.
+        peak_rate: the peak learning rate of the parameter of a name.
         loss: the loss of a batch, given the pictures seen before it.
         mixture: the pictures.
         sizes: input sizes to train at, px.
-        folder: where checkpoints and the log go.
-        state: what a checkpoint shall carry besides.
+        optimizer, loop: see there.
+        folder: where checkpoints and the log go; it exists.
+        state: what a checkpoint shall carry besides, JSON-able.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        pretrained: Callable[[str], bool],
+        peak_rate: Callable[[str], float],
         loss: Callable[[Batch, int], StepLoss],
         mixture: Mixture,
         sizes: tuple[int, ...],
@@ -90,7 +95,7 @@ class Trainer:
         self.network, self.loss, self.mixture, self.sizes = network, loss, mixture, sizes
         self.settings, self.loop, self.folder, self.state = optimizer, loop, folder, state
         self.trained = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
-        self.optimizer = torch.optim.AdamW(_groups(self.trained, pretrained, optimizer))
+        self.optimizer = torch.optim.AdamW(_groups(self.trained, peak_rate, optimizer))
         self.step = 0
         self.reset_average()
 
@@ -102,13 +107,19 @@ class Trainer:
         """Go on where the folder's checkpoint stopped.
 
         Raises:
-            InvalidCheckpointError: there is none, or it is damaged.
+            InvalidCheckpointError: there is none, it is damaged, or it is another network's.
         """
         tensors, state = load_checkpoint(self.folder)
-        self.network.load_state_dict(_part(tensors, NETWORK_PREFIX))
-        self.average = _part(tensors, AVERAGE_PREFIX)
+        try:
+            self.network.load_state_dict(_part(tensors, AVERAGE_PREFIX))
+            self.reset_average()
+            self.network.load_state_dict(_part(tensors, NETWORK_PREFIX))
+        except RuntimeError as error:
+            raise InvalidCheckpointError(
+                f"{self.folder}: the checkpoint's weights are another network's; resume with the run's own network"
+            ) from error
         load_optimizer(self.optimizer, self.trained, tensors)
-        self.step = int(state["step"])
+        self.step = state["step"]
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -119,7 +130,14 @@ class Trainer:
         save_checkpoint(self.folder, tensors, {"step": self.step, **self.state})
 
     def run(self) -> bool:
-        """Train to the last step, or until SIGINT or SIGTERM; return whether the last step was reached."""
+        """Train to the last step, or until SIGINT or SIGTERM; return whether the last step was reached.
+
+        Either way the folder then holds a checkpoint of the last step taken.
+
+        Raises:
+            FloatingPointError: the loss or its gradient is not finite; the last checkpoint stays as it was.
+            InvalidDatasetError: a picture cannot be used; likewise.
+        """
         if self.loop.threads:
             torch.set_num_threads(self.loop.threads)
         stream = Stream(
@@ -148,13 +166,13 @@ class Trainer:
                     log.write(json.dumps(entry) + "\n")
                     log.flush()
                     bar.set_postfix({key: f"{value:.3g}" for key, value in entry.items() if key != "step"})
-                if stopped() or time.monotonic() - saved > self.loop.checkpoint_every:
+                if stopped():
+                    break
+                if time.monotonic() - saved > self.loop.checkpoint_every:
                     self.save()
                     saved = time.monotonic()
-                if stopped():
-                    return False
-        self.save()
-        return True
+            self.save()
+        return self.step >= self.settings.steps
 
     def _train(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step."""
@@ -162,16 +180,21 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate
         total, parts = self.loss(batch, self.step * self.settings.batch)
-        if not bool(torch.isfinite(total)):
-            raise FloatingPointError(
-                f"the loss is {total.item()} at step {self.step}; go on from the last checkpoint with a lower rate"
-            )
+        self._check_finite("loss", total)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_([value for _, value in self.trained], self.settings.largest_gradient)
+        norm = nn.utils.clip_grad_norm_([value for _, value in self.trained], self.settings.largest_gradient)
+        self._check_finite("norm of the gradient", norm)
         self.optimizer.step()
         self._update_average()
         return {"loss": total.detach(), **{key: value.detach() for key, value in parts.items()}}
+
+    def _check_finite(self, what: str, value: Tensor) -> None:
+        if not bool(torch.isfinite(value)):
+            raise FloatingPointError(
+                f"the {what} is {value.item()} at step {self.step}; the last checkpoint in {self.folder} is as it "
+                f"was before: go on from it with lower learning rates"
+            )
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -239,13 +262,13 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
 def _groups(
     parameters: list[tuple[str, nn.Parameter]],
-    pretrained: Callable[[str], bool],
+    peak_rate: Callable[[str], float],
     settings: OptimizerConfiguration,
 ) -> list[dict[str, Any]]:
     """Sort parameters by learning rate and weight decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, value in parameters:
-        rate = settings.pretrained_learning_rate if pretrained(name) else settings.learning_rate
+        rate = peak_rate(name)
         decay = settings.weight_decay if value.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(value)
     return [

@@ -6,15 +6,18 @@ yolov2-voc.cfg give hue=.1, saturation=.75 to 1.5, exposure=.75 to 1.5.
 """
 
 from dataclasses import dataclass
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.picture import PADDING
 
 FloatArray = NDArray[np.float32]
+
+SHORTEST_SIDE: Final = 2  # pixels of the view: a box with a shorter side left shows nothing
 
 
 class AugmentConfiguration(BaseModel):
@@ -22,13 +25,21 @@ class AugmentConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    jitter: float = Field(0.2, ge=0, lt=1, description="largest relative change of the aspect ratio")
-    smallest_scale: float = Field(0.6, gt=0, description="least size relative to the letterboxed picture")
-    largest_scale: float = Field(1.6, gt=0, description="greatest size relative to the letterboxed picture")
+    jitter: float = Field(0.2, ge=0, lt=1, description="largest change of the aspect ratio, as a part of it")
+    smallest_scale: float = Field(0.6, gt=0, description="least size, as a factor on that of the letterboxed picture")
+    largest_scale: float = Field(1.6, gt=0, description="greatest size, as a factor on that of the letterboxed picture")
     hue: float = Field(0.1, ge=0, le=0.5, description="largest turn of the hue, in turns of the colour circle")
-    saturation: float = Field(1.5, ge=1, description="largest factor on (or below) the saturation")
-    exposure: float = Field(1.5, ge=1, description="largest factor on (or below) the brightness")
-    least_visible: float = Field(0.3, ge=0, le=1, description="boxes with less of their area in view are dropped")
+    saturation: float = Field(1.5, ge=1, description="largest factor to multiply or divide the saturation by")
+    exposure: float = Field(1.5, ge=1, description="largest factor to multiply or divide the brightness by")
+    least_visible: float = Field(
+        0.3, ge=0, le=1, description="boxes with a smaller part of their area in view are dropped, 0 to 1"
+    )
+
+    @model_validator(mode="after")
+    def _check_scales(self) -> Self:
+        if self.smallest_scale > self.largest_scale:
+            raise ValueError(f"smallest_scale {self.smallest_scale:g} exceeds largest_scale {self.largest_scale:g}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -114,12 +125,17 @@ def _factor(largest: float, random: np.random.Generator) -> float:
 def visible(boxes: FloatArray, size: int, least_visible: float) -> tuple[FloatArray, NDArray[np.int64]]:
     """Clip boxes [N, 4] (x1, y1, x2, y2; px) to the square and keep those of which enough is left.
 
+    Args:
+        boxes: may reach beyond the square.
+        size: side of the square, px.
+        least_visible: the part of its area, 0 to 1, that a box needs to have in the square to be kept.
+
     Returns:
         The kept boxes as fractions (centre x, centre y, width, height) and their numbers.
     """
     clipped = np.clip(boxes, 0, size)
     sides = clipped[:, 2:] - clipped[:, :2]
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    kept = np.flatnonzero((sides >= 2).all(1) & (sides.prod(1) >= least_visible * area))
+    kept = np.flatnonzero((sides >= SHORTEST_SIDE).all(1) & (sides.prod(1) >= least_visible * area))
     centre = (clipped[kept, :2] + clipped[kept, 2:]) / 2
     return np.concatenate((centre, sides[kept]), axis=1).astype(np.float32) / np.float32(size), kept

@@ -90,7 +90,11 @@ class Mixture(Dataset[Example]):
         return len(self.items)
 
     def __getitem__(self, draw: Draw) -> Example:
-        """Return one random view; the same draw always gives the same view."""
+        """Return one random view; the same draw always gives the same view.
+
+        Raises:
+            InvalidDatasetError: the picture cannot be read, or is not the one its boxes were drawn on.
+        """
         source, picture = self.items[draw.item]
         random = np.random.default_rng((self.seed, draw.position))
         image = _read(picture)
@@ -99,9 +103,7 @@ class Mixture(Dataset[Example]):
             pixels = augment(image, whole, draw.size, self.augmentation, random).pixels
             nodes = self.trained[[picture.node]]
             return Example(pixels, np.zeros((0, 4), np.float32), nodes, 0.0, class_only=True)
-        stored = np.array([picture.width, picture.height] * 2, np.float32)
-        boxes = picture.boxes / stored * np.array([image.width, image.height] * 2, np.float32)
-        view = augment(image, boxes, draw.size, self.augmentation, random)
+        view = augment(image, _boxes_on(image, picture), draw.size, self.augmentation, random)
         nodes = self.trained[picture.nodes[view.kept]]
         return Example(view.pixels, view.boxes, nodes, source.negative_weight, class_only=False)
 
@@ -111,6 +113,23 @@ def _read(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
         return decode_picture(picture.path.read_bytes())
     except (OSError, PictureError) as error:
         raise InvalidDatasetError(f"{picture.path}: {error}; replace the picture or take it out") from error
+
+
+def _boxes_on(image: Image.Image, picture: LabelledPicture) -> NDArray[np.float32]:
+    """Return a picture's boxes in the pixels of its file, which may be a larger or smaller copy of what was labelled.
+
+    Another shape means another picture, or one that was labelled lying on its side.
+    """
+    shift = abs(image.width * picture.height - image.height * picture.width)
+    if shift > picture.width + picture.height:  # more than rounding the sides to whole pixels explains
+        raise InvalidDatasetError(
+            f"{picture.path}: the picture, held upright, is {image.width}x{image.height} pixels, but its annotations "
+            f"say {picture.width}x{picture.height}; use the picture they were drawn on"
+        )
+    boxes: NDArray[np.float32] = picture.boxes * np.array(
+        [image.width / picture.width, image.height / picture.height] * 2, np.float32
+    )
+    return boxes
 
 
 class Stream(Sampler[list[Draw]]):
@@ -154,16 +173,42 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(torch.from_numpy(np.stack([example.pixels for example in examples])), truths)
 
 
-def load_batches(mixture: Mixture, stream: Stream, workers: int) -> DataLoader[Batch]:
-    """Return a loader of the stream's batches, prepared by `workers` processes."""
-    return DataLoader(
-        cast("Dataset[Batch]", mixture),  # batched by `collate`
+def load_batches(mixture: Mixture, stream: Stream, workers: int) -> Iterator[Batch]:
+    """Yield the stream's batches, prepared by `workers` processes; 0: by this one.
+
+    Raises:
+        InvalidDatasetError: a picture cannot be used.
+    """
+    loader = DataLoader(
+        cast("Dataset[Batch | InvalidDatasetError]", _Telling(mixture)),  # batched by `_collate_or_tell`
         batch_sampler=stream,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_collate_or_tell,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_leave_signals_to_parent,
     )
+    for batch in loader:
+        if isinstance(batch, InvalidDatasetError):
+            raise batch
+        yield batch
+
+
+class _Telling(Dataset[Example | InvalidDatasetError]):
+    """A mixture that returns its errors: one raised in a worker would reach the reader as a worker's traceback."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        self.mixture = mixture
+
+    def __getitem__(self, draw: Draw) -> Example | InvalidDatasetError:
+        try:
+            return self.mixture[draw]
+        except InvalidDatasetError as error:
+            return error
+
+
+def _collate_or_tell(examples: Sequence[Example | InvalidDatasetError]) -> Batch | InvalidDatasetError:
+    errors = [example for example in examples if isinstance(example, InvalidDatasetError)]
+    return errors[0] if errors else collate([e for e in examples if not isinstance(e, InvalidDatasetError)])
 
 
 def _leave_signals_to_parent(_: int) -> None:

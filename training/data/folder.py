@@ -27,7 +27,7 @@ def read_folder(folder: Path, tree: WordTree, *, held_out_every: int = 0) -> tup
             some of every synset that no training saw; 0 keeps all.
 
     Raises:
-        InvalidDatasetError: no such folder, a sub-folder that is no concept of the tree, or no picture at all.
+        InvalidDatasetError: no such folder, a sub-folder that is no concept of the tree, or no picture left.
     """
     if not folder.is_dir():
         raise InvalidDatasetError(f"{folder}: there is no such folder of classification pictures")
@@ -45,5 +45,7 @@ def read_folder(folder: Path, tree: WordTree, *, held_out_every: int = 0) -> tup
             if not (held_out_every and number % held_out_every == 0)
         ]
     if not pictures:
-        raise InvalidDatasetError(f"{folder}: holds no pictures in folders named by WordNet id")
+        raise InvalidDatasetError(
+            f"{folder}: holds no pictures in folders named by WordNet id, or none that is not held out"
+        )
     return tuple(pictures)

@@ -57,9 +57,7 @@ def average_precision(truths: Truths, answers: Answers) -> dict[int, CategoryPre
     categories = np.unique(truths.category[~truths.crowd])
     if not categories.size:
         return {}
-    precision = _evaluate(truths, answers, categories, IOU_THRESHOLDS)["precision"][:, :, :, 0, 0].mean(
-        axis=1
-    )
+    precision = _evaluate(truths, answers, categories, IOU_THRESHOLDS)["precision"][:, :, :, 0, 0].mean(axis=1)
     return {
         int(category): CategoryPrecision(float(precision[0, column]), float(precision[:, column].mean()))
         for column, category in enumerate(categories)

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from model.runtime import OnnxDetector, default_model_path
+from training.command_line import ConfigurationError
 from training.data.coco import read_coco
 from training.evaluation.evaluator import Rules, evaluate_set
 from training.evaluation.report import ModelReport, Report
@@ -25,7 +26,7 @@ class EvaluateConfiguration(Rules):
     )
     sets: tuple[str, ...] = Field(
         min_length=1,
-        description="the sets: each a NAME in the data folder, or ANNOTATIONS.json:FOLDER, two paths",
+        description="the sets, separated by commas: each a NAME in the data folder, or ANNOTATIONS.json:FOLDER",
     )
     output: Path | None = Field(
         default=None, description="where to write the report as JSON; by default it is not written"
@@ -51,16 +52,12 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
         InvalidBundleError: the model file cannot be used.
         ProviderUnavailableError: an execution provider cannot be used.
         InvalidDatasetError: a set cannot be used; all sets are read before the first is scored.
-        ValueError: the model does not take this input size.
+        ConfigurationError: the model does not take this input size.
     """
-    detector = OnnxDetector.load(
-        configuration.model, providers=configuration.providers, threads=configuration.threads
-    )
+    detector = OnnxDetector.load(configuration.model, providers=configuration.providers, threads=configuration.threads)
     sizes = detector.bundle.sizes
     if configuration.size not in (None, *sizes):
-        raise ValueError(
-            f"size is {configuration.size} px, but the model takes {', '.join(map(str, sizes))} px"
-        )
+        raise ConfigurationError(f"size: the model takes {', '.join(map(str, sizes))} px, not {configuration.size} px")
     places = [_locate(one, configuration.data) for one in configuration.sets]
     detection_sets = [read_coco(annotations, pictures, detector.tree) for annotations, pictures in places]
     report = Report(
@@ -72,8 +69,7 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
         ),
         configuration=configuration.model_dump(mode="json"),
         sets=tuple(
-            evaluate_set(detector, detection_set, configuration, progress=True)
-            for detection_set in detection_sets
+            evaluate_set(detector, detection_set, configuration, progress=True) for detection_set in detection_sets
         ),
     )
     if configuration.output is not None:

@@ -130,8 +130,7 @@ def _open(labelled: LabelledPicture) -> Image.Image:
         image = decode_picture(labelled.path.read_bytes())
     except (OSError, PictureError) as error:
         raise InvalidDatasetError(
-            f"{labelled.path}: this picture cannot be read: {error}; replace it, or remove it "
-            f"from the annotations."
+            f"{labelled.path}: this picture cannot be read: {error}; replace it, or remove it from the annotations."
         ) from error
     if image.size != (labelled.width, labelled.height):
         raise InvalidDatasetError(
@@ -167,7 +166,11 @@ def _find(
     by_category = answers(objectness[:, None] * probability, rules.score)
     matches = match(labelled.boxes, boxes, objectness)
     labels = [
-        trained[walk(detector.trained_tree, logits[matches.box], threshold=threshold).nodes]
+        trained[
+            walk(
+                detector.trained_tree, logits[matches.box], threshold=threshold, unproven=detector.bundle.unproven
+            ).nodes
+        ]
         for threshold in rules.hierarchy
     ]
     return _Found(
@@ -189,9 +192,7 @@ def _truths(number: int, labelled: LabelledPicture) -> Truths:
     )
 
 
-def _score(
-    detector: OnnxDetector, detection_set: DetectionSet, found: Sequence[_Found], rules: Rules
-) -> SetReport:
+def _score(detector: OnnxDetector, detection_set: DetectionSet, found: Sequence[_Found], rules: Rules) -> SetReport:
     columns = _Found(*zip(*found, strict=True))
     truths = Truths(*map(np.concatenate, zip(*columns.truths, strict=True)))
     answers = Answers(*map(np.concatenate, zip(*columns.answers, strict=True)))

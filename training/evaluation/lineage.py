@@ -52,9 +52,7 @@ class Matches:
     box: NDArray[np.int64]
 
 
-def match(
-    truths: NDArray[np.float32], boxes: NDArray[np.float32], objectness: NDArray[np.float32]
-) -> Matches:
+def match(truths: NDArray[np.float32], boxes: NDArray[np.float32], objectness: NDArray[np.float32]) -> Matches:
     """Find for each labelled box [N, 4] the detected box [K, 4] that overlaps it most, as the module says."""
     if not len(truths) or not len(boxes):
         return Matches(np.empty(0, np.int64), np.empty(0, np.int64))

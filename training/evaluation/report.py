@@ -98,7 +98,7 @@ class Report(_Record):
                         *(_percent(part / report.matched if report.matched else None) for part in parts),
                     )
                 )
-        return f"{_aligned(scores)}\n\n{_aligned(lineage)}\n"
+        return f"{_aligned(scores)}\n\n{_aligned(lineage)}"
 
 
 def _percent(share: float | None) -> str:

@@ -20,7 +20,7 @@ class HierarchicalSoftmax(nn.Module):
     parents: Tensor
     paths: Tensor
     depths: Tensor
-    log_even: Tensor
+    siblings: Tensor
 
     def __init__(self, tree: WordTree) -> None:
         super().__init__()
@@ -29,14 +29,14 @@ class HierarchicalSoftmax(nn.Module):
         for node in range(len(tree)):
             path = tree.path(node)
             paths[node, : len(path)] = path
-        self.register_buffer("group_of", torch.as_tensor(tree.group_of, dtype=torch.int64), persistent=False)
-        self.register_buffer("parents", torch.as_tensor(tree.parents, dtype=torch.int64), persistent=False)
-        self.register_buffer("depths", torch.as_tensor(tree.depths, dtype=torch.int64), persistent=False)
+        self.register_buffer("group_of", torch.tensor(tree.group_of, dtype=torch.int64), persistent=False)
+        self.register_buffer("parents", torch.tensor(tree.parents, dtype=torch.int64), persistent=False)
+        self.register_buffer("depths", torch.tensor(tree.depths, dtype=torch.int64), persistent=False)
         self.register_buffer("paths", torch.from_numpy(paths), persistent=False)
         self.groups = len(tree.group_first)
-        even = -torch.as_tensor(np.array(tree.group_size), dtype=torch.float32).log()[self.group_of]
+        siblings = torch.tensor(tree.group_size[tree.group_of], dtype=torch.int64)  # the node itself among them
+        self.register_buffer("siblings", siblings, persistent=False)
         self._levels = [torch.from_numpy(np.flatnonzero(tree.depths == level)) for level in range(depth)]
-        self.register_buffer("log_even", self.log_absolutes(even[None])[0], persistent=False)
 
     def log_conditionals(self, logits: Tensor) -> Tensor:
         """Return log P(node | parent) [K, N]: a log-softmax within each sibling group."""
@@ -94,8 +94,9 @@ class HierarchicalSoftmax(nn.Module):
             labels = nodes.clamp(min=0)
             absolutes = self.log_absolutes(self.log_conditionals(teacher))
             believed = absolutes.gather(1, labels[:, None]).masked_fill(whole_tree, 0)
-            even = self.log_even - self.log_even[labels][:, None]
-            doubted = torch.log1p(-believed.exp().clamp(max=1 - 1e-7)).masked_fill(whole_tree, -torch.inf)
+            log_even = self.log_absolutes(-self.siblings.to(absolutes.dtype).log()[None])[0]
+            even = log_even - log_even[labels][:, None]
+            doubted = torch.log1p(-believed.exp().clamp(max=1)).masked_fill(whole_tree, -torch.inf)
             target = torch.logaddexp(absolutes, doubted + even)  # log P(node | label): believed * given = absolute
             weight = target.exp() * (self.beneath(labels) | whole_tree)
             above = target[:, self.parents.clamp(min=0)].masked_fill(self.parents == NO_NODE, 0)

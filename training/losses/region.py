@@ -55,6 +55,13 @@ class RegionLossConfiguration(BaseModel):
         le=1,
         description="overlap assumed of the best box of a picture without boxes (paper section 4)",
     )
+    crowd_power: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="the class loss of a picture's boxes is divided by their number to this power: 0 counts every box "
+        "the same, 1 every picture; in between, a crowd teaches more than one object but not as much as so many",
+    )
     distillation_scale: NonNegativeFloat = Field(
         0, description="weight of the agreement with a teacher beneath the labels; 0: no teacher"
     )
@@ -120,13 +127,14 @@ class RegionLoss(nn.Module):
 
         negative = best_iou(decoded, truths) <= settings.ignore_iou
         negative[place] = False
-        weight = negative.float() * truths.negative_weight[:, None, None, None]
+        weight = negative * truths.negative_weight[:, None, None, None]
         no_objectness = settings.noobject_scale * (self._objectness_error(raw[..., 4], 0.0) * weight).sum()
 
         prior = raw.new_zeros(())
         if seen < settings.prior_pictures:
             free = torch.ones_like(negative)
             free[place] = False
+            free[truths.class_only_pictures] = False  # they teach their class alone
             pull = (raw[..., :2].sigmoid() - 0.5).square().sum(-1) + raw[..., 2:4].square().sum(-1)
             prior = 0.5 * settings.prior_scale * (pull * free).sum()
 
@@ -137,12 +145,16 @@ class RegionLoss(nn.Module):
             classes = BoxIndex(*(torch.cat(pair) for pair in zip(classes, best, strict=True)))
             nodes = torch.cat((nodes, truths.class_only_nodes))
         logits = detector.class_logits(prediction.features, classes)
-        class_loss = settings.class_scale * self.softmax.path_loss(logits, nodes).sum()
+        counts = torch.bincount(classes.picture, minlength=batch).to(logits.dtype)
+        share = counts[classes.picture] ** -settings.crowd_power
+        class_loss = settings.class_scale * (share * self.softmax.path_loss(logits, nodes)).sum()
         distillation = raw.new_zeros(())
         if teacher is not None:
             labelled = torch.arange(len(truths.boxes), len(teacher), device=teacher.device)
             asked = teacher[torch.cat((index.truth, labelled))]
-            distillation = settings.distillation_scale * self.softmax.distillation_loss(logits, asked, nodes).sum()
+            distillation = (
+                settings.distillation_scale * (share * self.softmax.distillation_loss(logits, asked, nodes)).sum()
+            )
         parts = (coordinates, objectness, no_objectness, prior, class_loss, distillation)
         return RegionLossParts(*(part / batch for part in parts))
 

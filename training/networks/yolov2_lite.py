@@ -1,31 +1,42 @@
 """yolov2-lite: the YOLOv2 detector on EfficientNet-Lite0, small enough to ship inside the repository.
 
 What is YOLOv2's: one grid of stride 32, anchors from dimension clusters, direct location prediction, objectness, the
-passthrough from stride 16 (paper section 2) and a WordTree class layer (section 4). What is not: the backbone, and a
-class layer shared by the anchors. It starts as the ImageNet classifier's own last layers (`backbone.head` and one row
-of 1280 weights a node), so that a cell names 1,000 kinds of things before the first box is seen; an anchor's own
-64 features enter through `anchor_to_class`, which starts at zero.
+passthrough from stride 16 (paper section 2) and a WordTree class layer (section 4). What is not: the backbone, and
+where class logits come from. Few boxes of few categories would wash 1,000 classes out of the features they train, so
+the ImageNet classifier stays whole and fixed: a box's class features are its last features averaged over the inner
+part of the box, as the classifier averages them over a picture. Boxes and objectness come from a copy of its last five
+blocks, trained, beside them. An anchor's own trained features enter the class layer through `anchor_to_class`, which
+starts at zero; the class layer starts as the classifier's (`training.teacher`).
+
+Measured on ilsvrc_val's boxes before any training, averages over the inner 70 % of a box name 66 % of them rightly at
+320 px and 65 % at 416; over the whole box 66 % and 66 %, with less confidence (probability of the truth at least .5 for
+62 %, 56 % against 58 %, 48 %); the one cell at the centre 61 % and 56 %.
 """
 
+import copy
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.networks.detector import BoxIndex, Detector, Prediction
+from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes
 from training.networks.efficientnet_lite import (
     HEAD_CHANNELS,
+    STRIDE16_BLOCK,
     STRIDE16_CHANNELS,
     STRIDE32_CHANNELS,
     EfficientNetLite0,
 )
+from training.networks.regions import integral_image, pool_regions
 
 PASSTHROUGH_CHANNELS: Final = 64  # yolov2-voc.cfg squeezes to 64 channels before its passthrough
+STRIDE16_INNER: Final = 128
 NECK_CHANNELS: Final = 256
 ANCHOR_CHANNELS: Final = 64
 BOX_CHANNELS: Final = 5
 INITIAL_OBJECTNESS: Final = 0.01  # a cell is rarely an object: start there, or the first steps only unlearn .5
+INNER_PART: Final = 0.7  # of a box's width and height, over which class features are averaged
 
 
 class NormalisedConvolution(nn.Sequential):
@@ -59,14 +70,19 @@ class YOLOv2Lite(Detector):
     Args:
         anchors: [A, 2], cells.
         classes: nodes of the trained WordTree.
-        backbone: EfficientNet-Lite0, with or without its ImageNet weights.
+        backbone: EfficientNet-Lite0 with its ImageNet weights; it is not trained any more.
     """
 
     def __init__(self, anchors: Tensor, classes: int, backbone: EfficientNetLite0) -> None:
         super().__init__(anchors, classes)
         count = len(anchors)
-        self.backbone = backbone
-        self.passthrough = NormalisedConvolution(STRIDE16_CHANNELS, PASSTHROUGH_CHANNELS)
+        self.tail = nn.Sequential(*copy.deepcopy(backbone.blocks[STRIDE16_BLOCK + 1 :]))
+        self.backbone = backbone.requires_grad_(False)
+        self.passthrough = nn.Sequential(
+            NormalisedConvolution(STRIDE16_CHANNELS, STRIDE16_INNER),
+            SeparableBlock(STRIDE16_INNER),
+            NormalisedConvolution(STRIDE16_INNER, PASSTHROUGH_CHANNELS),
+        )
         self.neck = nn.Sequential(
             NormalisedConvolution(STRIDE32_CHANNELS + 4 * PASSTHROUGH_CHANNELS, NECK_CHANNELS),
             SeparableBlock(NECK_CHANNELS),
@@ -84,30 +100,33 @@ class YOLOv2Lite(Detector):
             self.box.bias.view(count, BOX_CHANNELS)[:, 4] = torch.logit(torch.tensor(INITIAL_OBJECTNESS))
 
     def forward(self, pictures: Tensor) -> Prediction:
-        """Predict from RGB pictures [B, 3, S, S], 0 to 255, S a multiple of 32."""
-        return self.predict(self.backbone.shallow(pictures))
+        """Predict from RGB pictures [B, 3, S, S], 0 to 255, S a multiple of 32.
 
-    def predict(self, shallow: Tensor) -> Prediction:
-        """Predict from the features of the frozen blocks (`EfficientNetLite0.shallow`)."""
-        stride16, stride32 = self.backbone.deep(shallow)
-        stacked = torch.cat((stride32, F.pixel_unshuffle(self.passthrough(stride16), 2)), dim=1)
+        The features are: the integral image of the classifier's features [B, H + 1, W + 1, 1280], the anchors' own
+        features [B, A * 64, H, W], and the boxes [B, A, H, W, 4] as fractions, cut off from the gradient.
+        """
+        stride16, stride32 = self.backbone(pictures)
+        integral = integral_image(self.backbone.head(stride32))
+        stacked = torch.cat((self.tail(stride16), F.pixel_unshuffle(self.passthrough(stride16), 2)), dim=1)
         vectors = self.per_anchor(self.neck(stacked))
         raw = self.box(vectors)
         batch, _, height, width = raw.shape
         boxes = raw.view(batch, len(self.anchors), BOX_CHANNELS, height, width).permute(0, 1, 3, 4, 2)
-        # autocast gives bfloat16, too coarse to decode boxes in; float64 (gradient checks) stays as it is
-        return Prediction(boxes.to(torch.promote_types(boxes.dtype, torch.float32)), (stride32, vectors))
+        boxes = boxes.to(integral.dtype)
+        return Prediction(boxes, (integral, vectors, decode_boxes(boxes.detach(), self.anchors)))
 
     def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
         """Return the class logits [K, classes] of the K boxes of `index`."""
-        stride32, vectors = features
+        integral, vectors, boxes = features
         batch, _, height, width = vectors.shape
-        cells = stride32.permute(0, 2, 3, 1)[index.picture, index.row, index.column]
+        box = boxes[index.picture, index.anchor, index.row, index.column]
+        pooled = pool_regions(integral, inner_part(box), index.picture)
         per_anchor = vectors.view(batch, len(self.anchors), ANCHOR_CHANNELS, height, width).permute(0, 1, 3, 4, 2)
         own = per_anchor[index.picture, index.anchor, index.row, index.column]
-        weight, bias = self.backbone.head.folded()
-        # features may be bfloat16 in training; logits of 1,700 nodes want more digits
-        base = F.linear(cells.to(weight.dtype), weight.flatten(1), bias)
-        hidden = F.relu6(base + self.anchor_to_class(own.to(weight.dtype)))
-        logits: Tensor = self.rows(hidden)
+        logits: Tensor = self.rows(pooled + self.anchor_to_class(own.to(pooled.dtype)))
         return logits
+
+
+def inner_part(boxes: Tensor) -> Tensor:
+    """Shrink boxes [K, 4] (centre x, centre y, width, height) to the part class features are averaged over."""
+    return torch.cat((boxes[:, :2], boxes[:, 2:] * INNER_PART), dim=1)

@@ -1,0 +1,168 @@
+"""A tiny model file on tiny pictures, where the right scores are known."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from model.runtime import OnnxDetector
+from tests.bundles import tiny_tree, write_tiny_bundle
+from tests.training.detection_sets import Drawn, write_pictures
+from training.data.coco import InvalidDatasetError, read_coco
+from training.evaluation.evaluator import Rules, evaluate_set
+from training.evaluation.lineage import LineageAccuracy
+from training.evaluation.report import SetReport
+
+LEFT = (8, 8, 30, 40)
+RIGHT = (50, 30, 40, 50)
+
+
+def evaluate(
+    folder: Path,
+    pictures: Sequence[Sequence[Drawn]],
+    *,
+    size: tuple[int, int] = (96, 96),
+    copies: int = 1,
+    rules: Rules | None = None,
+) -> SetReport:
+    detector = OnnxDetector.load(write_tiny_bundle(folder / "tiny.onnx", copies=copies), threads=1)
+    detection_set = read_coco(*write_pictures(folder, pictures, size=size), tiny_tree())
+    return evaluate_set(detector, detection_set, rules or Rules())
+
+
+def test_perfect_detections_score_1(tmp_path: Path) -> None:
+    report = evaluate(
+        tmp_path,
+        [
+            [Drawn(LEFT, "red", "beagle"), Drawn(RIGHT, "blue", "bicycle")],
+            [Drawn(RIGHT, "red", "beagle")],
+            [],
+        ],
+    )
+    assert (report.pictures, report.boxes) == (3, 3)
+    assert (report.ap50, report.ap, report.recall) == pytest.approx((1, 1, 1))
+    assert [(category.name, category.boxes) for category in report.categories] == [
+        ("bicycle", 1),
+        ("beagle", 2),
+    ]
+    assert report.matched == 3
+    for threshold, lineage in zip((0.5, 0), report.lineage, strict=True):
+        assert lineage == LineageAccuracy(hierarchy_threshold=threshold, exact=3, more_specific=0, ancestor=0, wrong=0)
+
+
+def test_exchanged_labels_score_0(tmp_path: Path) -> None:
+    report = evaluate(tmp_path, [[Drawn(LEFT, "red", "bicycle"), Drawn(RIGHT, "blue", "beagle")]])
+    assert (report.ap50, report.ap) == (0, 0)
+    assert (report.recall, report.matched) == (1, 2)
+    assert [lineage.wrong for lineage in report.lineage] == [2, 2]
+
+
+def test_a_category_is_answered_by_all_that_lies_below_it(tmp_path: Path) -> None:
+    # Red is a beagle and green a dog that may be of any kind: both are dogs with a probability near 1.
+    report = evaluate(tmp_path, [[Drawn(LEFT, "red", "dog"), Drawn(RIGHT, "green", "dog")]])
+    assert (report.ap50, report.ap) == pytest.approx((1, 1))
+    at_half, to_leaves = report.lineage
+    assert (at_half.exact, at_half.more_specific, at_half.accuracy) == (1, 1, 1)
+    assert (to_leaves.exact, to_leaves.more_specific, to_leaves.accuracy) == (0, 2, 1)
+
+
+def test_an_undecided_answer_is_an_ancestor(tmp_path: Path) -> None:
+    report = evaluate(tmp_path, [[Drawn(LEFT, "green", "poodle")]])
+    assert report.ap50 == pytest.approx(1)  # nothing else was taken for a poodle
+    at_half, to_leaves = report.lineage
+    assert (at_half.ancestor, at_half.accuracy) == (1, 0)
+    assert to_leaves.wrong == 1  # of two equally likely kinds the walk takes the first, beagle
+
+
+def test_an_untrained_category_counts_in_the_mean(tmp_path: Path) -> None:
+    report = evaluate(tmp_path, [[Drawn(LEFT, "red", "beagle"), Drawn(RIGHT, "blue", "car")]])
+    assert [(category.name, category.trained, category.ap50) for category in report.categories] == [
+        ("car", False, 0),
+        ("beagle", True, pytest.approx(1)),
+    ]
+    assert (report.ap50, report.ap) == pytest.approx((0.5, 0.5))
+    assert report.recall == 1
+    assert [lineage.wrong for lineage in report.lineage] == [1, 1]
+
+
+def test_only_untrained_categories(tmp_path: Path) -> None:
+    report = evaluate(tmp_path, [[Drawn(RIGHT, "blue", "car")]])
+    assert (report.ap50, report.recall) == (0, 1)
+
+
+def test_a_miss_and_a_false_alarm(tmp_path: Path) -> None:
+    missed, alarm = Drawn(LEFT, None, "beagle"), Drawn(RIGHT, "red", None)
+    report = evaluate(tmp_path, [[Drawn(LEFT, "red", "beagle")], [missed], [alarm]])
+    # All scores are equal, so the pictures' order counts: a hit, a false alarm; recall ends at 1/2.
+    assert report.ap50 == pytest.approx(51 / 101)
+    assert report.recall == 0.5
+    assert report.matched == 1
+
+
+def test_boxes_are_compared_in_pixels_of_the_picture(tmp_path: Path) -> None:
+    wide = [[Drawn((20, 10, 80, 60), "red", "beagle"), Drawn((130, 30, 50, 60), "blue", "bicycle")]]
+    report = evaluate(tmp_path, wide, size=(192, 100), rules=Rules(size=128))
+    assert report.ap50 == pytest.approx(1)
+    assert (report.recall, report.matched) == (1, 2)
+    assert report.ap is not None
+    assert report.ap > 0.7  # what is lost is lost by resizing
+
+
+@pytest.mark.parametrize(("iou", "ap50", "recalled"), [(0.45, 0, 0), (1, 0.5, 1)])
+def test_boxes_on_one_thing_are_suppressed(tmp_path: Path, iou: float, ap50: float, recalled: int) -> None:
+    # Three boxes around one point, 9, 11 and 13 pixels wide and ever weaker, on a labelled box of 13: the
+    # first misses it. Suppressed, only the first is left; else it is a false alarm before a hit.
+    drawn, labelled = Drawn((22, 22, 9, 9), "red", None), Drawn((20, 20, 13, 13), None, "dog")
+    report = evaluate(tmp_path, [[drawn, labelled]], copies=3, rules=Rules(iou=iou))
+    assert report.ap50 == pytest.approx(ap50)
+    assert report.recall == recalled
+    assert report.matched == 1  # this looks at all boxes
+
+
+def test_weak_boxes_do_not_count(tmp_path: Path) -> None:
+    report = evaluate(tmp_path, [[Drawn(LEFT, "red", "beagle")]], rules=Rules(objectness=0.95))
+    assert (report.ap50, report.recall, report.matched) == (0, 0, 0)
+    assert [lineage.accuracy for lineage in report.lineage] == [None, None]
+
+
+def test_a_score_too_low_does_not_count(tmp_path: Path) -> None:
+    report = evaluate(tmp_path, [[Drawn(LEFT, "red", "beagle")]], rules=Rules(score=0.9))
+    assert (report.ap50, report.recall) == (0, 1)
+
+
+def test_what_is_found_in_a_crowd_is_ignored(tmp_path: Path) -> None:
+    crowd = Drawn((48, 28, 44, 54), None, "beagle", crowd=True)
+    report = evaluate(tmp_path, [[crowd, Drawn(RIGHT, "red", None)], [Drawn(LEFT, "red", "beagle")]])
+    assert report.ap50 == pytest.approx(1)
+    assert (report.recall, report.boxes, report.matched) == (1, 1, 1)
+
+
+def test_background_alone_has_no_scores(tmp_path: Path) -> None:
+    report = evaluate(tmp_path, [[Drawn(LEFT, "red", None)], []])
+    assert (report.ap50, report.ap, report.recall, report.categories) == (None, None, None, ())
+
+
+def test_a_batch_changes_nothing(tmp_path: Path) -> None:
+    pictures = [[Drawn(LEFT, "red", "beagle")], [], [Drawn(RIGHT, "blue", "bicycle")]]
+    reports = []
+    for batch in (1, 2, 5):
+        folder = tmp_path / str(batch)
+        folder.mkdir()
+        reports.append(evaluate(folder, pictures, rules=Rules(batch=batch)))
+    assert reports[0] == reports[1] == reports[2]
+
+
+def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
+    detector = OnnxDetector.load(write_tiny_bundle(tmp_path / "tiny.onnx"), threads=1)
+    annotations, folder = write_pictures(tmp_path, [[Drawn(LEFT, "red", "beagle")]])
+    detection_set = read_coco(annotations, folder, tiny_tree())
+    Image.new("RGB", (96, 48)).save(folder / "7.png")
+    with pytest.raises(InvalidDatasetError, match=r"7\.png: .* is 96x48 pixels, but its annotations say 96x96"):
+        evaluate_set(detector, detection_set, Rules())
+    (folder / "7.png").write_bytes(b"not a picture")
+    with pytest.raises(InvalidDatasetError, match=r"7\.png: this picture cannot be read: not a picture type"):
+        evaluate_set(detector, detection_set, Rules())
+    (folder / "7.png").unlink()
+    with pytest.raises(InvalidDatasetError, match=r"7\.png: this picture cannot be read: .*No such file"):
+        evaluate_set(detector, detection_set, Rules())

@@ -1,0 +1,171 @@
+"""Which box answers for which truth, against loops and against the torch-free box geometry."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from model.geometry import box_iou
+from tests.training.losses.problems import (
+    Outputs,
+    Sizes,
+    as_tensors,
+    constants,
+    make_problem,
+    problems,
+    softmax_of,
+)
+from tests.training.losses.reference_region_loss import (
+    Problem,
+    best_place,
+    decode,
+    iou,
+    responsible_place,
+)
+from training import anchors
+from training.losses.targets import (
+    Truths,
+    assign_anchors,
+    best_iou,
+    class_only_boxes,
+    iou_of_pairs,
+    shape_iou,
+)
+from training.networks.detector import BoxIndex, Prediction, decode_boxes
+
+ANCHORS = torch.tensor([[1.0, 1.0], [3.0, 1.5], [1.5, 3.0]])
+
+
+def truths_of(boxes: list[tuple[float, float, float, float]], picture: list[int] | None = None) -> Truths:
+    where = torch.tensor(picture or [0] * len(boxes), dtype=torch.int64)
+    nothing = torch.zeros(0, dtype=torch.int64)
+    return Truths(torch.tensor(boxes).view(-1, 4), torch.zeros_like(where), where, torch.ones(4), nothing, nothing)
+
+
+def random_boxes(count: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.cat((torch.rand(count, 2, generator=generator), torch.rand(count, 2, generator=generator) + 0.01), 1)
+
+
+@settings(deadline=None, max_examples=50)
+@given(problems())
+def test_assignments_agree_with_a_loop(problem: Problem) -> None:
+    tensors = as_tensors(problem)
+    found = assign_anchors(tensors.truths, tensors.detector.anchors, problem.height, problem.width)
+    expected = {responsible_place(problem, truth): number for number, truth in enumerate(problem.boxed)}
+
+    places = torch.stack(tuple(found.boxes), 1).tolist()
+    assert dict(zip(map(tuple, places), found.truth.tolist(), strict=True)) == expected
+    assert len(places) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("box", "anchor", "row", "column"),
+    [
+        ((0.5, 0.5, 0.2, 0.2), 0, 2, 3),
+        ((0.99, 0.01, 0.5, 0.3), 1, 0, 5),
+        ((1.0, 1.0, 0.25, 0.75), 2, 3, 5),  # a centre on the border belongs to the last cell
+        ((0.0, 0.0, 0.01, 0.01), 0, 0, 0),
+        ((-0.01, 1.01, 0.2, 0.2), 0, 3, 0),  # rounding may put one a little outside
+    ],
+)
+def test_known_assignments(box: tuple[float, float, float, float], anchor: int, row: int, column: int) -> None:
+    found = assign_anchors(truths_of([box]), ANCHORS, height=4, width=6)
+
+    assert [part.item() for part in found.boxes] == [0, anchor, row, column]
+
+
+def test_of_two_truths_that_want_one_box_the_later_has_it() -> None:
+    box, other = (0.5, 0.5, 0.2, 0.2), (0.1, 0.1, 0.2, 0.2)
+    found = assign_anchors(truths_of([box, other, box, box], [0, 0, 1, 0]), ANCHORS, height=4, width=6)
+
+    assert sorted(found.truth.tolist()) == [1, 2, 3]
+    assert len({*map(tuple, torch.stack(tuple(found.boxes), 1).tolist())}) == 3
+
+
+def test_no_truths_are_assigned_to_no_boxes() -> None:
+    found = assign_anchors(truths_of([]), ANCHORS, height=4, width=6)
+
+    assert [part.shape for part in (found.truth, *found.boxes)] == [(0,)] * 5
+
+
+def test_shape_iou_is_that_of_the_anchor_clustering() -> None:
+    sizes = random_boxes(20, seed=0)[:, 2:].double()
+
+    expected = anchors.shape_iou(sizes.numpy(), ANCHORS.numpy())
+    np.testing.assert_allclose(shape_iou(sizes, ANCHORS.double()).numpy(), expected)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32))
+def test_iou_is_that_of_the_services_geometry(seed: int) -> None:
+    first, second = random_boxes(6, seed), random_boxes(5, seed + 1)
+    corners = [torch.cat((b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2), 1).numpy() for b in (first, second)]
+
+    found = iou_of_pairs(first[:, None], second)
+    np.testing.assert_allclose(found.numpy(), box_iou(*corners), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ((0.5, 0.5, 0.2, 0.4), (0.5, 0.5, 0.2, 0.4), 1),
+        ((0.5, 0.5, 0.2, 0.4), (0.6, 0.5, 0.2, 0.4), 1 / 3),
+        ((0.2, 0.5, 0.2, 0.2), (0.7, 0.5, 0.2, 0.2), 0),
+        ((0.5, 0.5, 0.2, 0.4), (0.5, 0.5, 0, 0), 0),
+        ((0.5, 0.5, 0, 0), (0.5, 0.5, 0, 0), 0),
+        ((0.5, 0.5, torch.inf, 1), (0.5, 0.5, 0.2, 0.4), 0),  # early in training exp(tw) may overflow
+    ],
+)
+def test_known_overlaps(first: tuple[float, ...], second: tuple[float, ...], expected: float) -> None:
+    assert iou_of_pairs(torch.tensor(first), torch.tensor(second)).item() == pytest.approx(expected, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=50)
+@given(problems())
+def test_best_overlaps_agree_with_a_loop(problem: Problem) -> None:
+    tensors = as_tensors(problem)
+    found = best_iou(decode_boxes(tensors.raw.detach(), tensors.detector.anchors), tensors.truths)
+
+    for place in problem.raw:
+        truths = [truth.box for truth in problem.boxed if truth.picture == place[0] and truth.box]
+        expected = max((iou(decode(problem, place), truth) for truth in truths), default=0.0)
+        assert found[place].item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("candidates", [0, 1, 2, 5, 1000])
+def test_the_best_box_of_a_label_agrees_with_a_loop(candidates: int) -> None:
+    parents = [-1, -1, 0, 0, 1, 1]
+    differ = False
+    for seed in range(20):
+        sizes = Sizes(pictures=3, anchors=2, height=2, width=3, boxed=0, labelled=2)
+        problem = make_problem(parents, sizes, constants(class_only_candidates=candidates), seed)
+        tensors = as_tensors(problem)
+        found = class_only_boxes(tensors.detector, tensors.prediction, tensors.truths, softmax_of(parents), candidates)
+
+        places = list(map(tuple, torch.stack(tuple(found), 1).tolist()))
+        assert places == [best_place(problem, label) for label in problem.labelled]
+        likeliest = [int(tensors.raw[label.picture, ..., 4].argmax()) for label in problem.labelled]
+        differ |= likeliest != [(anchor * 2 + row) * 3 + column for _, anchor, row, column in places]
+    assert differ is (candidates != 1)  # the class has a say, unless only the likeliest object is considered
+
+
+def test_only_the_candidates_class_logits_are_computed() -> None:
+    asked = []
+
+    class Counting(Outputs):
+        def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
+            asked.append(len(index.picture))
+            return super().class_logits(features, index)
+
+    parents = [-1, -1, 0, 0]
+    problem = make_problem(parents, Sizes(3, 2, 4, 4, boxed=0, labelled=2), constants(), seed=0)
+    tensors = as_tensors(problem)
+    detector = Counting(tensors.detector.anchors, len(parents))
+    prediction = Prediction(tensors.raw, (tensors.logits,))
+    found = class_only_boxes(detector, prediction, tensors.truths, softmax_of(parents), candidates=5)
+
+    assert asked == [2 * 5]
+    assert [part.shape for part in found] == [(2,)] * 4

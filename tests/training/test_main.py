@@ -1,0 +1,161 @@
+"""`python -m training`: what it does without being told, and how it fails."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from model.bundle import InvalidBundleError
+from model.runtime import ProviderUnavailableError
+from training import __main__ as program
+from training import detect, export_run
+from training.__main__ import COMMANDS, main
+from training.checkpoint import FolderInUseError, InvalidCheckpointError
+from training.command_line import ConfigurationError
+from training.configuration import DetectConfiguration
+from training.data.coco import InvalidDatasetError
+from training.export import ExportError, ExportReport
+from training.export_run import ExportConfiguration
+
+ROOT = Path(program.__file__).parents[1]
+LEAST = ("--output", "a", "--detection", '{"annotations": "a", "pictures": "b"}', "--network.anchors", "[[1, 2]]")
+
+
+def test_help_names_every_command_and_loads_no_torch() -> None:
+    check = "import sys; from training.__main__ import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(f"\n{command} " in result.stdout for command in COMMANDS)
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [(), ("-h",), ("--help",)])
+def test_help(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert "python -m training COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main((command, "--help"))
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: python -m training {command} [--configuration FILE.yaml]" in text
+    assert "--output Path" in text
+
+
+def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(("train",)) == 2
+    assert capsys.readouterr().err == "'train' is no command; there are: detect, export, evaluate\n"
+
+
+def test_an_error_is_one_message_without_a_traceback(tmp_path: Path) -> None:
+    """As the shell sees it."""
+    command = [sys.executable, "-m", "training", "export", "--run", str(tmp_path), "--output", str(tmp_path / "a.onnx")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert (
+        result.stderr == f"{tmp_path}/checkpoint.json: there is no checkpoint to be read (No such file or directory)\n"
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_wrong_configuration(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main((command, "--bogus", "3")) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.endswith(f"unrecognized arguments: --bogus 3; see `python -m training {command} --help`\n")
+    assert len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigurationError("this is wrong"),
+        ExportError("this is wrong"),
+        FloatingPointError("this is wrong"),
+        FolderInUseError("this is wrong"),
+        InvalidBundleError("this is wrong"),
+        InvalidCheckpointError("this is wrong"),
+        InvalidDatasetError("this is wrong"),
+        OSError("this is wrong"),
+        ProviderUnavailableError("this is wrong"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_the_caller_can_put_right_is_told(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Sequence[str]) -> int:
+        raise error
+
+    monkeypatch.setitem(COMMANDS, "detect", fail)
+    assert main(("detect",)) == 2
+    assert capsys.readouterr() == ("", "this is wrong\n")
+
+
+def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Sequence[str]) -> int:
+        raise ValueError("shapes differ")
+
+    monkeypatch.setitem(COMMANDS, "detect", fail)
+    with pytest.raises(ValueError, match="shapes differ"):
+        main(("detect",))
+
+
+@pytest.mark.parametrize(("reached", "status"), [(True, 0), (False, 130)])
+def test_detect(reached: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def train(configuration: DetectConfiguration) -> bool:
+        given.append(configuration)
+        return reached
+
+    monkeypatch.setattr(detect, "train_detector", train)
+    assert main(("detect", *LEAST, "--seed", "4")) == status
+    assert (given[0].seed, given[0].output) == (4, Path("a"))
+
+
+def test_an_interrupt_before_training_is_a_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(_: DetectConfiguration) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detect, "train_detector", train)
+    assert main(("detect", *LEAST)) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_export(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def export(configuration: ExportConfiguration) -> ExportReport:
+        assert configuration.half_storage
+        return ExportReport(size=12_345_678, boxes=0.00012, objectness=0.0, probabilities=2e-7)
+
+    monkeypatch.setattr(export_run, "export_run", export)
+    assert main(("export", "--run", "a", "--output", "b.onnx", "--half-storage")) == 0
+    assert capsys.readouterr().out == (
+        "b.onnx: 12.3 MB; largest differences to torch: 0.0001 cells in boxes, 0 in objectness, 2e-07 in "
+        "probabilities\n"
+    )
+
+
+def test_without_the_packages_of_training(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Sequence[str]) -> int:
+        raise ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
+
+    monkeypatch.setitem(COMMANDS, "detect", fail)
+    assert main(("detect",)) == 2
+    assert capsys.readouterr().err == "torch.nn is not installed; training needs `pip install yolo9000[train,cpu]`\n"
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Sequence[str]) -> int:
+        raise ModuleNotFoundError("No module named 'training.nothing'", name="training.nothing")
+
+    monkeypatch.setitem(COMMANDS, "detect", fail)
+    with pytest.raises(ModuleNotFoundError):
+        main(("detect",))
