@@ -57,10 +57,6 @@ class NetworkConfiguration(BaseModel):
     start: Path | None = Field(
         None, description="output folder of another run, whose weights but for the class layer this one starts from"
     )
-    row_batches: PositiveInt = Field(
-        150, description="batches whose features the class rows are fitted to before training"
-    )
-    row_steps: PositiveInt = Field(400, description="steps of the second half of that fit, a distillation")
 
 
 class DetectConfiguration(BaseModel):

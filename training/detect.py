@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from model.wordtree import WordTree, packaged_tree
 from training.checkpoint import (
@@ -22,22 +21,21 @@ from training.checkpoint import (
     write_whole,
 )
 from training.configuration import DetectConfiguration
-from training.data.batches import Batch, Mixture, Source, Stream, load_batches
-from training.data.coco import DetectionSet, InvalidDatasetError, read_coco
+from training.data.batches import Batch, Mixture, Source
+from training.data.coco import DetectionSet, read_coco
 from training.data.folder import read_folder
 from training.data.imagenet import imagenet_wnids
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
 from training.networks.efficientnet_lite import load_imagenet_classifier
-from training.networks.regions import integral_image
 from training.networks.yolov2_lite import YOLOv2Lite
-from training.teacher import ImageNetTeacher, TreeClassifier, initial_rows, object_features
+from training.teacher import ImageNetTeacher, TreeClassifier
 from training.trainer import OptimizerConfiguration, StepLoss, Trainer
 
 logger = logging.getLogger(__name__)
 
 PRETRAINED_PREFIXES = ("tail.",)
-CLASS_LAYER_PREFIXES = ("rows.", "anchor_to_class.")
+CLASS_LAYER_PREFIXES = ("class_layer.", "anchor_to_class.")
 
 
 class Data(NamedTuple):
@@ -96,7 +94,6 @@ def train_detector(configuration: DetectConfiguration) -> bool:
     else:
         if configuration.network.start is not None:
             run.start_from(configuration.network.start)
-        run.fit_rows()
         trainer.reset_average()
     write_whole(folder / "configuration.json", configuration.model_dump_json(indent=1))
     return trainer.run()
@@ -169,11 +166,10 @@ class DetectorRun:
     def __init__(self, configuration: DetectConfiguration, tree: WordTree, mixture: Mixture) -> None:
         self.configuration, self.tree, self.mixture = configuration, tree, mixture
         classifier = load_imagenet_classifier()
-        self.tree_classifier = TreeClassifier(tree, imagenet_wnids())
-        self.teacher = ImageNetTeacher(classifier, self.tree_classifier)
-        self.classifier = classifier
+        self.teacher = ImageNetTeacher(classifier, TreeClassifier(tree, imagenet_wnids()))
         anchors = torch.tensor(configuration.network.anchors)
         self.detector = YOLOv2Lite(anchors, len(tree), classifier.backbone)
+        self.detector.class_layer.start_from(classifier.rows, classifier.biases, imagenet_wnids(), tree)
         self.detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.softmax = HierarchicalSoftmax(tree)
         self.region_loss = RegionLoss(self.softmax, configuration.loss)
@@ -219,46 +215,3 @@ class DetectorRun:
         except RuntimeError as error:
             raise InvalidCheckpointError(f"{folder}: the checkpoint's weights are another network's") from error
         self.check_anchors()
-
-    def fit_rows(self) -> None:
-        """Start the class rows from the ImageNet classifier's own; takes a minute or two.
-
-        Raises:
-            InvalidDatasetError: no object was seen.
-        """
-        losses = initial_rows(
-            self.detector,
-            self.classifier,
-            self.softmax,
-            self.tree_classifier,
-            imagenet_wnids(),
-            self.tree,
-            self._features(),
-            steps=self.configuration.network.row_steps,
-            seed=self.configuration.seed,
-        )
-        logger.info("class rows: KL to the classifier %.3f nats, %.3f after distillation", *losses)
-
-    @torch.no_grad()
-    def _features(self) -> Tensor:
-        """Return class features [M, 1280] of labelled objects."""
-        configuration = self.configuration
-        batches = configuration.network.row_batches
-        stream = Stream(
-            len(self.mixture), configuration.optimizer.batch, configuration.sizes, configuration.seed + 1, 0, batches
-        )
-        features = []
-        found = load_batches(self.mixture, stream, configuration.loop.workers)
-        backbone = self.detector.backbone
-        for batch in tqdm(found, "features", total=batches, unit="batch", mininterval=5):
-            pictures = batch.pictures.permute(0, 3, 1, 2).float()
-            with torch.autocast(pictures.device.type, torch.bfloat16, enabled=configuration.loop.bfloat16):
-                integral = integral_image(backbone.head(backbone(pictures)[1]))
-            features.append(object_features(integral, batch.truths))
-        result = torch.cat(features)
-        if not len(result):
-            raise InvalidDatasetError(
-                f"the first {batches * configuration.optimizer.batch} pictures show no labelled object to fit the "
-                f"class rows to; give sets with more boxes, or raise network.row_batches"
-            )
-        return result

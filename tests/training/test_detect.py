@@ -17,14 +17,13 @@ from model.wordtree import packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, write_data
 from training.checkpoint import FolderInUseError, InvalidCheckpointError, load_checkpoint
 from training.configuration import DetectConfiguration
-from training.data.batches import Batch
-from training.data.coco import InvalidDatasetError
+from training.data.batches import Batch, Mixture
 from training.data.imagenet import imagenet_wnids
-from training.detect import DetectorRun, read_data, train_detector, trained_index
+from training.detect import DetectorRun, peak_rate, read_data, train_detector, trained_index
 from training.evaluation.command import EvaluateConfiguration, evaluate
 from training.export_run import ExportConfiguration, export_run
 from training.networks.efficientnet_lite import load_imagenet_classifier
-from training.trainer import StepLoss
+from training.trainer import OptimizerConfiguration, StepLoss
 
 
 @pytest.fixture(scope="module")
@@ -182,11 +181,26 @@ def test_the_data_of_a_run(root: Path, tmp_path: Path) -> None:
     assert (np.delete(index, data.trained) == -1).all()
 
 
-def test_sets_without_an_object(root: Path, tmp_path: Path) -> None:
-    content = json.loads((root / "annotations" / "tiny.json").read_text())
-    empty = tmp_path / "empty.json"
-    empty.write_text(json.dumps({**content, "annotations": []}))
-    detection = [{"annotations": empty, "pictures": root / "images" / "tiny"}]
-    with pytest.raises(InvalidDatasetError, match="the first 8 pictures show no labelled object"):
-        train_detector(tiny_run(root, tmp_path / "run", detection=detection, classification=[]))
-    assert not (tmp_path / "run" / "configuration.json").exists()
+def test_a_run_starts_from_what_another_learned_of_boxes(root: Path, finished: Path, tmp_path: Path) -> None:
+    network = {"anchors": [[0.4, 0.4], [1.2, 1.5]], "start": finished}
+    fewer = tiny_run(root, tmp_path / "run", classification=[], network=network)
+    tree = packaged_tree()
+    data = read_data(fewer, tree)
+    mixture = Mixture(data.sources, trained_index(data.trained, len(tree)), fewer.augmentation, 0)
+    run = DetectorRun(fewer, tree.subset(data.trained), mixture)
+    fresh = {name: value.clone() for name, value in run.detector.state_dict().items()}
+    run.start_from(finished)
+    learned = load_checkpoint(finished).tensors
+    for name, value in run.detector.state_dict().items():
+        own = name.startswith(("class_layer.", "anchor_to_class."))
+        assert torch.equal(value, fresh[name] if own else learned[f"average.{name}"]), name
+    assert not torch.equal(fresh["box.weight"], learned["average.box.weight"])
+    with pytest.raises(InvalidCheckpointError, match="there is no checkpoint"):
+        run.start_from(tmp_path / "none")
+
+
+def test_peak_learning_rates() -> None:
+    settings = OptimizerConfiguration(learning_rate=3, pretrained_learning_rate=2, class_learning_rate=1)
+    rates = {name: peak_rate(name, settings) for name in ("box.weight", "tail.0.weight", "class_layer.correction.bias")}
+    assert rates == {"box.weight": 3, "tail.0.weight": 2, "class_layer.correction.bias": 1}
+    assert peak_rate("anchor_to_class.weight", settings) == 1

@@ -28,6 +28,7 @@ from training.networks.yolov2_lite import YOLOv2Lite
 
 TRAINED = packaged_tree().closure([packaged_tree().index(BEAGLE)]).tolist()
 ANCHORS = ((0.5, 0.75), (2.0, 3.0))
+BIAS = torch.arange(10.0)  # of two anchors' five outputs
 RUN = DetectConfiguration.model_validate(
     {
         "output": "/home/somebody/runs/x",
@@ -43,18 +44,18 @@ REPORT = ExportReport(size=1, boxes=0.0, objectness=0.0, probabilities=0.0)
 
 
 def average() -> dict[str, Tensor]:
-    """Return the averaged weights of a checkpoint: those a detector starts with, and rows that can be told."""
+    """Return the averaged weights of a checkpoint: those a detector starts with, and a bias that can be told."""
     torch.manual_seed(0)
     detector = YOLOv2Lite(torch.tensor(ANCHORS), len(TRAINED), EfficientNetLite0())
     state = {f"average.{name}": value for name, value in detector.state_dict().items()}
-    state["average.rows.bias"] = torch.arange(float(len(TRAINED)))
+    state["average.box.bias"] = BIAS
     return state
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
-    tensors = {**average(), "network.rows.bias": torch.zeros(len(TRAINED))}
+    tensors = {**average(), "network.box.bias": torch.zeros(len(BIAS))}
     save_checkpoint(folder, tensors, {"step": 40, "trained": TRAINED, "tree": packaged_tree().digest})
     (folder / "configuration.json").write_text(RUN.model_dump_json())
     return folder
@@ -102,7 +103,7 @@ def test_the_average_is_exported_with_all_the_service_needs(run: Path, exported:
     assert found is REPORT
     assert (exported.path, exported.half_storage, exported.pictures) == (output, True, [])
     assert not exported.detector.training
-    assert torch.equal(exported.detector.state_dict()["rows.bias"], torch.arange(float(len(TRAINED))))
+    assert torch.equal(exported.detector.state_dict()["box.bias"], BIAS)
     bundle = exported.bundle
     assert (bundle.name, bundle.version, bundle.licence) == ("pets", "3", "CC0-1.0")
     assert bundle.trained == tuple(TRAINED)

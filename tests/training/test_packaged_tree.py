@@ -18,9 +18,7 @@ needs_wordnet = pytest.mark.skipif(
     not (WORDNET / "data.noun").exists(), reason="Debian's package wordnet-base is not installed"
 )
 
-GADGET = (
-    '00000000 06 n 02 odd_gadget 0 gizmo 1 001 @ 03563967 n 0000 | a device; of little use; "a gadget!"\n'
-)
+GADGET = '00000000 06 n 02 odd_gadget 0 gizmo 1 001 @ 03563967 n 0000 | a device; of little use; "a gadget!"\n'
 TOY = "00000105 06 n 01 toy 0 001 @ 00000000 n 0000 | a small gadget\n"
 
 
@@ -129,9 +127,7 @@ class TestDarknet:
             ("herpes simplex 1", "herpes simplex"),
         ]
 
-    @pytest.mark.parametrize(
-        ("file", "classes", "leaves"), [("coco9k.map", 80, 36), ("inet9k.map", 200, 129)]
-    )
+    @pytest.mark.parametrize(("file", "classes", "leaves"), [("coco9k.map", 80, 36), ("inet9k.map", 200, 129)])
     def test_other_data_sets_are_nodes(self, file: str, classes: int, leaves: int) -> None:
         tree = packaged_tree()
         nodes = [int(line) for line in (DARKNET / "data" / file).read_text().split()]
@@ -158,9 +154,7 @@ def test_edges_are_mostly_hypernyms_of_wordnet() -> None:
         # hypernym.
         pointers = fields[5 + 2 * int(fields[3], 16) :]
         hypernyms = {
-            f"n{offset}"
-            for symbol, offset in zip(pointers[::4], pointers[1::4], strict=True)
-            if symbol[0] == "@"
+            f"n{offset}" for symbol, offset in zip(pointers[::4], pointers[1::4], strict=True) if symbol[0] == "@"
         }
         direct += parent >= 0 and tree.wnids[parent] in hypernyms
     assert direct == 8033

@@ -50,7 +50,7 @@ def tiny_run(root: Path, output: Path, **changes: Any) -> DetectConfiguration:
             {"annotations": root / "annotations" / "tiny.json", "pictures": root / "images" / "tiny", "repeats": 2}
         ],
         "classification": [{"folder": root / "labelled", "held_out_every": 5}],
-        "network": {"anchors": [[0.4, 0.4], [1.2, 1.5]], "row_batches": 2, "row_steps": 2},
+        "network": {"anchors": [[0.4, 0.4], [1.2, 1.5]]},
         "sizes": [64],
         "loss": {"distillation_scale": 1, "class_only_candidates": 8},
         "optimizer": {"steps": 4, "batch": 4, "warmup": 2},

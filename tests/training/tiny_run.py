@@ -66,6 +66,8 @@ def make_trainer(
         return StepLoss(check(seen // settings.batch, error), {"error": error})
 
     folder.mkdir(exist_ok=True)
-    return Trainer(
-        network, lambda name: name.startswith("first"), loss, mixture, (16, 32), settings, loop, folder, {"tree": "oak"}
-    )
+
+    def peak_rate(name: str) -> float:
+        return settings.pretrained_learning_rate if name.startswith("first") else settings.learning_rate
+
+    return Trainer(network, peak_rate, loss, mixture, (16, 32), settings, loop, folder, {"tree": "oak"})

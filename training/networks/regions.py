@@ -63,9 +63,9 @@ class _Span(NamedTuple):
 
 def _span(centre: Tensor, length: Tensor, count: int) -> _Span:
     """Return where boxes begin and end in a row of `count` cells; all are fractions of the row."""
-    middle = (centre * count).clamp(0.5, count - 0.5)  # room for the one cell it covers at least
-    half = (length * count / 2).clamp(min=0.5)
-    return _Span(_place((middle - half).clamp(min=0), count), _place((middle + half).clamp(max=count), count))
+    middle, half = centre * count, (length * count / 2).clamp(min=0.5)
+    # cut off outside the row, but never to less than its first or last cell
+    return _Span(_place((middle - half).clamp(0, count - 1), count), _place((middle + half).clamp(1, count), count))
 
 
 def _place(position: Tensor, count: int) -> _Place:

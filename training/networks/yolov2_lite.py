@@ -6,7 +6,7 @@ where class logits come from. Few boxes of few categories would wash 1,000 class
 the ImageNet classifier stays whole and fixed: a box's class features are its last features averaged over the inner
 part of the box, as the classifier averages them over a picture. Boxes and objectness come from a copy of its last five
 blocks, trained, beside them. An anchor's own trained features enter the class layer through `anchor_to_class`, which
-starts at zero; the class layer starts as the classifier's (`training.teacher`).
+starts at zero, as does what the class layer adds to the classifier (`training.networks.class_layer`).
 
 Measured on ilsvrc_val's boxes before any training, averages over the inner 70 % of a box name 66 % of them rightly at
 320 px and 65 % at 416; over the whole box 66 % and 66 %, with less confidence (probability of the truth at least .5 for
@@ -20,9 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.networks.class_layer import TreeClassLayer
 from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes
 from training.networks.efficientnet_lite import (
     HEAD_CHANNELS,
+    IMAGENET_CLASSES,
     STRIDE16_BLOCK,
     STRIDE16_CHANNELS,
     STRIDE32_CHANNELS,
@@ -91,7 +93,7 @@ class YOLOv2Lite(Detector):
         self.per_anchor = NormalisedConvolution(NECK_CHANNELS, count * ANCHOR_CHANNELS)
         self.box = nn.Conv2d(count * ANCHOR_CHANNELS, count * BOX_CHANNELS, 1, groups=count)
         self.anchor_to_class = nn.Linear(ANCHOR_CHANNELS, HEAD_CHANNELS, bias=False)
-        self.rows = nn.Linear(HEAD_CHANNELS, classes)
+        self.class_layer = TreeClassLayer(HEAD_CHANNELS, IMAGENET_CLASSES, classes)
         nn.init.normal_(self.box.weight, std=0.01)
         nn.init.zeros_(self.anchor_to_class.weight)
         with torch.no_grad():
@@ -123,7 +125,7 @@ class YOLOv2Lite(Detector):
         pooled = pool_regions(integral, inner_part(box), index.picture)
         per_anchor = vectors.view(batch, len(self.anchors), ANCHOR_CHANNELS, height, width).permute(0, 1, 3, 4, 2)
         own = per_anchor[index.picture, index.anchor, index.row, index.column]
-        logits: Tensor = self.rows(pooled + self.anchor_to_class(own.to(pooled.dtype)))
+        logits: Tensor = self.class_layer(pooled + self.anchor_to_class(own.to(pooled.dtype)))
         return logits
 
 

@@ -1,12 +1,14 @@
 """yolov2-lite: its shapes, its class logits against loops, what it starts as, what it trains, and its size."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.training.networks.test_regions import covered
 from training.networks.detector import BoxIndex, decode_boxes
 from training.networks.efficientnet_lite import EfficientNetLite0
 from training.networks.yolov2_lite import INITIAL_OBJECTNESS, INNER_PART, YOLOv2Lite, inner_part
@@ -24,7 +26,12 @@ def detector() -> YOLOv2Lite:
     with torch.no_grad():  # norms that do something
         for name, values in backbone.named_buffers():
             values.uniform_(0.5, 1.5) if name.endswith("running_var") else values.normal_(0, 0.1)
-    return YOLOv2Lite(torch.tensor(ANCHORS), CLASSES, backbone).eval()
+    made = YOLOv2Lite(torch.tensor(ANCHORS), CLASSES, backbone).eval()
+    # every node stands for a hundred classes, and the classes' probabilities differ
+    made.class_layer.first[:] = torch.arange(CLASSES) * 100
+    made.class_layer.last[:] = made.class_layer.first + 100
+    nn.init.normal_(made.class_layer.correction.weight, std=0.1)
+    return made
 
 
 def pictures(height: int = 64, width: int = 64) -> Tensor:
@@ -39,7 +46,7 @@ def every_box(batch: int, height: int, width: int) -> BoxIndex:
 @pytest.mark.parametrize("size", [32, 320, 416])
 def test_shapes(size: int) -> None:
     with torch.device("meta"):
-        network = YOLOv2Lite(torch.tensor(ANCHORS, device="cpu"), CLASSES, EfficientNetLite0())
+        network = YOLOv2Lite(torch.empty(len(ANCHORS), 2), CLASSES, EfficientNetLite0())
         prediction = network(torch.empty(2, 3, size, size))
     side = size // 32
 
@@ -82,8 +89,8 @@ def test_boxes_are_the_plain_computation() -> None:
 
 def test_class_logits_are_the_plain_computation() -> None:
     network, height, width = detector(), 3, 4
-    torch.nn.init.normal_(network.box.weight)
-    torch.nn.init.normal_(network.anchor_to_class.weight)
+    nn.init.normal_(network.box.weight)
+    nn.init.normal_(network.anchor_to_class.weight)
     shown = pictures(32 * height, 32 * width)
     with torch.no_grad():
         prediction = network(shown)
@@ -93,26 +100,24 @@ def test_class_logits_are_the_plain_computation() -> None:
         features = network.backbone.head(network.backbone(shown)[1])
 
         assert found.shape == (len(index.picture), CLASSES)
-        regions = set()
         for logits, picture, anchor, row, column in zip(found, *(part.tolist() for part in index), strict=True):
             x, y, w, h = boxes[picture, anchor, row, column].tolist()
-            across = [c for c in range(width) if abs((c + 0.5) / width - x) <= INNER_PART * w / 2] or [column]
-            down = [r for r in range(height) if abs((r + 0.5) / height - y) <= INNER_PART * h / 2] or [row]
-            regions.add((len(across), len(down)))
-            mean = torch.stack([features[picture, :, r, c] for r in down for c in across]).mean(0)
+            across, down = covered(x, INNER_PART * w, width), covered(y, INNER_PART * h, height)
+            mean = torch.zeros(1280)
+            for r, c in product(range(height), range(width)):
+                mean += features[picture, :, r, c] * down[r] * across[c] / (sum(down) * sum(across))
             own = vectors[picture, anchor * 64 : (anchor + 1) * 64, row, column]
-            expected = network.rows.weight @ (mean + network.anchor_to_class.weight @ own) + network.rows.bias
+            expected = network.class_layer((mean + network.anchor_to_class.weight @ own)[None])[0]
             torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
-    assert len(regions) > 3
 
 
 def test_at_first_only_the_region_decides_on_the_class() -> None:
     network = detector()
     with torch.no_grad():
         integral, vectors, boxes = network(pictures()).features
-        boxes[:] = torch.tensor([0.5, 0.5, 2.0, 2.0])
+        boxes[:] = torch.tensor([0.5, 0.5, 2.0, 2.0])  # all cells
         logits = network.class_logits((integral, vectors, boxes), every_box(2, 2, 2)).view(2, -1, CLASSES)
-        expected = network.rows(network.backbone.head(network.backbone(pictures())[1]).mean((2, 3)))
+        expected = network.class_layer(network.backbone.head(network.backbone(pictures())[1]).mean((2, 3)))
 
     torch.testing.assert_close(logits, expected[:, None].expand_as(logits), rtol=1e-4, atol=1e-5)
 
@@ -151,19 +156,19 @@ def test_no_boxes_have_no_logits() -> None:
 
 def test_all_but_the_classifier_trains() -> None:
     network = detector().train()
-    torch.nn.init.normal_(network.anchor_to_class.weight)  # while it is zero, what is behind it hears nothing
-    before = {name: values.clone() for name, values in network.backbone.state_dict().items()}
+    nn.init.normal_(network.anchor_to_class.weight)  # while it is zero, what is behind it hears nothing
+    before = {name: values.clone() for name, values in network.backbone.named_buffers()}
     prediction = network(pictures())
     logits = network.class_logits(prediction.features, every_box(2, 2, 2))
     torch.autograd.backward((logits.square().sum(), prediction.boxes.square().sum()))
 
     for name, parameter in network.named_parameters():
-        if name.startswith("backbone."):
+        if name.startswith(("backbone.", "class_layer.flat.")):
             assert parameter.grad is None, name
         else:
             assert parameter.grad is not None, name
             assert parameter.grad.any(), name
-    for name, values in network.backbone.state_dict().items():
+    for name, values in network.backbone.named_buffers():  # its norms have fixed statistics
         torch.testing.assert_close(values, before[name], rtol=0, atol=0)
 
 
