@@ -156,6 +156,8 @@ class BundleMetadata(_Record):
         name, version: of the model.
         tree: the WordTree of its answers.
         trained: ascending indices of the tree's nodes with a class logit; with a node always its parent.
+        labelled: ascending, those of them that had pictures or boxes of their own and not only beneath them; () where
+            that is not known.
         anchors: [A] width and height of each anchor in cells.
         stride: pixels of the input to one cell.
         sizes: the sides of the square input that may be used, ascending multiples of the stride, in pixels.
@@ -171,6 +173,7 @@ class BundleMetadata(_Record):
     version: Annotated[str, Field(min_length=1)]
     tree: TreeMetadata
     trained: Annotated[tuple[int, ...], Field(min_length=1)]
+    labelled: tuple[int, ...] = ()
     anchors: Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(min_length=1)]
     stride: PositiveInt = 32
     sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
@@ -184,6 +187,8 @@ class BundleMetadata(_Record):
     @model_validator(mode="after")
     def _check(self) -> Self:
         self._check_sizes()
+        if not set(self.labelled) <= set(self.trained):
+            raise ValueError("a labelled node is not a trained one")
         tree = self.word_tree()
         if any(a >= b for a, b in zip(self.trained, self.trained[1:], strict=False)):
             raise ValueError("the trained nodes are not ascending")
@@ -218,13 +223,17 @@ class BundleMetadata(_Record):
 
     @cached_property
     def unproven(self) -> NDArray[np.bool_]:
-        """Which nodes of the trained tree have siblings in the whole tree but none that was trained; bool [T].
+        """Which nodes of the trained tree are no better founded than their parents; bool [T].
 
-        Such a node always has its parent's probability: no data says what distinguishes it. `walk` does not end there.
+        Such a node has siblings in the whole tree, but none that was trained, so it always has its parent's
+        probability; and its parent had data of its own, of which the node's may be the smaller part. Sorrels are the
+        only trained kind of horse, but few horses are sorrels: `walk` ends no answer there.
         """
         tree, trained = self.word_tree(), self.trained_tree()
         alone = trained.group_size[trained.group_of] == 1
-        found: NDArray[np.bool_] = alone & (tree.group_size[tree.group_of[self.trained_nodes]] > 1)
+        lost_siblings = tree.group_size[tree.group_of[self.trained_nodes]] > 1
+        parent_labelled = np.isin(tree.parents[self.trained_nodes], self.labelled)
+        found: NDArray[np.bool_] = alone & lost_siblings & parent_labelled
         found.flags.writeable = False
         return found
 

@@ -39,9 +39,13 @@ CLASS_LAYER_PREFIXES = ("class_layer.", "anchor_to_class.")
 
 
 class Data(NamedTuple):
-    """The sets of a run and the nodes they, and the pre-trained classifier, know: ascending indices of the tree."""
+    """The sets of a run, and ascending indices of the tree.
+
+    labelled: the nodes that the sets and the pre-trained classifier have labels of. trained: they and their ancestors.
+    """
 
     sources: list[Source]
+    labelled: list[int]
     trained: NDArray[np.int64]
 
 
@@ -76,7 +80,7 @@ def train_detector(configuration: DetectConfiguration) -> bool:
     )
     logger.info("%d pictures an epoch, %d nodes with data", len(mixture), len(subset))
     run = DetectorRun(configuration, subset, mixture)
-    state = {"trained": data.trained.tolist(), "tree": tree.digest}
+    state = {"trained": data.trained.tolist(), "labelled": data.labelled, "tree": tree.digest}
     trainer = Trainer(
         run.detector,
         lambda name: peak_rate(name, configuration.optimizer),
@@ -149,7 +153,7 @@ def read_data(configuration: DetectConfiguration, tree: WordTree) -> Data:
         pictures = read_folder(classification.folder, tree, held_out_every=classification.held_out_every)
         sources.append(Source(classification.folder.name, pictures, classification.repeats))
         nodes |= {picture.node for picture in pictures}
-    return Data(sources, tree.closure(nodes).astype(np.int64))
+    return Data(sources, sorted(nodes), tree.closure(nodes).astype(np.int64))
 
 
 def trained_index(trained: Iterable[int], nodes: int) -> NDArray[np.int64]:

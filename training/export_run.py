@@ -77,6 +77,7 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         version=configuration.version,
         tree=TreeMetadata.of(tree),
         trained=tuple(state["trained"]),
+        labelled=tuple(state.get("labelled", ())),
         anchors=run.network.anchors,
         stride=detector.stride,
         sizes=tuple(sorted(set(configuration.sizes))),

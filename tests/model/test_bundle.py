@@ -110,6 +110,7 @@ def test_metadata_cannot_be_changed() -> None:
         (lambda fields: fields["trained"].insert(0, -1), "outside the tree of 11 nodes"),
         (lambda fields: fields["trained"].remove(node("dog")), "without its parent"),
         (lambda fields: fields.update(trained=[]), "trained: "),
+        (lambda fields: fields.update(labelled=[node("matter")]), "a labelled node is not a trained one"),
         (lambda fields: fields.update(anchors=[]), "anchors: "),
         (lambda fields: fields.update(anchors=[[1, 0]]), "anchors.0.1: "),
         (lambda fields: fields.update(sizes=[96, 64]), "sizes are not ascending"),
@@ -135,11 +136,15 @@ def test_text_that_is_no_metadata_is_refused(text: str) -> None:
         BundleMetadata.from_json(text)
 
 
-def test_a_node_is_unproven_if_it_lost_its_siblings() -> None:
+def test_a_node_is_unproven_if_it_lost_its_siblings_and_not_its_parents_data() -> None:
     tree = tiny_tree()
     kept = ["object", "animal", "dog", "beagle", "cat", "vehicle", "bicycle"]
-    metadata = tiny_metadata(trained=sorted(node(name) for name in kept))
+    trained_nodes = sorted(node(name) for name in kept)
+    assert not tiny_metadata(trained=trained_nodes).unproven.any()
+    labelled = [node("dog"), node("cat"), node("beagle")]
+    metadata = tiny_metadata(trained=trained_nodes, labelled=labelled)
     trained = metadata.trained_tree()
     found = {trained.names[index] for index in np.flatnonzero(metadata.unproven)}
-    assert found == {"object", "beagle", "bicycle"}
-    assert not tiny_metadata(trained=range(len(tree))).unproven.any()
+    assert found == {"beagle"}  # a bicycle is all that is known of vehicles
+    everything = tiny_metadata(trained=range(len(tree)), labelled=range(len(tree)))
+    assert not everything.unproven.any()

@@ -8,9 +8,9 @@ part of the box, as the classifier averages them over a picture. Boxes and objec
 blocks, trained, beside them. An anchor's own trained features enter the class layer through `anchor_to_class`, which
 starts at zero, as does what the class layer adds to the classifier (`training.networks.class_layer`).
 
-Measured on ilsvrc_val's boxes before any training, averages over the inner 70 % of a box name 66 % of them rightly at
-320 px and 65 % at 416; over the whole box 66 % and 66 %, with less confidence (probability of the truth at least .5 for
-62 %, 56 % against 58 %, 48 %); the one cell at the centre 61 % and 56 %.
+Measured on ilsvrc_val's boxes before any training, averages over the cells in the inner 70 % of a box name 66 % of them
+rightly at 320 px and 65 % at 416; over the whole box 66 % and 66 %, with less confidence (probability of the truth at
+least .5 for 62 % and 56 % against 58 % and 48 %); the one cell at the centre 61 % and 56 %.
 """
 
 import copy
