@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from model.wordtree import WordTree
 
-LEAST_PROBABILITY: Final = 1e-6  # of a node; about what a float32 difference of cumulative sums still tells from 0
+LEAST_PROBABILITY: Final = 1e-6  # of a node; what a classifier says below that is no evidence between siblings
 UNKNOWN_LOGIT: Final = 7.0  # correction that nodes without any class start with: they begin at a probability of .001
 
 
@@ -63,7 +63,8 @@ class TreeClassLayer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features [K, F] to logits [K, nodes]."""
-        sums = F.pad(F.softmax(self.flat(features), dim=1).cumsum(1), (1, 0))
-        known = (sums[:, self.last] - sums[:, self.first]).clamp(min=LEAST_PROBABILITY).log()
+        # In float64: of a difference of float32 sums near 1 a probability of 1e-5 keeps two digits.
+        sums = F.pad(F.softmax(self.flat(features), dim=1).double().cumsum(1), (1, 0))
+        known = (sums[:, self.last] - sums[:, self.first]).to(features.dtype).clamp(min=LEAST_PROBABILITY).log()
         logits: Tensor = known + self.correction(features)
         return logits
