@@ -12,10 +12,7 @@ from training.networks.yolov2_lite import NormalisedConvolution, YOLOv2Lite
 
 @torch.no_grad()
 def round_to_half(detector: YOLOv2Lite) -> None:
-    """Fold the norms of a detector in evaluation mode into its convolutions and round all weights, in place.
-
-    Biases keep their precision: they are few.
-    """
+    """Fold the norms of a detector in evaluation mode into its convolutions and round all its parameters, in place."""
     for module in detector.modules():
         if isinstance(module, FoldedConvolution):
             weight, bias = module.folded()
@@ -27,8 +24,7 @@ def round_to_half(detector: YOLOv2Lite) -> None:
         elif isinstance(module, NormalisedConvolution):
             _fold(module)
     for parameter in detector.parameters():
-        if parameter.ndim > 1:
-            parameter.copy_(parameter.half())
+        parameter.copy_(parameter.half())
 
 
 def _fold(pair: NormalisedConvolution) -> None:

@@ -127,6 +127,19 @@ def test_an_oblong_picture_without_change_is_a_shifted_letterbox() -> None:
     assert len(tops) > 3
 
 
+def test_scale_and_aspect_stay_within_their_bounds() -> None:
+    configuration = AugmentConfiguration(jitter=0.3, smallest_scale=0.4, largest_scale=0.7)
+    image = Image.new("RGB", (100, 80))
+    whole = np.array([[0, 0, 100, 80]], np.float32)
+    sides = np.concatenate(
+        [augment(image, whole, 200, configuration, np.random.default_rng(seed)).boxes[:, 2:] for seed in range(200)]
+    )
+    aspect = sides[:, 0] / sides[:, 1] / (100 / 80)
+    scale = np.sqrt(sides.prod(1) / (1 * 0.8))  # letterboxed the picture fills the width, and .8 of the height
+    assert 0.7 <= aspect.min() < 0.75 < 1.25 < aspect.max() <= 1.3
+    assert 0.4 - 1e-4 <= scale.min() < 0.43 < 0.67 < scale.max() <= 0.7 + 1e-4
+
+
 def test_recolouring_without_change_keeps_the_picture_nearly() -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (40, 40, 3), np.uint8)
     changed = recolour(Image.fromarray(pixels), NEUTRAL, np.random.default_rng(0))
