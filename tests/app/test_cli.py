@@ -132,8 +132,8 @@ class TestClasses:
         ]
         limited = run("classes", "synonym", "--limit", "2")
         assert len(limited.stdout.splitlines()) == 3
-        assert "8 more" in limited.stderr
-        assert json.loads(run("classes", "synonym", "--json").stdout)["total"] == 10
+        assert "9 more" in limited.stderr
+        assert json.loads(run("classes", "synonym", "--json").stdout)["total"] == 11
         assert "unicorn" in run("classes", "unicorn", code=1).stderr
 
 

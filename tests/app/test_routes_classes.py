@@ -33,7 +33,7 @@ async def test_roots(client: httpx.AsyncClient) -> None:
         "definition": "a object",
         "depth": 0,
         "children": 2,
-        "descendants": 8,
+        "descendants": 9,
         "trained": True,
     }
     assert body["items"][1]["trained"] is False

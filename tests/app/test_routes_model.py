@@ -18,7 +18,7 @@ async def test_model(client: httpx.AsyncClient) -> None:
     assert body["version"] == "1.2.3"
     assert body["schema_version"] == 1
     assert body["licence"] == bundle.licence
-    assert body["tree"] == {"digest": tiny_tree().digest, "nodes": 10, "roots": 2, "leaves": 6, "trained": 8}
+    assert body["tree"] == {"digest": tiny_tree().digest, "nodes": 11, "roots": 2, "leaves": 7, "trained": 9}
     assert body["sizes"] == list(SIZES)
     assert body["default_size"] == 96
     assert body["thresholds"] == {"objectness": 0.25, "hierarchy": 0.5, "iou": 0.45}

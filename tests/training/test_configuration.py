@@ -12,7 +12,7 @@ from training.command_line import explain
 from training.configuration import DetectConfiguration
 from training.export_run import ExportConfiguration
 
-DEFAULT_RUN = Path(training.__file__).parent / "configurations" / "default.yaml"
+RUNS = sorted((Path(training.__file__).parent / "configurations").glob("*.yaml"))
 
 LEAST: dict[str, Any] = {
     "output": "runs/a",
@@ -35,12 +35,11 @@ def test_it_survives_being_written() -> None:
     assert DetectConfiguration.model_validate_json(found.model_dump_json()) == found
 
 
-def test_the_run_of_the_embedded_default() -> None:
-    found = DetectConfiguration.model_validate(yaml.safe_load(DEFAULT_RUN.read_text(encoding="utf-8")))
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_the_runs_that_come_with_the_package(path: Path) -> None:
+    found = DetectConfiguration.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert len(found.network.anchors) == 5
-    assert found.network.name == "yolov2-lite"
-    assert found.detection
-    assert found.classification
+    assert not found.resume
 
 
 @pytest.mark.parametrize(

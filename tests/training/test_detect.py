@@ -82,7 +82,8 @@ def test_a_run_becomes_a_model_file_that_can_be_scored(root: Path, finished: Pat
     bundle = detector.bundle
     assert (bundle.name, bundle.version, bundle.sizes, bundle.default_size) == ("yolov2-lite", "7", (64, 96), 64)
     assert bundle.tree.digest == packaged_tree().digest
-    assert list(bundle.trained) == load_checkpoint(finished).state["trained"]
+    state = load_checkpoint(finished).state
+    assert [list(bundle.trained), list(bundle.labelled)] == [state["trained"], state["labelled"]]
     assert bundle.training["detection_sets"] == ["tiny"]
     assert str(root) not in bundle.to_json()
     with Image.open(picture) as image:
@@ -173,8 +174,9 @@ def test_the_data_of_a_run(root: Path, tmp_path: Path) -> None:
     data = read_data(tiny_run(root, tmp_path), tree)
     assert [(one.name, len(one.pictures), one.repeats) for one in data.sources] == [("tiny", 16, 2), ("labelled", 8, 1)]
     assert data.trained.dtype == np.int64
-    wanted = [*imagenet_wnids(), DOG, BICYCLE, BEAGLE, RACCOON]
-    assert data.trained.tolist() == tree.closure([tree.index(wnid) for wnid in wanted]).tolist()
+    labelled = sorted({tree.index(wnid) for wnid in (*imagenet_wnids(), DOG, BICYCLE, BEAGLE, RACCOON)})
+    assert data.labelled == labelled
+    assert data.trained.tolist() == tree.closure(labelled).tolist()
     index = trained_index(data.trained, len(tree))
     assert index.shape == (len(tree),)
     assert index[data.trained].tolist() == list(range(len(data.trained)))

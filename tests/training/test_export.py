@@ -264,7 +264,7 @@ def test_a_file_that_differs_from_the_detector_is_not_written(kind: type[SharedR
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"trained": [0, 2]}, "8 classes, but 2 nodes"),
+        ({"trained": [0, 2]}, "9 classes, but 2 nodes"),
         ({"anchors": [[1, 1], [2, 2]]}, "anchors are not the detector's"),
         ({"anchors": [[0.8, 1.1]]}, "anchors are not the detector's"),
         ({"stride": 16}, "stride 32, the bundle 16"),

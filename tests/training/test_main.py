@@ -9,6 +9,8 @@ import pytest
 
 from model.bundle import InvalidBundleError
 from model.runtime import ProviderUnavailableError
+from tests.bundles import write_tiny_bundle
+from tests.training.detection_sets import Drawn, write_pictures
 from training import __main__ as program
 from training import detect, export_run
 from training.__main__ import COMMANDS, main
@@ -141,6 +143,16 @@ def test_export(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         "b.onnx: 12.3 MB; largest differences to torch: 0.0001 cells in boxes, 0 in objectness, 2e-07 in "
         "probabilities\n"
     )
+
+
+def test_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = write_tiny_bundle(tmp_path / "tiny.onnx")
+    write_pictures(tmp_path, [[Drawn((8, 8, 30, 40), "red", "beagle")]], name="red")
+    arguments = ("evaluate", "--model", str(model), "--data", str(tmp_path), "--sets", "red", "--threads", "1")
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["red", "1", "1"]
+    assert main((*arguments, "--size", "100")) == 2
+    assert capsys.readouterr().err == "size: the model takes 64, 96, 128 px, not 100 px\n"
 
 
 def test_without_the_packages_of_training(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,7 @@ from torch.nn import functional as F
 
 from model.wordtree import WordTree
 
-LEAST_PROBABILITY: Final = 1e-6  # of a node; what a classifier says below that is no evidence between siblings
-UNKNOWN_LOGIT: Final = 7.0  # correction that nodes without any class start with: they begin at a probability of .001
+LEAST_PROBABILITY: Final = 1e-3  # of a node; what a classifier says below that is no evidence between siblings
 
 
 class TreeClassLayer(nn.Module):
@@ -59,7 +58,7 @@ class TreeClassLayer(nn.Module):
                     self.first[node] = place
                 self.last[node] = place + 1
         self.correction.weight.zero_()
-        self.correction.bias.copy_(UNKNOWN_LOGIT * (self.last == 0))
+        self.correction.bias.zero_()
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features [K, F] to logits [K, nodes]."""

@@ -125,7 +125,7 @@ def _with(value: object, *keys: str | int) -> Callable[[Content], None]:
     [
         (_without("categories", 1, "wnid"), r"no `wnid` in category 18 \(dog\); add to every category"),
         (_with("", "categories", 1, "wnid"), r"no `wnid` in category 18 \(dog\)"),
-        (_with("n99999999", "categories", 1, "wnid"), r"of 10 concepts lacks .* 18 \(dog, n99999999\)"),
+        (_with("n99999999", "categories", 1, "wnid"), r"of 11 concepts lacks .* 18 \(dog, n99999999\)"),
         (_with("c.jpg", "images", 0, "file_name"), r"1 of its 3 pictures are not in .*: c\.jpg; fetch them"),
         (_with([], "images"), r"`images` is empty"),
         (_with(5, "images", 0, "id"), r"`images` uses the id 5 more than once"),

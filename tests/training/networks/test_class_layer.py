@@ -10,7 +10,7 @@ from tests.training.networks.test_efficientnet_lite import photo
 from tests.training.test_teacher import CLASSES, UNKNOWN, WNIDS, summed, tree
 from training.data.imagenet import imagenet_wnids
 from training.losses.hierarchical import HierarchicalSoftmax
-from training.networks.class_layer import TreeClassLayer
+from training.networks.class_layer import LEAST_PROBABILITY, TreeClassLayer
 from training.networks.efficientnet_lite import load_imagenet_classifier
 
 FEATURES = 5
@@ -41,7 +41,9 @@ def test_a_known_nodes_logit_starts_as_its_probability() -> None:
     known = [node for node, wnid in enumerate(WNIDS) if wnid not in UNKNOWN]
 
     found = started()(features()).exp()
-    torch.testing.assert_close(found[:, known], summed(flat_logits())[:, known].clamp(min=1e-6), rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(
+        found[:, known], summed(flat_logits())[:, known].clamp(min=LEAST_PROBABILITY), rtol=1e-3, atol=1e-6
+    )
 
 
 def test_an_unknown_nodes_logit_starts_as_a_thousandth() -> None:
