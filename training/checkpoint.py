@@ -127,6 +127,11 @@ def _read_index(folder: Path) -> tuple[str, dict[str, Any]]:
     return name, content
 
 
+def tensors_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with a prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: dict[Tensor, str]) -> dict[str, Tensor]:
     """Name an optimizer's state: "optimizer.PARAMETER.KEY"."""
     return {

@@ -18,6 +18,7 @@ from training.checkpoint import (
     has_checkpoint,
     load_checkpoint,
     load_state,
+    tensors_of,
     write_whole,
 )
 from training.configuration import DetectConfiguration
@@ -208,12 +209,8 @@ class DetectorRun:
         Raises:
             InvalidCheckpointError: the run has no usable checkpoint, or is another network's.
         """
-        tensors = load_checkpoint(folder).tensors
-        boxes = {
-            key.removeprefix(AVERAGE_PREFIX): value
-            for key, value in tensors.items()
-            if key.startswith(AVERAGE_PREFIX) and not key.removeprefix(AVERAGE_PREFIX).startswith(CLASS_LAYER_PREFIXES)
-        }
+        average = tensors_of(load_checkpoint(folder).tensors, AVERAGE_PREFIX)
+        boxes = {name: value for name, value in average.items() if not name.startswith(CLASS_LAYER_PREFIXES)}
         try:
             self.detector.load_state_dict(self.detector.state_dict() | boxes)
         except RuntimeError as error:

@@ -13,7 +13,7 @@ from torch import Tensor
 from model.bundle import BundleMetadata, Preprocessing, Thresholds, TreeMetadata
 from model.picture import PictureError, decode_picture, letterbox
 from model.wordtree import WordTree, packaged_tree
-from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint
+from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint, tensors_of
 from training.command_line import ConfigurationError, explain
 from training.configuration import DetectConfiguration, InputSize
 from training.evaluation.report import Report
@@ -100,9 +100,7 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
 def averaged_detector(run: DetectConfiguration, tensors: dict[str, Tensor], classes: int) -> YOLOv2Lite:
     """Build a run's detector with the moving average of its weights, ready to predict."""
     detector = YOLOv2Lite(torch.tensor(run.network.anchors), classes, EfficientNetLite0())
-    state = {
-        key.removeprefix(AVERAGE_PREFIX): value for key, value in tensors.items() if key.startswith(AVERAGE_PREFIX)
-    }
+    state = tensors_of(tensors, AVERAGE_PREFIX)
     try:
         detector.load_state_dict(state)
     except RuntimeError as error:

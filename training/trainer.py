@@ -23,6 +23,7 @@ from training.checkpoint import (
     load_optimizer,
     optimizer_tensors,
     save_checkpoint,
+    tensors_of,
 )
 from training.data.batches import Batch, Mixture, Stream, load_batches
 
@@ -111,9 +112,9 @@ class Trainer:
         """
         tensors, state = load_checkpoint(self.folder)
         try:
-            self.network.load_state_dict(_part(tensors, AVERAGE_PREFIX))
+            self.network.load_state_dict(tensors_of(tensors, AVERAGE_PREFIX))
             self.reset_average()
-            self.network.load_state_dict(_part(tensors, NETWORK_PREFIX))
+            self.network.load_state_dict(tensors_of(tensors, NETWORK_PREFIX))
         except RuntimeError as error:
             raise InvalidCheckpointError(
                 f"{self.folder}: the checkpoint's weights are another network's; resume with the run's own network"
@@ -274,7 +275,3 @@ def _groups(
     return [
         {"params": values, "peak": rate, "lr": rate, "weight_decay": decay} for (rate, decay), values in groups.items()
     ]
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
