@@ -1,4 +1,4 @@
-"""The command `yolo9000`: `serve`, `detect` and `classes`."""
+"""The command `yolo9000`: `serve`, `detect`, `classes`, `settings` and `key`."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,12 +12,15 @@ from pydantic import ValidationError
 
 from app import console
 from app.answers import class_detail, class_summary
+from app.configuration import ConfigurationError, describe, load_settings
 from app.engine import Question
 from app.errors import InvalidParameterError
+from app.keys import InvalidKeyEntryError, make_key
+from app.logs import configure_logging
 from app.main import create_app, load_detector
+from app.options import given, setting_option, with_every_setting
 from app.routes_classes import select_classes
 from app.schemas import ClassesParameters, ClassList, DetectionParameters
-from app.settings import Settings
 from model.bundle import InvalidBundleError
 from model.runtime import OnnxDetector, ProviderUnavailableError
 from model.wordtree import UnknownConceptError
@@ -40,15 +43,15 @@ command = typer.Typer(
 )
 
 
-_DEFAULTS: dict[str, Any] = {
-    name: field.get_default(call_default_factory=True) for name, field in Settings.model_fields.items()
-}
-
-
-def _setting(name: str, **kwargs: Any) -> Any:
-    """Make an option of a setting: its description is the help, and its variable is read too."""
-    description = Settings.model_fields[name].description
-    return typer.Option(help=description, envvar=f"YOLO9000_{name.upper()}", **kwargs)
+_SENTENCES = (
+    ConfigurationError,
+    InvalidBundleError,
+    InvalidKeyEntryError,
+    ProviderUnavailableError,
+    UnknownConceptError,
+    console.SaveError,
+)
+"""Errors whose message is meant for whoever typed the command."""
 
 
 def _asked(name: str, **kwargs: Any) -> Any:
@@ -56,41 +59,59 @@ def _asked(name: str, **kwargs: Any) -> Any:
     return typer.Option(help=DetectionParameters.model_fields[name].description, **kwargs)
 
 
-Model = Annotated[Path, _setting("model", show_default="the embedded model")]
-Threads = Annotated[int | None, _setting("threads", min=1, show_default="one for each physical core")]
-Device = Annotated[Literal["cpu", "cuda"], _setting("device")]
-MaxPixels = Annotated[int, _setting("max_pixels", min=1)]
+Model = Annotated[Path | None, setting_option("model")]
+Threads = Annotated[int | None, setting_option("threads")]
+Device = Annotated[Literal["cpu", "cuda"] | None, setting_option("device")]
+MaxPixels = Annotated[int | None, setting_option("max_pixels")]
 
 
 @command.command()
-def serve(
-    host: Annotated[str, _setting("host")] = _DEFAULTS["host"],
-    port: Annotated[int, _setting("port", min=0, max=65535)] = _DEFAULTS["port"],
-    model: Model = _DEFAULTS["model"],
-    device: Device = _DEFAULTS["device"],
-    threads: Threads = None,
-    workers: Annotated[int, _setting("workers", min=1)] = _DEFAULTS["workers"],
-    max_upload_bytes: Annotated[int, _setting("max_upload_bytes", min=1)] = _DEFAULTS["max_upload_bytes"],
-    max_pixels: MaxPixels = _DEFAULTS["max_pixels"],
-    max_waiting: Annotated[int, _setting("max_waiting", min=1)] = _DEFAULTS["max_waiting"],
-    max_batch: Annotated[int, _setting("max_batch", min=1)] = _DEFAULTS["max_batch"],
-) -> None:
-    """Serve the model over HTTP; /docs describes the interface."""
+@with_every_setting
+def serve(**options: Any) -> None:
+    """Serve the model over HTTP; /docs describes the interface.
+
+    Each option can also be given as the variable that stands after it; the option counts more.
+    """
     with _sentence_instead_of_traceback():
-        settings = Settings(
-            host=host,
-            port=port,
-            model=model,
-            device=device,
-            threads=threads,
-            workers=workers,
-            max_upload_bytes=max_upload_bytes,
-            max_pixels=max_pixels,
-            max_waiting=max_waiting,
-            max_batch=max_batch,
-        )
+        settings = load_settings(given(options))
+        configure_logging(settings.log_format, settings.log_level)
         app = create_app(settings, load_detector(settings))
-    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+
+
+@command.command("settings")
+def show_settings(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show every setting with its value, its default and what it means; the digests of API keys are hidden."""
+    with _sentence_instead_of_traceback():
+        described = describe(load_settings())
+    typer.echo(console.settings_json(described) if as_json else console.settings_text(described))
+
+
+@command.command("key")
+def make_api_key(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What the log calls the key: letters, digits, '.', '_' and '-'.")
+    ],
+) -> None:
+    """Make an API key: the key itself for the client, and an entry with its digest for YOLO9000_API_KEYS.
+
+    The key is shown this once and kept nowhere. It goes to standard error, and the entry to standard output, so
+    that `yolo9000 key NAME >> FILE` adds it to a file of entries.
+    """
+    with _sentence_instead_of_traceback():
+        key, entry = make_key(name)
+    typer.echo(f"key, for the client: {key}", err=True)
+    typer.echo(str(entry))
 
 
 @command.command()
@@ -112,10 +133,10 @@ def detect(
     max_detections: Annotated[int, _asked("max_detections", min=1, max=300)] = 100,
     under: Annotated[list[str] | None, _asked("under", metavar="WNID")] = None,
     size: Annotated[int | None, _asked("size")] = None,
-    model: Model = _DEFAULTS["model"],
-    device: Device = _DEFAULTS["device"],
+    model: Model = None,
+    device: Device = None,
     threads: Threads = None,
-    max_pixels: MaxPixels = _DEFAULTS["max_pixels"],
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Find the objects in pictures.
 
@@ -123,7 +144,8 @@ def detect(
     """
     with _sentence_instead_of_traceback():
         targets = console.save_paths(pictures, save)
-        settings = Settings(model=model, device=device, threads=threads, max_pixels=max_pixels)
+        options = {"model": model, "device": device, "threads": threads, "max_pixels": max_pixels}
+        settings = load_settings(given(options))
         parameters = DetectionParameters(
             threshold=threshold,
             hierarchy_threshold=hierarchy_threshold,
@@ -135,7 +157,7 @@ def detect(
         detector = load_detector(settings)
         question = Question.of(parameters, detector)
     looks = (
-        console.look_at(detector, picture, question, max_pixels, target)
+        console.look_at(detector, picture, question, settings.max_pixels, target)
         for picture, target in zip(pictures, targets, strict=True)
     )
     failed = _print_json(looks) if as_json else _print_table(looks, len(pictures))
@@ -154,11 +176,11 @@ def classes(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Most concepts to list.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    model: Model = _DEFAULTS["model"],
+    model: Model = None,
 ) -> None:
     """Look concepts up in the tree a model answers with."""
     with _sentence_instead_of_traceback():
-        detector = load_detector(Settings(model=model))
+        detector = load_detector(load_settings(given({"model": model})))
     if what is not None and what in detector.tree:
         detail = class_detail(detector.tree.index(what), detector)
         typer.echo(detail.model_dump_json() if as_json else console.class_text(detail))
@@ -210,7 +232,7 @@ def _sentence_instead_of_traceback() -> Iterator[None]:
     """End the program with a sentence where what it was given is of no use."""
     try:
         yield
-    except (InvalidBundleError, ProviderUnavailableError, UnknownConceptError, console.SaveError) as error:
+    except _SENTENCES as error:
         _complain(str(error))
     except InvalidParameterError as error:
         _complain(error.detail)

@@ -1,4 +1,4 @@
-"""What `yolo9000 detect` and `yolo9000 classes` do and print."""
+"""What `yolo9000 detect`, `classes` and `settings` do and print."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 from app.answers import detection_result
+from app.configuration import SettingValue
 from app.drawing import PictureFormat, annotated_file
 from app.engine import Answer, Question, finish, infer, prepare
 from app.errors import ServiceError, service_error
@@ -129,6 +130,40 @@ def class_text(detail: ClassDetail) -> str:
     if detail.children:
         lines += ["", table([CLASS_HEADER, *map(class_row, detail.children)])]
     return "\n".join(lines)
+
+
+def settings_text(settings: Sequence[SettingValue]) -> str:
+    """Set the settings in a table; an asterisk marks what is not left at its default."""
+    rows = [
+        (f"{'*' if setting.given else ' '} {setting.variable}", _cell(setting.value), _cell(setting.default))
+        for setting in settings
+    ]
+    meanings = [setting.description for setting in settings]
+    header: Row = ("  variable", "value", "default")
+    return table([(*row, meaning) for row, meaning in zip([header, *rows], ["meaning", *meanings], strict=True)])
+
+
+def settings_json(settings: Sequence[SettingValue]) -> str:
+    """Return the settings as a JSON object, by variable."""
+    return json.dumps(
+        {
+            setting.variable: {
+                "value": setting.value,
+                "default": setting.default,
+                "given": setting.given,
+                "description": setting.description,
+            }
+            for setting in settings
+        },
+        indent=2,
+    )
+
+
+def _cell(value: object) -> str:
+    """Write a setting's value; what is not set is a dash."""
+    if isinstance(value, list):
+        value = ",".join(map(str, value))
+    return "-" if value is None or value == "" else str(value)
 
 
 def path_text(path: Sequence[Concept]) -> str:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from app.drawing import PictureFormat, annotated_file
 from app.errors import InvalidParameterError, QueueFullError
+from app.observation import note_picture, note_stage
 from app.schemas import DetectionParameters, InvalidParameter, Timing
 from app.settings import Settings
 from model.detections import Detections, RawDetections
@@ -124,17 +125,34 @@ class Engine:
     Attributes:
         detector: the loaded model.
         open: whether it takes requests: from the end of `warm_up` to `close`.
+        inside: requests that hold a place.
     """
 
-    def __init__(self, detector: OnnxDetector, settings: Settings) -> None:
+    def __init__(
+        self, detector: OnnxDetector, settings: Settings, ran_batch: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            detector: the loaded model.
+            settings: how many threads and places there are.
+            ran_batch: told of each run of the network how many pictures it had.
+        """
         self.detector = detector
         self.open = False
+        self.inside = 0
+        self._at_network = 0
+        self._ran_batch = ran_batch
         self._settings = settings
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="picture")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
-        self._inside = 0
         self._inference_seconds = 0.0
         self._failed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures wait for the network, beside the one it looks at."""
+        return max(0, self._at_network - 1)
 
     async def warm_up(self) -> None:
         """Run the network once at every size, so that no request pays for a first time."""
@@ -164,13 +182,13 @@ class Engine:
         Raises:
             QueueFullError: all are taken.
         """
-        if self._inside >= self._settings.max_waiting:
-            raise QueueFullError(retry_after=self._inside * self._inference_seconds)
-        self._inside += 1
+        if self.inside >= self._settings.max_waiting:
+            raise QueueFullError(retry_after=self.inside * self._inference_seconds)
+        self.inside += 1
         try:
             yield
         finally:
-            self._inside -= 1
+            self.inside -= 1
 
     async def detect(self, data: bytes, question: Question) -> Answer:
         """Find the objects in a picture file.
@@ -179,8 +197,16 @@ class Engine:
             PictureError: the bytes are not a picture that can be used.
         """
         prepared, decoding = await _run(self._workers, prepare, data, question.size, self._settings.max_pixels)
-        raw, inference = await _run(self._network, self._infer, prepared, question)
+        note_stage("decode", decoding.wait, decoding.work)
+        self._at_network += 1
+        try:
+            raw, inference = await _run(self._network, self._infer, prepared, question)
+        finally:
+            self._at_network -= 1
+        self._ran_batch(1)
+        note_stage("inference", inference.wait, inference.work)
         found, postprocessing = await _run(self._workers, finish, self.detector, prepared, raw, question)
+        note_stage("postprocess", postprocessing.wait, postprocessing.work)
         self._inference_seconds = inference.work / 1000
         timing = Timing(
             decode=decoding.work,
@@ -188,6 +214,7 @@ class Engine:
             inference=inference.work,
             postprocess=postprocessing.work,
         )
+        note_picture(timing.queue, len(found))
         return Answer(prepared.frame.width, prepared.frame.height, found, timing)
 
     async def draw(self, data: bytes, detections: Detections, picture_format: PictureFormat) -> bytes:

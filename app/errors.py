@@ -3,6 +3,7 @@
     ServiceError
     ├── MalformedUploadError      400  no picture in the body, a broken form, a body that ends early
     ├── UnreadableUploadError     400  a picture that is empty, damaged or cut short
+    ├── UnauthorizedError         401  no API key, or one that is not known; where the service has keys
     ├── NotFoundError             404  no such path
     ├── UnknownClassError         404  no such wnid in the tree
     ├── MethodNotAllowedError     405  the path exists, the method does not
@@ -10,6 +11,7 @@
     ├── UnsupportedUploadError    415  not a picture of an accepted type, or not a form
     ├── InvalidParameterError     422  a parameter that is unknown, malformed or out of range
     ├── QueueFullError            429  more requests wait than the service holds; with Retry-After
+    ├── RateLimitedError          429  more requests with one API key than it may send; with Retry-After
     ├── InternalError             500  a fault of the service; its log says which
     └── NotReadyError             503  the model is not loaded and warm, or the service is stopping
 
@@ -34,6 +36,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from app.observation import note_problem
 from app.schemas import InvalidParameter, Problem
 from model.picture import PictureTooLargeError, UnreadablePictureError, UnsupportedPictureError
 from model.wordtree import UnknownConceptError
@@ -75,6 +78,15 @@ class UnreadableUploadError(ServiceError):
     """The picture is empty, damaged or cut short; `model.picture.UnreadablePictureError`, translated."""
 
     status, kind, title = 400, "unreadable-picture", "Unreadable picture"
+
+
+class UnauthorizedError(ServiceError):
+    """There is no API key with the request, or none that is known."""
+
+    status, kind, title = 401, "unauthorized", "Unauthorized"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="yolo9000"'})
 
 
 class NotFoundError(ServiceError):
@@ -139,6 +151,20 @@ class QueueFullError(ServiceError):
         )
 
 
+class RateLimitedError(ServiceError):
+    """More requests came with one API key than it may send."""
+
+    status, kind, title = 429, "rate-limited", "Rate limited"
+
+    def __init__(self, retry_after: float) -> None:
+        """Say when the key may be used again: after `retry_after` seconds, which HTTP wants as a whole number."""
+        seconds = max(1, math.ceil(retry_after))
+        super().__init__(
+            f"this API key has sent more requests than it may; try again in {seconds} s",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
 class InternalError(ServiceError):
     """A fault of the service; its log says which."""
 
@@ -154,6 +180,7 @@ class NotReadyError(ServiceError):
 ERRORS: tuple[type[ServiceError], ...] = (
     MalformedUploadError,
     UnreadableUploadError,
+    UnauthorizedError,
     NotFoundError,
     UnknownClassError,
     MethodNotAllowedError,
@@ -161,6 +188,7 @@ ERRORS: tuple[type[ServiceError], ...] = (
     UnsupportedUploadError,
     InvalidParameterError,
     QueueFullError,
+    RateLimitedError,
     InternalError,
     NotReadyError,
 )
@@ -190,8 +218,9 @@ def service_error(error: Exception) -> ServiceError:
 
 
 async def answer_error(_request: Request, error: Exception) -> Response:
-    """Answer a request that failed. An unexpected exception is raised on to the server, which logs it."""
+    """Answer a request that failed."""
     known = service_error(error)
+    note_problem(known.kind)
     return Response(
         known.problem().model_dump_json(exclude_none=True),
         known.status,

@@ -22,6 +22,7 @@ from app.errors import (
     service_error,
 )
 from app.negotiation import preferred_type
+from app.observation import note_problem
 from app.schemas import BatchResult, DetectionParameters, DetectionResult, Problem
 from app.state import CurrentSettings, OpenEngine
 from app.upload import FIELD, read_picture, read_pictures
@@ -128,5 +129,6 @@ async def _result_or_problem(engine: Engine, data: bytes, question: Question) ->
         known = service_error(error)
         if isinstance(known, InternalError):
             _logger.exception("A picture of a batch failed.")
+        note_problem(known.kind, of_picture=True)
         return known.problem()
     return detection_result(answer, engine.detector)

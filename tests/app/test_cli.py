@@ -148,25 +148,88 @@ def test_a_file_that_is_no_model_ends_in_one_sentence(tmp_path: Path) -> None:
 
 def test_a_faulty_variable_ends_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YOLO9000_PORT", "many")
-    assert "port" in run("classes", code=2).stderr
+    for command in (["classes"], ["detect", "picture.jpg"], ["serve"], ["settings"]):
+        complaint = run(*command, code=2).stderr
+        assert complaint.startswith("yolo9000: YOLO9000_PORT: input should be a valid integer")
+        assert len(complaint.splitlines()) == 1
+
+
+def test_an_unknown_variable_ends_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLO9000_PROT", "8000")
+    expected = "yolo9000: the variable YOLO9000_PROT is no setting; is YOLO9000_PORT meant?\n"
+    for command in (["classes"], ["serve"]):
+        assert run(*command, code=2).stderr == expected
+
+
+def test_a_faulty_option_of_serve_ends_in_one_sentence() -> None:
+    assert run("serve", "--rate-limit", "-1", code=2).stderr.startswith(
+        "yolo9000: --rate-limit: input should be greater"
+    )
+    assert "--port" in run("serve", "--port", "many", code=2).stderr
+    assert "file.txt" in run("serve", "--api-keys-file", "file.txt", code=2).stderr
 
 
 def test_serve_passes_its_options_on(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: dict[str, object] = {}
+    logging: list[tuple[str, str]] = []
     monkeypatch.setattr("uvicorn.run", lambda app, **options: served.update(options, app=app))
+    monkeypatch.setattr("app.cli.configure_logging", lambda *how: logging.append(how))
     monkeypatch.setenv("YOLO9000_MAX_BATCH", "5")
-    run("serve", "--model", str(tiny_bundle), "--port", "8123", "--max-pixels", "1000", "--threads", "1")
+    monkeypatch.setenv("YOLO9000_LOG_LEVEL", "error")
+    options = ["--model", str(tiny_bundle), "--port", "8123", "--max-pixels", "1000", "--threads", "1"]
+    run("serve", *options, "--log-format", "json", "--cors-origins", "https://a.org,https://b.org")
     assert (served["host"], served["port"]) == ("127.0.0.1", 8123)
     settings = served["app"].state.settings  # type: ignore[attr-defined]
-    assert settings == Settings(model=tiny_bundle, port=8123, max_pixels=1000, threads=1, max_batch=5)
+    assert settings.cors_origins == ["https://a.org", "https://b.org"]
+    assert settings.max_batch == 5
+    assert settings.max_pixels == 1000
+    assert settings.model == tiny_bundle
+    assert logging == [("json", "error")]
 
 
-@pytest.mark.parametrize("name", ["serve", "detect", "classes"])
+@pytest.mark.parametrize("name", ["serve", "detect", "classes", "settings", "key"])
 def test_every_option_says_what_it_is_and_its_default(name: str) -> None:
     for parameter in get_command(cli.command).commands[name].params:  # type: ignore[attr-defined]
         assert parameter.help, parameter.name
         shown = isinstance(parameter.show_default, str) or parameter.default is not None
         assert parameter.required or shown or "Default:" in parameter.help, parameter.name
+
+
+def test_the_help_of_serve_shows_every_setting_with_its_variable_and_default() -> None:
+    options = {option.name: option for option in get_command(cli.command).commands["serve"].params}  # type: ignore[attr-defined]
+    assert list(options) == list(Settings.model_fields)
+    for name, option in options.items():
+        assert f"(YOLO9000_{name.upper()})" in option.help
+    assert "Default: 8000." in options["port"].help
+    assert "Default: the embedded model." in options["model"].help
+
+
+class TestSettings:
+    def test_table(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("YOLO9000_PORT", "8123")
+        lines = run("settings").stdout.splitlines()
+        assert lines[0].split() == ["variable", "value", "default", "meaning"]
+        assert len(lines) == 1 + len(Settings.model_fields)
+        assert any(line.startswith("* YOLO9000_PORT ") and line.split()[2:4] == ["8123", "8000"] for line in lines)
+        assert any(line.startswith("  YOLO9000_HOST ") for line in lines)
+
+    def test_json_hides_keys(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        entry = f"somebody:sha256:{'ab' * 32}"
+        monkeypatch.setenv("YOLO9000_API_KEYS", entry)
+        text = run("settings", "--json").stdout
+        assert json.loads(text)["YOLO9000_API_KEYS"]["value"] == "(hidden)"
+        assert json.loads(text)["YOLO9000_WORKERS"]["value"] == 2
+        assert "ab" * 8 not in text + run("settings").stdout
+
+
+def test_a_key_and_its_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("key", "camera-7")
+    key = result.stderr.strip().rpartition(" ")[2]
+    entry = result.stdout.strip()
+    assert key not in result.stdout
+    monkeypatch.setenv("YOLO9000_API_KEYS", entry)
+    assert Settings().key_ring.name_of(key) == "camera-7"
+    assert "NAME:sha256:DIGEST" in run("key", "two words", code=2).stderr
 
 
 def test_main_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

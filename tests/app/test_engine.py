@@ -55,7 +55,7 @@ async def post(client: httpx.AsyncClient) -> httpx.Response:
 
 async def until_inside(engine: Engine, count: int) -> None:
     async with asyncio.timeout(60):
-        while engine._inside < count:
+        while engine.inside < count:
             await asyncio.sleep(0.001)
 
 
@@ -79,14 +79,14 @@ async def test_while_the_network_is_busy(app: FastAPI, client: httpx.AsyncClient
     assert [answer.status_code for answer in answers] == [200, 200]
     for answer in answers:
         assert answer.json()["timing_ms"]["queue"] >= 90
-    assert engine._inside == 0
+    assert engine.inside == 0
     assert (await post(client)).status_code == 200
 
 
 async def test_a_failed_request_gives_its_place_back(app: FastAPI, client: httpx.AsyncClient) -> None:
     for _ in range(5):
         problem(await client.post("/detect", content=b"text", headers=PNG), 415)
-    assert engine_of(app)._inside == 0
+    assert engine_of(app).inside == 0
 
 
 async def test_retry_after_follows_the_time_of_an_inference(app: FastAPI) -> None:

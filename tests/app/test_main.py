@@ -18,11 +18,12 @@ DETECT = {"400", "404", "413", "415", "422", "429", "500", "503"}
 ERRORS = {
     ("post", "/detect"): DETECT,
     ("post", "/detect/batch"): DETECT,
-    ("get", "/classes"): {"404", "422", "503"},
-    ("get", "/classes/{wnid}"): {"404", "422", "503"},
-    ("get", "/model"): {"503"},
-    ("get", "/health/live"): set(),
-    ("get", "/health/ready"): {"503"},
+    ("get", "/classes"): {"404", "422", "500", "503"},
+    ("get", "/classes/{wnid}"): {"404", "422", "500", "503"},
+    ("get", "/model"): {"500", "503"},
+    ("get", "/health/live"): {"500"},
+    ("get", "/health/ready"): {"500", "503"},
+    ("get", "/metrics"): {"500"},
 }
 
 
