@@ -105,9 +105,10 @@ def _check_names(environment: Iterable[str]) -> None:
     known = [variable(name) for name in Settings.model_fields]
     for name in sorted(environment):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            close = difflib.get_close_matches(name.upper(), known, 1)
-            hint = f"; is {close[0]} meant?" if close else "; `yolo9000 settings` lists them"
-            if _SERVICE_LINK.fullmatch(name.upper().removeprefix(PREFIX)):
+            rest = name.upper().removeprefix(PREFIX)
+            close = difflib.get_close_matches(rest.lower(), Settings.model_fields, 1)
+            hint = f"; is {variable(close[0])} meant?" if close else "; `yolo9000 settings` lists them"
+            if _SERVICE_LINK.fullmatch(rest):
                 hint = _SERVICE_LINK_HINT
             raise ConfigurationError(f"the variable {name[:100]} is no setting{hint}")
 

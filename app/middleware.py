@@ -31,6 +31,7 @@ def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, tracing: 
         limit = None if rate is None else RateLimit(rate, settings.rate_burst)
         open_metrics = settings.metrics == "open"
         app.add_middleware(AccessMiddleware, keys=settings.key_ring, limit=limit, open_metrics=open_metrics)
+    app.add_middleware(ObservationMiddleware, metrics=metrics, tracing=tracing)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -40,4 +41,3 @@ def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, tracing: 
             expose_headers=ANSWERED_HEADERS,
         )
     app.add_middleware(SecurityHeadersMiddleware)
-    app.add_middleware(ObservationMiddleware, metrics=metrics, tracing=tracing)

@@ -1,8 +1,8 @@
 """The trace a request belongs to, and who records it: nobody, or OpenTelemetry where it is installed and asked for."""
 
-import importlib.util
 import logging
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Protocol
 
 from app.trace_context import TraceContext
@@ -70,7 +70,7 @@ def tracing_for(environment: Mapping[str, str]) -> Tracing:
     exporter = _asked_exporter(environment)
     if exporter is None:
         return PlainTracing()
-    if importlib.util.find_spec("opentelemetry") is None or importlib.util.find_spec("opentelemetry.sdk") is None:
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
         _logger.warning(
             "OTEL_* variables ask for traces, but the extra is not installed: pip install 'yolo9000[otel]'."
         )

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app.keys import make_key
 from app.settings import Settings
 from model.runtime import default_model_path
 
@@ -30,6 +31,26 @@ def test_out_of_range(monkeypatch: pytest.MonkeyPatch, name: str, value: str) ->
     monkeypatch.setenv(f"YOLO9000_{name}", value)
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLO9000_CORS_ORIGINS", "https://a.org, https://b.org")
+    assert Settings().cors_origins == ["https://a.org", "https://b.org"]
+    assert Settings(cors_origins=["*"]).cors_origins == ["*"]
+
+
+def test_keys_come_from_the_variable_and_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (first, one), (second, two) = make_key("first"), make_key("second")
+    file = tmp_path / "keys"
+    file.write_text(f"{two}\n")
+    monkeypatch.setenv("YOLO9000_API_KEYS", str(one))
+    ring = Settings(api_keys_file=file).key_ring
+    assert [ring.name_of(key) for key in (first, second)] == ["first", "second"]
+    assert one.digest.hex() not in repr(Settings())
+
+
+def test_without_keys_there_are_none() -> None:
+    assert not Settings().key_ring
 
 
 def test_every_setting_is_described() -> None:
