@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.errors import InternalError, QueueFullError, RateLimitedError, ServiceError, UnauthorizedError, error_responses
+from app.examples import EXAMPLES
 from app.middleware_access import is_open
 from app.settings import Settings
 
@@ -57,11 +58,19 @@ def _complete(document: dict[str, Any], settings: Settings) -> None:
             if settings.key_ring and not is_open(path, open_metrics=settings.metrics == "open"):
                 _add_errors(operation, guarded)
                 operation["security"] = [{scheme: []} for scheme in SCHEMES]
+            _add_example(operation["responses"]["200"])
             for status, response in operation["responses"].items():
                 own = ERROR_HEADERS.get(int(status), {})
                 response["headers"] = {**response.get("headers", {}), **own, **ANSWER_HEADERS}
     if settings.key_ring:
         document["components"]["securitySchemes"] = SCHEMES
+
+
+def _add_example(response: dict[str, Any]) -> None:
+    """Show an answer of the schema the response has, if it is JSON."""
+    content = response.get("content", {}).get("application/json")
+    if content is not None:
+        content["example"] = EXAMPLES[content["schema"]["$ref"].rpartition("/")[2]]
 
 
 def _add_errors(operation: dict[str, Any], kinds: list[type[ServiceError]]) -> None:

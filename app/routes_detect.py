@@ -32,6 +32,9 @@ router = APIRouter(tags=["detection"])
 JSON = "application/json"
 PICTURES: dict[str, PictureFormat] = {"image/jpeg": "JPEG", "image/png": "PNG"}
 
+UPLOADED = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff")
+"""Content types that stand in the OpenAPI document for image/*; what a picture really is, is told from its bytes."""
+
 _BINARY = {"type": "string", "format": "binary"}
 _ERRORS = error_responses(
     MalformedUploadError,
@@ -71,7 +74,7 @@ def _form(field: dict[str, Any]) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "description": "A JPEG, PNG, WebP, GIF, BMP or TIFF file, as it is or in a form.",
-            "content": {**_form(_BINARY), "image/*": {"schema": _BINARY}},
+            "content": {**_form(_BINARY), **{media_type: {"schema": _BINARY} for media_type in UPLOADED}},
         }
     },
 )

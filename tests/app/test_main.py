@@ -7,6 +7,7 @@ import pytest
 
 from app.errors import PROBLEM_JSON
 from app.main import create_app
+from app.routes_detect import UPLOADED
 from app.settings import Settings
 from model.bundle import InvalidBundleError
 from model.version import VERSION
@@ -61,7 +62,7 @@ async def test_every_reference_of_the_document_resolves(client: httpx.AsyncClien
 async def test_the_document_describes_bodies_and_parameters(client: httpx.AsyncClient) -> None:
     paths = (await openapi(client))["paths"]
     detect = paths["/detect"]["post"]
-    assert set(detect["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
+    assert set(detect["requestBody"]["content"]) == {"multipart/form-data", *UPLOADED}
     assert set(detect["responses"]["200"]["content"]) == {"application/json", "image/jpeg", "image/png"}
     parameters = {parameter["name"]: parameter for parameter in detect["parameters"]}
     assert set(parameters) == {
