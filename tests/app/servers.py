@@ -5,9 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,16 @@ START_SECONDS = 120.0  # a busy machine may take that long to import what the se
 
 
 @dataclass(frozen=True)
-class RunningServer:
-    """A server that is ready, and a client that speaks to it."""
+class Running:
+    """A server process with a client that speaks to it, and the lines it has written."""
 
+    process: "subprocess.Popen[str]"
     client: httpx.Client
-    process: "subprocess.Popen[bytes]"
+    lines: list[str]
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
 
 
 @contextmanager
@@ -34,25 +39,37 @@ def serving(*options: str) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def running(*options: str) -> Iterator[RunningServer]:
-    """Run a server as `serving` does; give its process too. In the end it must stop as it is told, without a fault."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("YOLO9000_")}
-    command = [sys.executable, "-m", "app", "serve", "--port", str(port), *options]
-    # A file, not a pipe: nobody would empty a pipe while the server runs, and a full one would stop it.
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+def running(
+    *options: str, environment: Mapping[str, str] | None = None, before: Sequence[str] = ()
+) -> Iterator[Running]:
+    """The same, with the process: it may have been told to stop meanwhile.
 
-        def output() -> str:
-            log.seek(0)
-            return log.read().decode(errors="replace")
-
+    Args:
+        options: of `yolo9000 serve`.
+        environment: further variables.
+        before: a command that runs the server, such as `prlimit` with its options.
+    """
+    port = free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("YOLO9000_")}
+    command = [*before, sys.executable, "-m", "app", "serve", "--port", str(port), *options]
+    with (
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**kept, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        server = Running(process, client, [])
+        assert process.stdout is not None
+        reader = threading.Thread(target=server.lines.extend, args=(process.stdout,), daemon=True)
+        reader.start()
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
-                _wait_until_ready(client, process, output)
-                yield RunningServer(client, process)
+            _wait_until_ready(server)
+            yield server
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -60,14 +77,23 @@ def running(*options: str) -> Iterator[RunningServer]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        assert "Traceback" not in output(), output()
-        assert "Finished server process" in output(), output()
+            reader.join(10)
+        assert "Traceback" not in server.output, server.output
+        assert "Finished server process" in server.output, server.output
 
 
-def _wait_until_ready(client: httpx.Client, process: "subprocess.Popen[bytes]", output: Callable[[], str]) -> None:
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def _wait_until_ready(server: Running) -> None:
     end = time.monotonic() + START_SECONDS
+    client = server.client
     while time.monotonic() < end:
-        assert process.poll() is None, output()
+        assert server.process.poll() is None, server.output
         try:
             if client.get("/health/ready").status_code == 200:
                 return
