@@ -88,6 +88,8 @@ class Metrics:
         self._in_flight = self._gauge("pictures_in_flight", "Pictures that wait or are worked on, in any stage.")
         info = self._gauge("build_info", "Always 1; the labels say what runs.", "version")
         info.labels(version).set(1)
+        self._models = _Models()
+        self.registry.register(self._models)
         for kind in problems:
             self._problems.labels(kind)
         for stage in STAGES:
@@ -100,7 +102,7 @@ class Metrics:
         in_flight: Callable[[], float],
         models: Callable[[], Iterable[ModelInfo]],
     ) -> None:
-        """Say where the engine's state is read whenever the metrics are. Call it once.
+        """Say where the engine's state is read whenever the metrics are.
 
         Args:
             queue_length: pictures that wait for the network.
@@ -109,7 +111,7 @@ class Metrics:
         """
         self._queue_length.set_function(queue_length)
         self._in_flight.set_function(in_flight)
-        self.registry.register(_Models(models))
+        self._models.loaded = models
 
     def ran_batch(self, pictures: int) -> None:
         """Count a run of the network, of as many pictures. May be called from any thread."""
@@ -148,14 +150,14 @@ class Metrics:
 class _Models(Collector):
     """Describes the models at the moment the metrics are read; plain gauges would keep showing those swapped out."""
 
-    def __init__(self, models: Callable[[], Iterable[ModelInfo]]) -> None:
-        self._models = models
+    def __init__(self) -> None:
+        self.loaded: Callable[[], Iterable[ModelInfo]] = tuple
 
     def collect(self) -> Iterator[Metric]:
         labels = [field.name for field in fields(ModelInfo)]
         family = GaugeMetricFamily(
             "yolo9000_model_info", "Always 1; the labels say which model runs on what.", labels=labels
         )
-        for model in self._models():
+        for model in self.loaded():
             family.add_metric([getattr(model, label) for label in labels], 1)
         yield family

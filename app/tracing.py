@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Protocol
 
 from app.trace_context import TraceContext
@@ -70,18 +69,15 @@ def tracing_for(environment: Mapping[str, str]) -> Tracing:
     exporter = _asked_exporter(environment)
     if exporter is None:
         return PlainTracing()
-    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        _logger.warning(
-            "OTEL_* variables ask for traces, but the extra is not installed: pip install 'yolo9000[otel]'."
-        )
-        return PlainTracing()
-    from app.open_telemetry import OpenTelemetryTracing, exporter_named
-
     try:
+        from app.open_telemetry import OpenTelemetryTracing, exporter_named
+
         return OpenTelemetryTracing(exporter_named(exporter))
+    except ImportError:
+        _logger.warning("OTEL_* variables ask for traces, but the extra is missing: pip install 'yolo9000[otel]'.")
     except ValueError as error:
         _logger.warning("No traces are sent: %s.", error)
-        return PlainTracing()
+    return PlainTracing()
 
 
 def _asked_exporter(environment: Mapping[str, str]) -> str | None:

@@ -1,3 +1,4 @@
+import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -21,8 +22,9 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"YOLO9000_{name.upper()}", raising=False)
+    for name in list(os.environ):
+        if name.upper().startswith(("YOLO9000_", "OTEL_")):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,9 @@ def test_the_engines_state_is_read_when_the_metrics_are() -> None:
     ]
     models.clear()
     assert values(metrics, "yolo9000_model_info") == {}
+    metrics.follow(queue_length=lambda: 1, in_flight=lambda: 2, models=lambda: [TINY])  # as when it starts again
+    assert values(metrics, "yolo9000_queue_length") == {(): 1}
+    assert len(values(metrics, "yolo9000_model_info")) == 1
 
 
 def test_the_process_is_measured_and_registries_are_apart() -> None:

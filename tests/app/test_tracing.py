@@ -48,10 +48,10 @@ def test_an_exporter_there_is_not_is_said_and_the_service_runs(caplog: pytest.Lo
     assert "zipkin" in caplog.text
 
 
-def test_without_the_extra_the_service_runs_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("absent", ["app.open_telemetry", "opentelemetry.exporter.otlp.proto.http.trace_exporter"])
+def test_without_the_extra_or_a_part_of_it_the_service_runs_and_says_so(
+    absent: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("app.tracing.find_spec", lambda _: None)
-    monkeypatch.setitem(sys.modules, "app.open_telemetry", None)
+    monkeypatch.setitem(sys.modules, absent, None)
     assert isinstance(tracing_for({"OTEL_TRACES_EXPORTER": "otlp"}), PlainTracing)
     assert "pip install 'yolo9000[otel]'" in caplog.text
