@@ -195,15 +195,6 @@ def test_every_option_says_what_it_is_and_its_default(name: str) -> None:
         assert parameter.required or shown or "Default:" in parameter.help, parameter.name
 
 
-def test_the_help_of_serve_shows_every_setting_with_its_variable_and_default() -> None:
-    options = {option.name: option for option in get_command(cli.command).commands["serve"].params}  # type: ignore[attr-defined]
-    assert list(options) == list(Settings.model_fields)
-    for name, option in options.items():
-        assert f"(YOLO9000_{name.upper()})" in option.help
-    assert "Default: 8000." in options["port"].help
-    assert "Default: the embedded model." in options["model"].help
-
-
 class TestSettings:
     def test_table(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("YOLO9000_PORT", "8123")
