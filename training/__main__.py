@@ -1,5 +1,7 @@
-"""`python -m training COMMAND`: trains, exports and evaluates.
+"""`python -m training COMMAND`: trains, exports and evaluates, and prepares what training needs.
 
+wordtree   build a WordTree of a list of labels from WordNet
+anchors    find a detector's anchors by k-means over the boxes of data sets
 detect     joint training of a detector on pictures with boxes and pictures with labels
 export     write a run's weights as one model file
 evaluate   score a model file on detection sets
@@ -14,6 +16,24 @@ from collections.abc import Callable, Sequence
 PROGRAM = "python -m training"
 FAILED = 2  # what argparse returns, too, for a command line that cannot be used
 STOPPED = 130  # what a shell reports of a program ended by Ctrl-C
+
+
+def wordtree(arguments: Sequence[str]) -> int:
+    """Build a WordTree."""
+    from training.command_line import configure
+    from training.wordtree.command import WordTreeConfiguration, build_wordtree
+
+    sys.stdout.write(f"{build_wordtree(configure(WordTreeConfiguration, f'{PROGRAM} wordtree', arguments)).table()}\n")
+    return 0
+
+
+def anchors(arguments: Sequence[str]) -> int:
+    """Find anchors."""
+    from training.anchors_command import AnchorsConfiguration, find_anchors
+    from training.command_line import configure
+
+    sys.stdout.write(f"{find_anchors(configure(AnchorsConfiguration, f'{PROGRAM} anchors', arguments)).table()}\n")
+    return 0
 
 
 def detect(arguments: Sequence[str]) -> int:
@@ -51,6 +71,8 @@ def evaluate(arguments: Sequence[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "wordtree": wordtree,
+    "anchors": anchors,
     "detect": detect,
     "export": export,
     "evaluate": evaluate,

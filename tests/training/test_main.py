@@ -50,7 +50,7 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(("train",)) == 2
-    assert capsys.readouterr().err == "'train' is no command; there are: detect, export, evaluate\n"
+    assert capsys.readouterr().err == "'train' is no command; there are: wordtree, anchors, detect, export, evaluate\n"
 
 
 def test_an_error_is_one_message_without_a_traceback(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ category carries `wnid`, a node of the WordTree. Only that field joins a set to 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,8 @@ class LabelledPicture:
         crowd_boxes: float32 [M, 4], boxes drawn around a crowd of things (`iscrowd`): no use for training,
             and what is found inside them counts neither for nor against a detector.
         crowd_nodes: int32 [M].
+        difficult: bool [N], boxes that are hard to tell even for people, which PASCAL VOC's rules leave out of a score;
+            None where the set does not say.
     """
 
     path: Path
@@ -64,6 +67,7 @@ class LabelledPicture:
     nodes: NDArray[np.int32]
     crowd_boxes: NDArray[np.float32]
     crowd_nodes: NDArray[np.int32]
+    difficult: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +75,7 @@ class DetectionSet:
     """A detection set.
 
     Attributes:
-        name: the stem of the annotations' file name.
+        name: what the set is called in reports: the stem of its annotations' name.
         pictures: in the order of the file; one without a box is a picture of background.
         categories: in the order of the file. Two may share a wnid: they are one concept.
         clipped: number of boxes that reached more than a pixel beyond their picture and were cut at its edge.
@@ -108,6 +112,7 @@ class _Annotation(BaseModel):
     category_id: int | str
     bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
     iscrowd: bool = False
+    difficult: bool = False
 
 
 class _Category(BaseModel):
@@ -122,13 +127,62 @@ class _CocoFile(BaseModel):
     categories: list[_Category]
 
 
-def read_coco(annotations: Path, pictures: Path, tree: WordTree) -> DetectionSet:
+class ClippedPicture(NamedTuple):
+    """A picture with its boxes cut at its edges, and how many were `clipped` and `dropped`, see `DetectionSet`."""
+
+    picture: LabelledPicture
+    clipped: int
+    dropped: int
+
+
+def clip_picture(
+    path: Path,
+    size: tuple[int, int],
+    corners: NDArray[np.float64],
+    nodes: NDArray[np.int32],
+    *,
+    crowd: NDArray[np.bool_] | None = None,
+    difficult: NDArray[np.bool_] | None = None,
+) -> ClippedPicture:
+    """Cut boxes at the edges of their picture.
+
+    Args:
+        path: the picture's file.
+        size: its width and height in pixels.
+        corners: [N, 4], x1, y1, x2, y2 in pixels.
+        nodes: [N].
+        crowd: [N], which are drawn around a crowd; None for none.
+        difficult: [N]; None where that is not known.
+    """
+    width, height = size
+    inside = corners.clip(0, np.array([width, height, width, height])).astype(np.float32)
+    outside = np.any(np.abs(corners - inside) > 1, axis=1)
+    visible = np.all(inside[:, 2:] - inside[:, :2] >= SHORTEST_SIDE, axis=1)
+    crowds = visible & (np.zeros(len(corners), bool) if crowd is None else crowd)
+    single = visible & ~crowds
+    picture = LabelledPicture(
+        path=path,
+        width=width,
+        height=height,
+        boxes=inside[single],
+        nodes=nodes[single],
+        crowd_boxes=inside[crowds],
+        crowd_nodes=nodes[crowds],
+        difficult=None if difficult is None else difficult[single],
+    )
+    return ClippedPicture(picture, int((outside & visible).sum()), int((~visible).sum()))
+
+
+def read_coco(
+    annotations: Path, pictures: Path, tree: WordTree, label_map: Mapping[str, str] | None = None
+) -> DetectionSet:
     """Read a detection set and check that it can be used with `tree`.
 
     Args:
         annotations: COCO JSON; boxes are x, y, width, height in pixels.
         pictures: the folder that the `file_name`s are relative to.
         tree: what the nodes of the answer index.
+        label_map: the wnid of categories, by name, that have none in the file.
 
     Raises:
         InvalidDatasetError: the file is not such a JSON, a picture is missing, a category has no `wnid` or
@@ -139,31 +193,43 @@ def read_coco(annotations: Path, pictures: Path, tree: WordTree) -> DetectionSet
         raise InvalidDatasetError(f"{annotations}: `images` is empty; a detection set needs at least one picture.")
     _check_unique(annotations, "images", [image.id for image in content.images])
     _check_unique(annotations, "categories", [category.id for category in content.categories])
-    categories = _categories(annotations, content.categories, tree)
+    named = label_map or {}
+    records = [
+        record if record.wnid else record.model_copy(update={"wnid": named.get(record.name)})
+        for record in content.categories
+    ]
+    categories = _categories(annotations, records, tree)
     _check_pictures(annotations, pictures, content.images)
     grouped = _group(annotations, content)
     nodes = {record.id: category.node for record, category in zip(content.categories, categories, strict=True)}
-    clipped = dropped = 0
-    labelled = []
+    known = any("difficult" in record.model_fields_set for record in content.annotations)
+    clipped = []
     for image in content.images:
-        records = grouped[image.id]
-        boxes, outside, visible = _clip([record.bbox for record in records], image.width, image.height)
-        crowd = np.array([record.iscrowd for record in records], bool)[visible]
-        labels = np.array([nodes[record.category_id] for record in records], np.int32)[visible]
-        clipped += int((outside & visible).sum())
-        dropped += int((~visible).sum())
-        labelled.append(
-            LabelledPicture(
-                path=pictures / image.file_name,
-                width=image.width,
-                height=image.height,
-                boxes=boxes[visible][~crowd],
-                nodes=labels[~crowd],
-                crowd_boxes=boxes[visible][crowd],
-                crowd_nodes=labels[crowd],
+        boxes = grouped[image.id]
+        corners = np.array([record.bbox for record in boxes], np.float64).reshape(-1, 4)
+        corners[:, 2:] += corners[:, :2]
+        clipped.append(
+            clip_picture(
+                pictures / image.file_name,
+                (image.width, image.height),
+                corners,
+                np.array([nodes[record.category_id] for record in boxes], np.int32),
+                crowd=np.array([record.iscrowd for record in boxes], bool),
+                difficult=np.array([record.difficult for record in boxes], bool) if known else None,
             )
         )
-    return DetectionSet(annotations.stem, tuple(labelled), categories, clipped, dropped)
+    return detection_set(annotations.stem, clipped, categories)
+
+
+def detection_set(name: str, pictures: Sequence[ClippedPicture], categories: Sequence[Category]) -> DetectionSet:
+    """Gather pictures into a set."""
+    return DetectionSet(
+        name,
+        tuple(one.picture for one in pictures),
+        tuple(categories),
+        clipped=sum(one.clipped for one in pictures),
+        dropped=sum(one.dropped for one in pictures),
+    )
 
 
 def _parse(annotations: Path) -> _CocoFile:
@@ -189,7 +255,7 @@ def _check_unique(annotations: Path, what: str, ids: Iterable[int | str]) -> Non
     twice = [identity for identity, count in Counter(ids).items() if count > 1]
     if twice:
         raise InvalidDatasetError(
-            f"{annotations}: `{what}` uses the id {_some(twice)} more than once; give every record its own."
+            f"{annotations}: `{what}` uses the id {some_of(twice)} more than once; give every record its own."
         )
 
 
@@ -197,13 +263,13 @@ def _categories(annotations: Path, records: Sequence[_Category], tree: WordTree)
     without = [f"{record.id} ({record.name})" for record in records if not record.wnid]
     if without:
         raise InvalidDatasetError(
-            f"{annotations}: no `wnid` in category {_some(without)}; add to every category the WordNet id of "
+            f"{annotations}: no `wnid` in category {some_of(without)}; add to every category the WordNet id of "
             f'what it shows, such as "wnid": "n02084071" for a dog (`yolo9000 classes dog` searches for it).'
         )
     outside = [f"{record.id} ({record.name}, {record.wnid})" for record in records if record.wnid not in tree]
     if outside:
         raise InvalidDatasetError(
-            f"{annotations}: the tree of {len(tree)} concepts lacks the wnid of category {_some(outside)}; "
+            f"{annotations}: the tree of {len(tree)} concepts lacks the wnid of category {some_of(outside)}; "
             f"use that of the nearest more general concept in it (`yolo9000 classes QUERY` searches it)."
         )
     return tuple(Category(record.name, wnid, tree.index(wnid)) for record in records if (wnid := record.wnid))
@@ -214,7 +280,7 @@ def _check_pictures(annotations: Path, pictures: Path, images: Sequence[_Image])
     if missing:
         raise InvalidDatasetError(
             f"{annotations}: {len(missing)} of its {len(images)} pictures are not in {pictures}: "
-            f"{_some(missing)}; fetch them, or give the folder that the file names are relative to."
+            f"{some_of(missing)}; fetch them, or give the folder that the file names are relative to."
         )
 
 
@@ -237,20 +303,8 @@ def _group(annotations: Path, content: _CocoFile) -> dict[int | str, list[_Annot
     return grouped
 
 
-def _clip(
-    boxes: Sequence[tuple[float, float, float, float]], width: int, height: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Turn x, y, width, height into corners inside the picture; say which reached outside, which remain."""
-    corners = np.array(boxes, np.float64).reshape(-1, 4)
-    corners[:, 2:] += corners[:, :2]
-    limit = np.array([width, height, width, height])
-    inside = corners.clip(0, limit).astype(np.float32)
-    outside = np.any(np.abs(corners - inside) > 1, axis=1)
-    visible = np.all(inside[:, 2:] - inside[:, :2] >= SHORTEST_SIDE, axis=1)
-    return inside, outside, visible
-
-
-def _some(items: Sequence[object]) -> str:
+def some_of(items: Sequence[object]) -> str:
+    """Return the first few of many things as words, and how many are left."""
     named = ", ".join(str(item) for item in items[:_NAMED_AT_MOST])
     left = len(items) - _NAMED_AT_MOST
     return f"{named} and {left} more" if left > 0 else named
