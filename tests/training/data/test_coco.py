@@ -175,3 +175,23 @@ def test_pictures_written_for_tests_can_be_read(tmp_path: Path) -> None:
     (beagle, empty) = read_coco(*write_pictures(tmp_path, drawn), tiny_tree()).pictures
     np.testing.assert_array_equal(beagle.boxes, [[8, 8, 48, 38]])
     assert len(empty.boxes) == 0
+
+
+def test_a_label_map_names_categories_without_a_wnid(tmp_path: Path) -> None:
+    content = copy.deepcopy(CONTENT)
+    del content["categories"][1]["wnid"]
+    for name in ("a.jpg", "deep/b.jpg", "background.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    annotations = write_annotations(tmp_path, content, name="pets")
+    pets = read_coco(annotations, tmp_path, tiny_tree(), {"dog": "n02084071"})
+    assert pets.categories[1].node == node("dog")
+
+
+def test_difficult_boxes_are_told_where_the_set_tells(tmp_path: Path) -> None:
+    assert read(tmp_path, CONTENT).pictures[0].difficult is None
+    content = copy.deepcopy(CONTENT)
+    content["annotations"][0]["difficult"] = 1
+    pets = read(tmp_path, content)
+    assert [picture.difficult.tolist() for picture in pets.pictures if picture.difficult is not None].count([]) >= 1
+    assert sum(picture.difficult.sum() for picture in pets.pictures if picture.difficult is not None) == 1

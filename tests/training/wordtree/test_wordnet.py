@@ -32,7 +32,7 @@ def test_only_a_line_s_start_is_a_synset(tmp_path: Path) -> None:
     assert f"n{int(wnids['dog'][1:]) + 1:08d}" not in wordnet
     assert "n99999999" not in wordnet
     for ask in (wordnet.hypernyms, wordnet.synset):
-        with pytest.raises(ConfigurationError, match="no synset at n99999999; version 3.0 is needed"):
+        with pytest.raises(ConfigurationError, match=r"no synset at n99999999; version 3\.0 is needed"):
             ask("n99999999")
 
 

@@ -1,0 +1,41 @@
+"""Reads a detection set whatever its layout: COCO JSON, PASCAL VOC's XML, YOLO's text files."""
+
+from pathlib import Path
+
+from model.wordtree import WordTree
+from training.data.coco import DetectionSet, InvalidDatasetError, read_coco
+from training.data.label_map import read_label_map
+from training.data.voc import read_voc
+from training.data.yolo import read_yolo
+
+LAYOUTS = (
+    "COCO JSON (NAME.json); PASCAL VOC: a folder of XML files, or ImageSets/Main/NAME.txt; YOLO: data.yaml, NAME.names "
+    "or classes.txt"
+)
+
+
+def read_detection_set(
+    annotations: Path, pictures: Path, tree: WordTree, label_map: Path | None = None
+) -> DetectionSet:
+    """Read a detection set; the annotations' name tells the layout, as `LAYOUTS` says.
+
+    Args:
+        annotations: see `LAYOUTS`.
+        pictures: the folder of its pictures.
+        tree: what the nodes of the answer index.
+        label_map: file with the node of each class name, see `training.data.label_map`.
+
+    Raises:
+        InvalidDatasetError: the set cannot be used; it names the file, the line or record, and what to do.
+    """
+    nodes = None if label_map is None else read_label_map(label_map)
+    suffix = annotations.suffix.lower()
+    if annotations.is_dir():
+        return read_voc(annotations, pictures, tree, nodes)
+    if suffix == ".json":
+        return read_coco(annotations, pictures, tree, nodes)
+    if suffix in {".yaml", ".yml", ".names"} or annotations.name == "classes.txt":
+        return read_yolo(annotations, pictures, tree, nodes)
+    if suffix == ".txt":
+        return read_voc(annotations, pictures, tree, nodes)
+    raise InvalidDatasetError(f"{annotations}: is no layout that can be read, or is not there. Known are {LAYOUTS}")
