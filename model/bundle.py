@@ -158,6 +158,7 @@ class BundleMetadata(_Record):
         trained: ascending indices of the tree's nodes with a class logit; with a node always its parent.
         labelled: ascending, those of them that had pictures or boxes of their own and not only beneath them; () where
             that is not known.
+        boxed: ascending, those of them that had boxes of their own; () where that is not known.
         anchors: [A] width and height of each anchor in cells.
         stride: pixels of the input to one cell.
         sizes: the sides of the square input that may be used, ascending multiples of the stride, in pixels.
@@ -174,6 +175,7 @@ class BundleMetadata(_Record):
     tree: TreeMetadata
     trained: Annotated[tuple[int, ...], Field(min_length=1)]
     labelled: tuple[int, ...] = ()
+    boxed: tuple[int, ...] = ()
     anchors: Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(min_length=1)]
     stride: PositiveInt = 32
     sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
@@ -189,6 +191,8 @@ class BundleMetadata(_Record):
         self._check_sizes()
         if not set(self.labelled) <= set(self.trained):
             raise ValueError("a labelled node is not a trained one")
+        if not set(self.boxed) <= set(self.trained):
+            raise ValueError("a node with boxes is not a trained one")
         tree = self.word_tree()
         if any(a >= b for a, b in zip(self.trained, self.trained[1:], strict=False)):
             raise ValueError("the trained nodes are not ascending")

@@ -17,7 +17,9 @@ class ClassifiedPicture:
     node: int
 
 
-def read_folder(folder: Path, tree: WordTree, *, held_out_every: int = 0) -> tuple[ClassifiedPicture, ...]:
+def read_folder(
+    folder: Path, tree: WordTree, *, held_out_every: int = 0, held_out: bool = False
+) -> tuple[ClassifiedPicture, ...]:
     """List the pictures of a folder of synset folders, in sorted order.
 
     Args:
@@ -25,6 +27,7 @@ def read_folder(folder: Path, tree: WordTree, *, held_out_every: int = 0) -> tup
         tree: the WordTree the labels belong to.
         held_out_every: leave out the last picture of every run of this many in each synset, so that an evaluation has
             some of every synset that no training saw; 0 keeps all.
+        held_out: keep those and leave the others out instead.
 
     Raises:
         InvalidDatasetError: no such folder, a sub-folder that is no concept of the tree, or no picture left.
@@ -42,10 +45,11 @@ def read_folder(folder: Path, tree: WordTree, *, held_out_every: int = 0) -> tup
         pictures += [
             ClassifiedPicture(path, node)
             for number, path in enumerate(files, start=1)
-            if not (held_out_every and number % held_out_every == 0)
+            if held_out == bool(held_out_every and number % held_out_every == 0)
         ]
     if not pictures:
         raise InvalidDatasetError(
-            f"{folder}: holds no pictures in folders named by WordNet id, or none that is not held out"
+            f"{folder}: holds no pictures in folders named by WordNet id, or none that is"
+            f"{'' if held_out else ' not'} held out"
         )
     return tuple(pictures)

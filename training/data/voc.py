@@ -76,6 +76,7 @@ def _files(annotations: Path) -> Sequence[Path]:
 def _read(path: Path, pictures: Path) -> _Record:
     try:
         root = parse(path, forbid_dtd=True).getroot()
+        assert root is not None  # what was parsed has one
     except OSError as error:
         raise InvalidDatasetError(
             f"{path}: cannot be read ({error.strerror}); every picture has such a file"

@@ -1,19 +1,27 @@
-"""The `evaluate` command: scores a model file on detection sets."""
+"""The `evaluate` command: scores a model file on detection sets, and on pictures of single labelled things."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, model_validator
 
 from model.runtime import OnnxDetector, default_model_path
 from training.command_line import ConfigurationError
-from training.data.coco import read_coco
-from training.evaluation.evaluator import Rules, evaluate_set
-from training.evaluation.report import ModelReport, Report
+from training.data.coco import DetectionSet
+from training.data.folder import ClassifiedPicture, read_folder
+from training.data.read import LAYOUTS, read_detection_set
+from training.evaluation.classification import evaluate_pictures
+from training.evaluation.evaluator import evaluate_set
+from training.evaluation.found import Found, Rules
+from training.evaluation.html import Drawing, Drawings, page
+from training.evaluation.pictures import Judged, draw, judge, worst_first
+from training.evaluation.report import ModelReport, Report, SetReport
+from training.files import replace_file
 
 
 class EvaluateConfiguration(Rules):
-    """Score a model file on detection sets: average precision, recall, lineage accuracy."""
+    """Score a model file: average precision, recall, lineage accuracy, calibration and more."""
 
     model: Path = Field(
         default_factory=default_model_path,
@@ -25,11 +33,33 @@ class EvaluateConfiguration(Rules):
         "every category with its `wnid`, and the pictures in images/NAME/",
     )
     sets: tuple[str, ...] = Field(
-        min_length=1,
-        description="the sets, separated by commas: each a NAME in the data folder, or ANNOTATIONS.json:FOLDER",
+        default=(),
+        description="the sets, separated by commas: each a NAME in the data folder, or ANNOTATIONS:FOLDER with the "
+        f"folder of the pictures. Annotations: {LAYOUTS}",
+    )
+    label_map: Path | None = Field(
+        default=None, description="file with a line 'WNID name' for each class name of the sets that has no wnid"
+    )
+    boxed: tuple[str, ...] = Field(
+        default=(),
+        description="sets, given as in `sets`, whose categories had boxes in training, for the scores with and without "
+        "boxes; by default what the model file says of itself",
+    )
+    pictures: tuple[Path, ...] = Field(
+        default=(),
+        description="folders that hold a folder of pictures of single things for each WordNet id",
+    )
+    held_out_every: NonNegativeInt = Field(
+        default=0, description="of `pictures` use only every n-th of each id, which training kept out; 0: all"
     )
     output: Path | None = Field(
         default=None, description="where to write the report as JSON; by default it is not written"
+    )
+    html: Path | None = Field(
+        default=None, description="where to write the report as one HTML file with plots and pictures; likewise"
+    )
+    drawn: NonNegativeInt = Field(
+        default=6, description="how many of the best and of the worst pictures of a set the HTML file shows"
     )
     providers: tuple[str, ...] = Field(
         default=("CPUExecutionProvider",),
@@ -42,9 +72,15 @@ class EvaluateConfiguration(Rules):
         description="CPU threads of an inference; by default as many as there are physical cores",
     )
 
+    @model_validator(mode="after")
+    def _something(self) -> "EvaluateConfiguration":
+        if not (self.sets or self.pictures):
+            raise ValueError("give sets, pictures or both")
+        return self
+
 
 def evaluate(configuration: EvaluateConfiguration) -> Report:
-    """Score a model file; write the report where that is asked for.
+    """Score a model file; write the reports where that is asked for.
 
     Progress is shown on a terminal.
 
@@ -58,8 +94,10 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
     sizes = detector.bundle.sizes
     if configuration.size not in (None, *sizes):
         raise ConfigurationError(f"size: the model takes {', '.join(map(str, sizes))} px, not {configuration.size} px")
-    places = [_locate(one, configuration.data) for one in configuration.sets]
-    detection_sets = [read_coco(annotations, pictures, detector.tree) for annotations, pictures in places]
+    detection_sets = [_read(one, configuration, detector) for one in configuration.sets]
+    folders = [_pictures(folder, configuration, detector) for folder in configuration.pictures]
+    boxed = _boxed(configuration, detector)
+    scored = [evaluate_set(detector, one, configuration, boxed=boxed, progress=True) for one in detection_sets]
     report = Report(
         model=ModelReport(
             name=detector.bundle.name,
@@ -68,20 +106,40 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
             sha256=_sha256(configuration.model),
         ),
         configuration=configuration.model_dump(mode="json"),
-        sets=tuple(
-            evaluate_set(detector, detection_set, configuration, progress=True) for detection_set in detection_sets
+        sets=tuple(one for one, _ in scored),
+        pictures=tuple(
+            evaluate_pictures(folder.name, detector, pictures, configuration, progress=True)
+            for folder, pictures in zip(configuration.pictures, folders, strict=True)
         ),
     )
-    if configuration.output is not None:
-        _write(configuration.output, report)
+    _write(configuration, report, detector, detection_sets, scored)
     return report
 
 
-def _locate(given: str, data: Path) -> tuple[Path, Path]:
+def _read(given: str, configuration: EvaluateConfiguration, detector: OnnxDetector) -> DetectionSet:
+    return read_detection_set(*locate(given, configuration.data), detector.tree, configuration.label_map)
+
+
+def _pictures(
+    folder: Path, configuration: EvaluateConfiguration, detector: OnnxDetector
+) -> tuple[ClassifiedPicture, ...]:
+    every = configuration.held_out_every
+    return read_folder(folder, detector.tree, held_out_every=every, held_out=every > 0)
+
+
+def _boxed(configuration: EvaluateConfiguration, detector: OnnxDetector) -> set[int] | None:
+    """Return the nodes that had boxes in training; None where neither the user nor the model file says."""
+    if configuration.boxed:
+        sets = [_read(one, configuration, detector) for one in configuration.boxed]
+        return {node for one in sets for node in one.present.tolist()}
+    return set(detector.bundle.boxed) or None
+
+
+def locate(given: str, data: Path) -> tuple[Path, Path]:
     """Return the annotations and the folder of pictures that one entry of `sets` stands for."""
-    annotations, colon, pictures = given.partition(".json:")
-    if colon:
-        return Path(f"{annotations}.json"), Path(pictures)
+    annotations, colon, pictures = given.rpartition(":")
+    if colon and annotations:
+        return Path(annotations), Path(pictures)
     return data / "annotations" / f"{given}.json", data / "images" / given
 
 
@@ -90,8 +148,32 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(path: Path, report: Report) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(f"{report.model_dump_json(indent=2)}\n", encoding="utf-8")
-    part.replace(path)
+def _write(
+    configuration: EvaluateConfiguration,
+    report: Report,
+    detector: OnnxDetector,
+    sets: Sequence[DetectionSet],
+    scored: Sequence[tuple[SetReport, list[Found]]],
+) -> None:
+    if configuration.output is not None:
+        replace_file(configuration.output, f"{report.model_dump_json(indent=2)}\n".encode())
+    if configuration.html is not None:
+        drawings = [
+            _drawings(configuration.drawn, detector, one, found) for one, (_, found) in zip(sets, scored, strict=True)
+        ]
+        replace_file(configuration.html, page(report, drawings).encode())
+
+
+def _drawings(count: int, detector: OnnxDetector, detection_set: DetectionSet, found: Sequence[Found]) -> Drawings:
+    pictures = detection_set.pictures
+
+    def drawn(judged: Sequence[Judged]) -> list[Drawing]:
+        return [
+            Drawing(
+                draw(detector.tree, pictures[one.number], found[one.number].served),
+                f"{pictures[one.number].path.name}: F1 {one.f1:.2f}; green: labelled, orange: found",
+            )
+            for one in judged[:count]
+        ]
+
+    return Drawings(drawn(judge(detector.tree, pictures, found)), drawn(worst_first(detector.tree, pictures, found)))

@@ -1,91 +1,37 @@
-"""Runs a model file over a detection set and scores what it finds."""
+"""Scores a model file on a detection set."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
-from model.detections import RawDetections
-from model.geometry import Letterbox, box_area, box_iou
-from model.picture import PictureError, decode_picture, letterbox
 from model.runtime import OnnxDetector
-from model.walk import path_probability, walk
-from training.data.coco import DetectionSet, InvalidDatasetError, LabelledPicture
-from training.evaluation.average_precision import (
-    BOXES_AT_MOST,
-    Answers,
-    CategoryPrecision,
-    Truths,
-    average_precision,
-    recall,
+from model.wordtree import WordTree
+from training.data.coco import DetectionSet
+from training.evaluation.average_precision import Answers, CategoryPrecision, Truths, average_precision, recall
+from training.evaluation.found import Found, Matched, Rules, find_all
+from training.evaluation.greedy import best_threshold, pair
+from training.evaluation.hierarchy import (
+    CURVE_THRESHOLDS,
+    accuracy_by_depth,
+    calibration,
+    specificity_curve,
 )
-from training.evaluation.lineage import lineage_accuracy, match
-from training.evaluation.report import CategoryReport, SetReport
-from training.evaluation.suppression import suppress_by_category
-
-
-class Rules(BaseModel):
-    """How a model is run, and which of its boxes count."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: int | None = Field(
-        default=None,
-        gt=0,
-        description="side of the square input in pixels; by default that of the model file",
-    )
-    batch: int = Field(default=1, gt=0, description="pictures in one inference")
-    objectness: float = Field(
-        default=0.005, ge=0, le=1, description="least objectness of a box to count at all, 0 to 1"
-    )
-    score: float = Field(
-        default=0.001,
-        ge=0,
-        le=1,
-        description="a box counts for a category only with a greater score than this, 0 to 1; "
-        "the score is the objectness times the probability of the category",
-    )
-    iou: float = Field(
-        default=0.45,
-        ge=0,
-        le=1,
-        description="a box goes where it overlaps a better one by more than this IOU, 0 to 1",
-    )
-    hierarchy: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
-        default=(0.5, 0.0),
-        min_length=1,
-        description="least absolute probability to go on to a more specific concept, 0 to 1; "
-        "lineage accuracy is given for each of these",
-    )
-
-
-class _Found(NamedTuple):
-    """What was found in one picture, and the truth of it.
-
-    Attributes:
-        truths: the labelled boxes.
-        answers: the boxes for every category, after suppression in each.
-        anything: the boxes left after suppression whatever the category, scored by objectness.
-        matched: [M], the synsets of the labelled boxes that were matched, see `lineage`.
-        labels: [thresholds, M], what was said of them.
-    """
-
-    truths: Truths
-    answers: Answers
-    anything: Answers
-    matched: NDArray[np.int32]
-    labels: NDArray[np.int32]
+from training.evaluation.lineage import lineage_accuracy
+from training.evaluation.report import CategoryReport, DepthReport, SetReport, SharedScores, ThresholdReport
 
 
 def evaluate_set(
-    detector: OnnxDetector, detection_set: DetectionSet, rules: Rules, *, progress: bool = False
-) -> SetReport:
-    """Score a model on a set.
+    detector: OnnxDetector,
+    detection_set: DetectionSet,
+    rules: Rules,
+    *,
+    boxed: Collection[int] | None = None,
+    progress: bool = False,
+) -> tuple[SetReport, list[Found]]:
+    """Score a model on a set; return the scores and what they were taken of, picture by picture.
 
     The score of a box for a category is its objectness times the absolute probability of the category's node:
     a model that knows beagles and poodles answers for a set's dogs with the probability of all dogs. A
@@ -95,111 +41,44 @@ def evaluate_set(
         detector: the model.
         detection_set: read with the model's tree, `detector.tree`.
         rules: see there.
+        boxed: nodes that had boxes in training; None where that is not known.
         progress: show a progress bar on a terminal.
 
     Raises:
         InvalidDatasetError: a picture cannot be read or has another size than its annotations say.
     """
-    pictures = _run(detector, detection_set, rules)
     bar = tqdm(
-        pictures,
+        find_all(detector, detection_set, rules),
         total=len(detection_set.pictures),
         desc=detection_set.name,
         unit="picture",
         disable=None if progress else True,
     )
-    found = [
-        _find(detector, number, labelled, raw, frame, detection_set.present, rules)
-        for number, (labelled, raw, frame) in enumerate(bar)
-    ]
-    return _score(detector, detection_set, found, rules)
+    found = list(bar)
+    return _score(detector, detection_set, found, rules, boxed), found
 
 
-def _run(
-    detector: OnnxDetector, detection_set: DetectionSet, rules: Rules
-) -> Iterator[tuple[LabelledPicture, RawDetections, Letterbox]]:
-    size = detector.bundle.default_size if rules.size is None else rules.size
-    for first in range(0, len(detection_set.pictures), rules.batch):
-        labelled = detection_set.pictures[first : first + rules.batch]
-        squares, frames = zip(*(letterbox(_open(picture), size) for picture in labelled), strict=True)
-        yield from zip(labelled, detector.run(np.stack(squares), rules.objectness), frames, strict=True)
-
-
-def _open(labelled: LabelledPicture) -> Image.Image:
-    try:
-        image = decode_picture(labelled.path.read_bytes())
-    except (OSError, PictureError) as error:
-        raise InvalidDatasetError(
-            f"{labelled.path}: this picture cannot be read: {error}; replace it, or remove it from the annotations."
-        ) from error
-    if image.size != (labelled.width, labelled.height):
-        raise InvalidDatasetError(
-            f"{labelled.path}: the picture, held upright, is {image.width}x{image.height} pixels, but its "
-            f"annotations say {labelled.width}x{labelled.height}; use the picture they were drawn "
-            f"on, or scale the boxes."
-        )
-    return image
-
-
-def _find(
+def _score(
     detector: OnnxDetector,
-    number: int,
-    labelled: LabelledPicture,
-    raw: RawDetections,
-    frame: Letterbox,
-    nodes: NDArray[np.int32],
+    detection_set: DetectionSet,
+    found: Sequence[Found],
     rules: Rules,
-) -> _Found:
-    """Turn raw outputs into answers for the categories `nodes`, and match the labelled boxes."""
-    boxes = frame.to_picture(raw.boxes)
-    visible = box_area(boxes) > 0  # a box in the padding shows nothing of the picture
-    boxes, objectness, logits = boxes[visible], raw.objectness[visible], raw.class_logits[visible]
-    trained = detector.bundle.trained_nodes
-    known = nodes[np.isin(nodes, trained)]
-    probability = path_probability(detector.trained_tree, logits, np.searchsorted(trained, known).tolist())
-    overlapping = box_iou(boxes, boxes) > rules.iou
-
-    def answers(scores: NDArray[np.float32], least_score: float) -> Answers:
-        kept = suppress_by_category(overlapping, scores, least_score=least_score, at_most=BOXES_AT_MOST)
-        return Answers(np.full(len(kept.box), number), kept.category, boxes[kept.box], kept.score)
-
-    by_category = answers(objectness[:, None] * probability, rules.score)
-    matches = match(labelled.boxes, boxes, objectness)
-    labels = [
-        trained[
-            walk(
-                detector.trained_tree, logits[matches.box], threshold=threshold, unproven=detector.bundle.unproven
-            ).nodes
-        ]
-        for threshold in rules.hierarchy
-    ]
-    return _Found(
-        truths=_truths(number, labelled),
-        answers=by_category._replace(category=known[by_category.category]),
-        anything=answers(objectness[:, None], 0),
-        matched=labelled.nodes[matches.truth],
-        labels=np.stack(labels),
-    )
-
-
-def _truths(number: int, labelled: LabelledPicture) -> Truths:
-    crowd = np.repeat([False, True], [len(labelled.boxes), len(labelled.crowd_boxes)])
-    return Truths(
-        picture=np.full(len(crowd), number),
-        category=np.concatenate([labelled.nodes, labelled.crowd_nodes]),
-        boxes=np.concatenate([labelled.boxes, labelled.crowd_boxes]),
-        crowd=crowd,
-    )
-
-
-def _score(detector: OnnxDetector, detection_set: DetectionSet, found: Sequence[_Found], rules: Rules) -> SetReport:
-    columns = _Found(*zip(*found, strict=True))
+    boxed: Collection[int] | None,
+) -> SetReport:
+    columns = Found(*zip(*found, strict=True))
     truths = Truths(*map(np.concatenate, zip(*columns.truths, strict=True)))
-    answers = Answers(*map(np.concatenate, zip(*columns.answers, strict=True)))
-    anything = Answers(*map(np.concatenate, zip(*columns.anything, strict=True)))
-    matched = np.concatenate(columns.matched)
-    labels = np.concatenate(columns.labels, axis=1)
-    categories = _categories(detector, detection_set, average_precision(truths, answers))
+    answers, anything, lines = (
+        Answers(*map(np.concatenate, zip(*column, strict=True)))
+        for column in (columns.answers, columns.anything, columns.lines)
+    )
+    difficult = np.concatenate(columns.difficult)
+    matched = _joined(columns.matched)
+    tree = detector.tree
+    voc, imagenet = pair(truths, answers, ignored=difficult), pair(truths, answers, imagenet=True)
+    spread, origin = expanded(tree, truths)
+    by_line = pair(spread, lines, ignored=difficult[origin])
+    categories = _categories(detector, detection_set, average_precision(truths, answers), boxed)
+    best = best_threshold(truths, anything, difficult)
     return SetReport(
         name=detection_set.name,
         pictures=len(detection_set.pictures),
@@ -207,33 +86,90 @@ def _score(detector: OnnxDetector, detection_set: DetectionSet, found: Sequence[
         ap50=_mean([category.ap50 for category in categories]),
         ap=_mean([category.ap for category in categories]),
         recall=recall(truths, anything),
-        matched=len(matched),
+        matched=len(matched.nodes),
         lineage=tuple(
-            lineage_accuracy(detector.tree, said, matched, threshold)
-            for said, threshold in zip(labels, rules.hierarchy, strict=True)
+            lineage_accuracy(tree, said, matched.nodes, threshold)
+            for said, threshold in zip(matched.labels, rules.hierarchy, strict=True)
         ),
         categories=categories,
+        voc_eleven_points=_mean([hits.eleven_points() for hits in voc.values()]),
+        voc_area=_mean([hits.area() for hits in voc.values()]),
+        imagenet=_mean([hits.area() for hits in imagenet.values()]),
+        expanded=SharedScores(categories=len(by_line), ap50=_mean([hits.area() for hits in by_line.values()])),
+        with_boxes=_shared(categories, with_boxes=True),
+        without_boxes=_shared(categories, with_boxes=False),
+        best_objectness=None if best is None else ThresholdReport(**best._asdict()),
+        depths=tuple(
+            DepthReport(hierarchy_threshold=threshold, depths=accuracy_by_depth(tree, said, matched.nodes))
+            for said, threshold in zip(matched.labels, rules.hierarchy, strict=True)
+        ),
+        calibration=calibration(
+            tree, matched.paths, matched.probabilities, matched.nodes, _decided(detector.trained_tree, tree)
+        ),
+        specificity=specificity_curve(
+            tree, detector.bundle.trained_nodes, matched.curve, matched.nodes, CURVE_THRESHOLDS
+        ),
     )
 
 
+def expanded(tree: WordTree, truths: Truths) -> tuple[Truths, NDArray[np.intp]]:
+    """Label every box with all ancestors of its label, too, as Open Images does; tell which box each one was."""
+    paths = {node: tree.path(node) for node in np.unique(truths.category).tolist()}
+    origin = np.repeat(np.arange(len(truths.category)), [len(paths[node]) for node in truths.category.tolist()])
+    category = np.array([above for node in truths.category.tolist() for above in paths[node]], np.int32)
+    spread = Truths(truths.picture[origin], category, truths.boxes[origin], truths.crowd[origin])
+    return spread, origin
+
+
+def _joined(matched: Sequence[Matched]) -> Matched:
+    nodes, labels, curve, paths, probabilities = zip(*matched, strict=True)
+    return Matched(
+        nodes=np.concatenate(nodes),
+        labels=np.concatenate(labels, axis=1),
+        curve=np.concatenate(curve, axis=1),
+        paths=np.concatenate(paths),
+        probabilities=np.concatenate(probabilities),
+    )
+
+
+def _decided(trained: WordTree, tree: WordTree) -> NDArray[np.bool_]:
+    """Return which nodes of the whole tree the model could choose among siblings."""
+    decided = np.zeros(len(tree), bool)
+    chosen = trained.group_size[trained.group_of] > 1
+    decided[[tree.index(wnid) for wnid, one in zip(trained.wnids, chosen.tolist(), strict=True) if one]] = True
+    return decided
+
+
 def _categories(
-    detector: OnnxDetector, detection_set: DetectionSet, precision: Mapping[int, CategoryPrecision]
+    detector: OnnxDetector,
+    detection_set: DetectionSet,
+    precision: Mapping[int, CategoryPrecision],
+    boxed: Collection[int] | None,
 ) -> tuple[CategoryReport, ...]:
     # Categories that share a node are one; it goes by the name of the first.
     names = {category.node: category.name for category in reversed(detection_set.categories)}
     trained = set(detector.bundle.trained)
     boxes = Counter(node for picture in detection_set.pictures for node in picture.nodes.tolist())
+    # Boxes around beagles are boxes around dogs.
+    taught = None if boxed is None else set(detector.tree.closure(boxed).tolist())
     return tuple(
         CategoryReport(
             wnid=detector.tree.wnids[node],
             name=names[node],
             boxes=boxes[node],
             trained=node in trained,
+            had_boxes=None if taught is None else node in taught,
             ap50=scores.at_50,
             ap=scores.mean,
         )
         for node, scores in precision.items()
     )
+
+
+def _shared(categories: Sequence[CategoryReport], *, with_boxes: bool) -> SharedScores | None:
+    chosen = [category.ap50 for category in categories if category.had_boxes is with_boxes]
+    known = any(category.had_boxes is not None for category in categories)
+    return SharedScores(categories=len(chosen), ap50=_mean(chosen)) if known else None
 
 
 def _mean(shares: Sequence[float]) -> float | None:

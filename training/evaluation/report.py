@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from training.evaluation.hierarchy import Calibration, CurvePoint, DepthAccuracy
 from training.evaluation.lineage import LineageAccuracy
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -21,6 +22,7 @@ class CategoryReport(_Record):
         wnid, name: which; the name is the set's.
         boxes: number of labelled boxes, crowds aside.
         trained: whether the model was trained on this node; it scores nothing where it was not.
+        had_boxes: whether it had boxes of this node, or of one beneath, in training; None where that is not known.
         ap50, ap: average precision at IOU .5, and the mean over IOU .50 to .95.
     """
 
@@ -28,8 +30,48 @@ class CategoryReport(_Record):
     name: str
     boxes: int
     trained: bool
+    had_boxes: bool | None = None
     ap50: Share
     ap: Share
+
+
+class SharedScores(_Record):
+    """A mean over some categories: how many, and their mean average precision at IOU .5; None over none."""
+
+    categories: int
+    ap50: Share | None
+
+
+class ThresholdReport(_Record):
+    """The objectness threshold with the best F1, whatever the categories, and what it gives at IOU .5."""
+
+    threshold: Share
+    precision: Share
+    recall: Share
+    f1: Share
+
+
+class DepthReport(_Record):
+    """Lineage accuracy at each depth, walked at one hierarchy threshold."""
+
+    hierarchy_threshold: float
+    depths: tuple[DepthAccuracy, ...]
+
+
+class PicturesReport(_Record):
+    """Pictures of a single labelled thing: what the best detection of each says of it.
+
+    Attributes:
+        name: the folder's.
+        pictures: their number.
+        nothing: pictures without a detection.
+        lineage: of the others, one entry a hierarchy threshold.
+    """
+
+    name: str
+    pictures: int
+    nothing: int
+    lineage: tuple[LineageAccuracy, ...]
 
 
 class SetReport(_Record):
@@ -45,6 +87,15 @@ class SetReport(_Record):
         matched: number of labelled boxes that `lineage` speaks of.
         lineage: how right the walked labels are, one entry a hierarchy threshold.
         categories: those that have a labelled box, in the order of the tree.
+        voc_eleven_points, voc_area: VOC's mean average precision, as until 2009 and since 2010.
+        imagenet: mean average precision by the rule of ImageNet's detection challenge.
+        expanded: boxes labelled with all ancestors of their label and answers for all nodes of their paths, as Open
+            Images does; the mean is over categories and ancestors, by VOC's area.
+        with_boxes, without_boxes: AP50 over the categories that had boxes in training, and over those that had none.
+        best_objectness: see there.
+        depths: lineage accuracy by depth, one entry a hierarchy threshold.
+        calibration: of the probabilities along the paths of matched boxes.
+        specificity: how much labels say and how often they are right, by hierarchy threshold.
     """
 
     name: str
@@ -56,6 +107,16 @@ class SetReport(_Record):
     matched: int
     lineage: tuple[LineageAccuracy, ...]
     categories: tuple[CategoryReport, ...]
+    voc_eleven_points: Share | None = None
+    voc_area: Share | None = None
+    imagenet: Share | None = None
+    expanded: SharedScores | None = None
+    with_boxes: SharedScores | None = None
+    without_boxes: SharedScores | None = None
+    best_objectness: ThresholdReport | None = None
+    depths: tuple[DepthReport, ...] = ()
+    calibration: Calibration | None = None
+    specificity: tuple[CurvePoint, ...] = ()
 
 
 class ModelReport(_Record):
@@ -73,32 +134,58 @@ class Report(_Record):
     model: ModelReport
     configuration: dict[str, JsonValue]
     sets: tuple[SetReport, ...]
+    pictures: tuple[PicturesReport, ...] = ()
 
-    def table(self) -> str:
-        """Return the scores as two tables of text, shares in percent."""
+    def tables(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
+        """Return the scores as tables, shares in percent; the first row of each is its head."""
         scores: list[tuple[str, ...]] = [
             ("set", "pictures", "boxes", "categories", "untrained", "AP50", "AP", "recall")
         ]
         lineage: list[tuple[str, ...]] = [
             ("set", "walked at", "matched", "lineage", "exact", "more specific", "ancestor", "wrong")
         ]
+        others: list[tuple[str, ...]] = [
+            ("set", "VOC 11", "VOC area", "ImageNet", "expanded", "boxed", "unboxed", "calibration", "best at", "F1")
+        ]
         for report in self.sets:
             untrained = sum(not category.trained for category in report.categories)
             counts = (report.pictures, report.boxes, len(report.categories), untrained)
             shares = (report.ap50, report.ap, report.recall)
             scores.append((report.name, *map(str, counts), *map(_percent, shares)))
+            others.append((report.name, *_others(report)))
             for walked in report.lineage:
-                parts = (walked.exact, walked.more_specific, walked.ancestor, walked.wrong)
-                lineage.append(
-                    (
-                        report.name,
-                        f"{walked.hierarchy_threshold:g}",
-                        _percent(report.matched / report.boxes if report.boxes else None),
-                        _percent(walked.accuracy),
-                        *(_percent(part / report.matched if report.matched else None) for part in parts),
-                    )
-                )
-        return f"{_aligned(scores)}\n\n{_aligned(lineage)}"
+                found = _percent(report.matched / report.boxes if report.boxes else None)
+                lineage.append((report.name, f"{walked.hierarchy_threshold:g}", found, *_parts(walked)))
+        for pictures in self.pictures:
+            found = _percent(1 - pictures.nothing / pictures.pictures if pictures.pictures else None)
+            lineage += [
+                (pictures.name, f"{walked.hierarchy_threshold:g}", found, *_parts(walked))
+                for walked in pictures.lineage
+            ]
+        return tuple(scores), tuple(lineage), tuple(others)
+
+    def table(self) -> str:
+        """Return the tables as text."""
+        return "\n\n".join(_aligned(rows) for rows in self.tables())
+
+
+def _others(report: SetReport) -> tuple[str, ...]:
+    groups = (report.expanded, report.with_boxes, report.without_boxes)
+    best = report.best_objectness
+    shares = (
+        report.voc_eleven_points,
+        report.voc_area,
+        report.imagenet,
+        *(group and group.ap50 for group in groups),
+        report.calibration and report.calibration.expected_error,
+    )
+    return (*map(_percent, shares), "-" if best is None else f"{best.threshold:.3f}", _percent(best and best.f1))
+
+
+def _parts(walked: LineageAccuracy) -> tuple[str, ...]:
+    counts = (walked.exact, walked.more_specific, walked.ancestor, walked.wrong)
+    total = sum(counts)
+    return (_percent(walked.accuracy), *(_percent(count / total if total else None) for count in counts))
 
 
 def _percent(share: float | None) -> str:

@@ -142,10 +142,10 @@ def build_wordtree(configuration: WordTreeConfiguration) -> WordTreeReport:
 
 
 def _labels(given: str) -> tuple[Label, ...]:
-    known = {IMAGENET_1K: imagenet_wnids, PACKAGED: lambda: packaged_tree().wnids}
-    if given not in known:
+    if given not in {IMAGENET_1K, PACKAGED}:
         return read_labels(Path(given))
-    return tuple(Label(wnid, "", None, given) for wnid in known[given]())
+    wnids = imagenet_wnids() if given == IMAGENET_1K else packaged_tree().wnids
+    return tuple(Label(wnid, "", None, given) for wnid in wnids)
 
 
 def _reference(given: str) -> WordTree:

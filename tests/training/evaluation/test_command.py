@@ -40,7 +40,8 @@ def test_sets_by_name_and_by_path(model: Path, tmp_path: Path) -> None:
 
 def test_the_table(model: Path, tmp_path: Path) -> None:
     report = evaluate(EvaluateConfiguration(model=model, data=tmp_path, sets=("red", "blue"), threads=1))
-    scores, lineage = report.table().split("\n\n")
+    scores, lineage, others = report.table().split("\n\n")
+    assert [line.split()[0] for line in others.splitlines()] == ["set", "red", "blue"]
     assert [line.split() for line in scores.splitlines()] == [
         ["set", "pictures", "boxes", "categories", "untrained", "AP50", "AP", "recall"],
         ["red", "1", "1", "1", "0", "100.0", "100.0", "100.0"],
@@ -75,7 +76,7 @@ def test_every_set_is_read_before_the_first_is_scored(model: Path, tmp_path: Pat
 
 def test_at_least_one_set_is_needed() -> None:
     with pytest.raises(ValidationError):
-        EvaluateConfiguration(sets=())
+        EvaluateConfiguration()
 
 
 def test_every_option_is_explained() -> None:

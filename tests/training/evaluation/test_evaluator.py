@@ -10,7 +10,8 @@ from model.runtime import OnnxDetector
 from tests.bundles import tiny_tree, write_tiny_bundle
 from tests.training.detection_sets import Drawn, write_pictures
 from training.data.coco import InvalidDatasetError, read_coco
-from training.evaluation.evaluator import Rules, evaluate_set
+from training.evaluation.evaluator import evaluate_set
+from training.evaluation.found import Rules
 from training.evaluation.lineage import LineageAccuracy
 from training.evaluation.report import SetReport
 
@@ -28,7 +29,7 @@ def evaluate(
 ) -> SetReport:
     detector = OnnxDetector.load(write_tiny_bundle(folder / "tiny.onnx", copies=copies), threads=1)
     detection_set = read_coco(*write_pictures(folder, pictures, size=size), tiny_tree())
-    return evaluate_set(detector, detection_set, rules or Rules())
+    return evaluate_set(detector, detection_set, rules or Rules())[0]
 
 
 def test_perfect_detections_score_1(tmp_path: Path) -> None:

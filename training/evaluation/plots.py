@@ -1,0 +1,79 @@
+"""Plots of an evaluation, as SVG that an HTML page can hold."""
+
+import io
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from training.evaluation.hierarchy import Calibration, CurvePoint, DepthAccuracy
+
+MOST_CATEGORIES = 60
+
+
+def reliability(found: Calibration) -> str:
+    """Plot the share that was right against the probability that was given."""
+    figure, axes = _figure()
+    full = [one for one in found.bins if one.count]
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="honest")
+    axes.plot([one.mean_probability for one in full], [one.right for one in full], marker="o", label="this model")
+    axes.set(xlabel="probability given", ylabel="share right", title="Calibration of path probabilities")
+    axes.legend()
+    return _svg(figure)
+
+
+def specificity(points: Sequence[CurvePoint]) -> str:
+    """Plot how often labels are right against how much they say."""
+    figure, axes = _figure()
+    known = [one for one in points if one.accuracy is not None and one.information is not None]
+    axes.plot([one.information for one in known], [one.accuracy for one in known], marker=".")
+    for one in known[::5]:
+        axes.annotate(f"{one.hierarchy_threshold:g}", (one.information or 0, one.accuracy or 0), fontsize=8)
+    axes.set(xlabel="information of labels, 0 to 1", ylabel="share right", title="Right or specific, by threshold")
+    return _svg(figure)
+
+
+def depths(rows: Sequence[DepthAccuracy], threshold: float) -> str:
+    """Plot, for every depth, the shares of labels that are right, stopped above, or wrong."""
+    figure, axes = _figure()
+    places = [one.depth for one in rows]
+    totals = [one.right + one.stopped + one.wrong for one in rows]
+    bottom = [0.0] * len(rows)
+    for name, colour in (("right", "tab:green"), ("stopped", "tab:gray"), ("wrong", "tab:red")):
+        shares = [getattr(one, name) / total for one, total in zip(rows, totals, strict=True)]
+        axes.bar(places, shares, bottom=bottom, label=name, color=colour)
+        bottom = [low + share for low, share in zip(bottom, shares, strict=True)]
+    axes.set(xlabel="depth in the tree", ylabel="share", title=f"Lineage by depth, walked at {threshold:g}")
+    axes.legend()
+    return _svg(figure)
+
+
+def categories(named: Sequence[tuple[str, float]]) -> str:
+    """Plot AP50 of each category, the best first; of many only the best and the worst."""
+    shown = sorted(named, key=lambda one: -one[1])
+    if len(shown) > MOST_CATEGORIES:
+        shown = [*shown[: MOST_CATEGORIES // 2], *shown[-MOST_CATEGORIES // 2 :]]
+    figure, axes = _figure(height=1 + 0.16 * max(len(shown), 4))
+    # parse_math: what is between two dollar signs of a name is no formula.
+    axes.barh(range(len(shown)), [score for _, score in shown])
+    axes.set_yticks(range(len(shown)), [name for name, _ in shown], fontsize=7, parse_math=False)
+    axes.invert_yaxis()
+    axes.set(xlabel="AP50", xlim=(0, 1), title="Categories")
+    return _svg(figure)
+
+
+def _figure(height: float = 3.4) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(4.6, height), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(visible=True, alpha=0.3)
+    return figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    # A fixed salt and no date: equal scores give equal files.
+    with mpl.rc_context({"svg.hashsalt": "evaluation", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
