@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from tests.bundles import write_tiny_bundle
+from tests.bundles import node, tiny_metadata, write_tiny_bundle
 from tests.training.detection_sets import Drawn, write_pictures
 from training.command_line import ConfigurationError
 from training.data.coco import InvalidDatasetError
@@ -72,6 +73,29 @@ def test_every_set_is_read_before_the_first_is_scored(model: Path, tmp_path: Pat
     with pytest.raises(InvalidDatasetError, match=r"annotations/none\.json: the annotations cannot be read"):
         evaluate(EvaluateConfiguration(model=model, data=tmp_path, sets=("red", "none"), output=output, threads=1))
     assert not output.exists()
+
+
+def test_pictures_of_single_things(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "beagles" / "n02088364"
+    folder.mkdir(parents=True)
+    for name in ("1.png", "2.png", "3.png"):
+        shutil.copy(tmp_path / "images" / "red" / "7.png", folder / name)
+    report = evaluate(EvaluateConfiguration(model=model, pictures=(folder.parent,), held_out_every=3, threads=1))
+    (pictures,) = report.pictures
+    assert (pictures.name, pictures.pictures, pictures.nothing, pictures.lineage[0].exact) == ("beagles", 1, 0, 1)
+    assert report.table().splitlines()[3].split()[:4] == ["beagles", "0.5", "100.0", "100.0"]
+
+
+def test_sets_that_had_boxes_are_named_or_told_by_the_model_file(model: Path, tmp_path: Path) -> None:
+    def had_boxes(**changes: object) -> list[bool | None]:
+        given = {"model": model, "data": tmp_path, "sets": ("red", "blue"), "threads": 1, **changes}
+        report = evaluate(EvaluateConfiguration.model_validate(given))
+        return [category.had_boxes for one in report.sets for category in one.categories]
+
+    assert had_boxes() == [None, None]
+    assert had_boxes(boxed=("red",)) == [True, False]
+    told = write_tiny_bundle(tmp_path / "told.onnx", tiny_metadata(boxed=(node("beagle"),)))
+    assert had_boxes(model=told) == [True, False]
 
 
 def test_at_least_one_set_is_needed() -> None:

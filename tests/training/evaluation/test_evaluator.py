@@ -1,19 +1,23 @@
 """A tiny model file on tiny pictures, where the right scores are known."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from model.runtime import OnnxDetector
-from tests.bundles import tiny_tree, write_tiny_bundle
+from tests.bundles import node, tiny_tree, write_tiny_bundle
 from tests.training.detection_sets import Drawn, write_pictures
 from training.data.coco import InvalidDatasetError, read_coco
-from training.evaluation.evaluator import evaluate_set
+from training.evaluation.average_precision import Truths
+from training.evaluation.evaluator import evaluate_set, expanded
 from training.evaluation.found import Rules
+from training.evaluation.hierarchy import CURVE_THRESHOLDS
 from training.evaluation.lineage import LineageAccuracy
-from training.evaluation.report import SetReport
+from training.evaluation.report import SetReport, SharedScores
 
 LEFT = (8, 8, 30, 40)
 RIGHT = (50, 30, 40, 50)
@@ -167,3 +171,74 @@ def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
     (folder / "7.png").unlink()
     with pytest.raises(InvalidDatasetError, match=r"7\.png: this picture cannot be read: .*No such file"):
         evaluate_set(detector, detection_set, Rules())
+
+
+def test_perfect_detections_score_1_by_every_rule(tmp_path: Path) -> None:
+    pictures = [[Drawn(LEFT, "red", "beagle"), Drawn(RIGHT, "blue", "bicycle")], [Drawn(RIGHT, "red", "beagle")]]
+    report = evaluate(tmp_path, pictures)
+    assert (report.voc_eleven_points, report.voc_area, report.imagenet) == pytest.approx((1, 1, 1))
+    assert report.expanded == SharedScores(categories=6, ap50=1)  # object, animal, vehicle, dog, bicycle, beagle
+    assert report.best_objectness is not None
+    assert report.best_objectness.threshold == pytest.approx(0.9)
+    assert (report.best_objectness.f1, report.best_objectness.precision) == (1, 1)
+    assert report.calibration is not None
+    assert report.calibration.expected_error == pytest.approx(0, abs=0.01)
+    assert [point.accuracy for point in report.specificity] == [1] * len(CURVE_THRESHOLDS)
+    assert report.specificity[0].information == pytest.approx(1)
+    assert report.specificity[-1].information == pytest.approx(0)  # nothing but the root is certain
+    assert [(walked.hierarchy_threshold, len(walked.depths)) for walked in report.depths] == [(0.5, 4), (0, 4)]
+
+
+def test_a_right_ancestor_counts_where_labels_are_expanded(tmp_path: Path) -> None:
+    report = evaluate(tmp_path, [[Drawn(LEFT, "red", "poodle")]])
+    assert report.expanded is not None
+    # Object, animal and dog are found; the poodle is not.
+    assert (report.expanded.categories, report.expanded.ap50) == (4, pytest.approx(0.75))
+
+
+def test_with_and_without_boxes_in_training(tmp_path: Path) -> None:
+    pictures = [[Drawn(LEFT, "red", "beagle"), Drawn(RIGHT, "blue", "car")], [Drawn(LEFT, "green", "dog")]]
+    detector = OnnxDetector.load(write_tiny_bundle(tmp_path / "tiny.onnx"), threads=1)
+    detection_set = read_coco(*write_pictures(tmp_path, pictures), tiny_tree())
+    report = evaluate_set(detector, detection_set, Rules(), boxed={node("beagle")})[0]
+    assert {one.name: one.had_boxes for one in report.categories} == {"dog": True, "beagle": True, "car": False}
+    assert report.with_boxes is not None
+    assert report.with_boxes.categories == 2
+    assert report.without_boxes == SharedScores(categories=1, ap50=0)
+    unknown = evaluate_set(detector, detection_set, Rules())[0]
+    assert (unknown.with_boxes, unknown.without_boxes) == (None, None)
+    assert all(one.had_boxes is None for one in unknown.categories)
+
+
+def test_difficult_boxes_count_for_coco_and_not_for_voc(tmp_path: Path) -> None:
+    annotations, folder = write_pictures(tmp_path, [[Drawn(LEFT, "red", "beagle"), Drawn(RIGHT, None, "beagle")]])
+    content = json.loads(annotations.read_text())
+    content["annotations"][1]["difficult"] = 1
+    annotations.write_text(json.dumps(content))
+    detector = OnnxDetector.load(write_tiny_bundle(tmp_path / "tiny.onnx"), threads=1)
+    report = evaluate_set(detector, read_coco(annotations, folder, tiny_tree()), Rules())[0]
+    assert report.ap50 == pytest.approx(51 / 101)
+    assert report.voc_area == pytest.approx(1)
+    assert report.best_objectness is not None
+    assert report.best_objectness.recall == 1
+
+
+def test_expanding_labels_keeps_which_box_each_was() -> None:
+    truths = Truths(
+        np.array([0, 3]),
+        np.array([node("dog"), node("car")]),
+        np.array([LEFT, RIGHT], np.float32),
+        np.array([False, True]),
+    )
+    spread, origin = expanded(tiny_tree(), truths)
+    assert [tiny_tree().names[one] for one in spread.category] == [
+        "object",
+        "animal",
+        "dog",
+        "object",
+        "vehicle",
+        "car",
+    ]
+    assert origin.tolist() == [0, 0, 0, 1, 1, 1]
+    assert spread.picture.tolist() == [0, 0, 0, 3, 3, 3]
+    assert spread.crowd.tolist() == [False, False, False, True, True, True]
