@@ -111,6 +111,7 @@ def test_metadata_cannot_be_changed() -> None:
         (lambda fields: fields["trained"].remove(node("dog")), "without its parent"),
         (lambda fields: fields.update(trained=[]), "trained: "),
         (lambda fields: fields.update(labelled=[node("matter")]), "a labelled node is not a trained one"),
+        (lambda fields: fields.update(boxed=[node("matter")]), "a node with boxes is not a trained one"),
         (lambda fields: fields.update(anchors=[]), "anchors: "),
         (lambda fields: fields.update(anchors=[[1, 0]]), "anchors.0.1: "),
         (lambda fields: fields.update(sizes=[96, 64]), "sizes are not ascending"),

@@ -72,7 +72,7 @@ def _score(
         for column in (columns.answers, columns.anything, columns.lines)
     )
     difficult = np.concatenate(columns.difficult)
-    matched = _joined(columns.matched)
+    matched = _joined([one.matched for one in found])
     tree = detector.tree
     voc, imagenet = pair(truths, answers, ignored=difficult), pair(truths, answers, imagenet=True)
     spread, origin = expanded(tree, truths)

@@ -15,9 +15,9 @@ MOST_CATEGORIES = 60
 def reliability(found: Calibration) -> str:
     """Plot the share that was right against the probability that was given."""
     figure, axes = _figure()
-    full = [one for one in found.bins if one.count]
+    known = [(one.mean_probability or 0.0, one.right or 0.0) for one in found.bins if one.count]
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="honest")
-    axes.plot([one.mean_probability for one in full], [one.right for one in full], marker="o", label="this model")
+    axes.plot([given for given, _ in known], [right for _, right in known], marker="o", label="this model")
     axes.set(xlabel="probability given", ylabel="share right", title="Calibration of path probabilities")
     axes.legend()
     return _svg(figure)
@@ -26,10 +26,10 @@ def reliability(found: Calibration) -> str:
 def specificity(points: Sequence[CurvePoint]) -> str:
     """Plot how often labels are right against how much they say."""
     figure, axes = _figure()
-    known = [one for one in points if one.accuracy is not None and one.information is not None]
-    axes.plot([one.information for one in known], [one.accuracy for one in known], marker=".")
-    for one in known[::5]:
-        axes.annotate(f"{one.hierarchy_threshold:g}", (one.information or 0, one.accuracy or 0), fontsize=8)
+    known = [(one.information or 0.0, one.accuracy or 0.0) for one in points]
+    axes.plot([said for said, _ in known], [right for _, right in known], marker=".")
+    for one, place in list(zip(points, known, strict=True))[::5]:
+        axes.annotate(f"{one.hierarchy_threshold:g}", place, fontsize=8)
     axes.set(xlabel="information of labels, 0 to 1", ylabel="share right", title="Right or specific, by threshold")
     return _svg(figure)
 

@@ -171,15 +171,16 @@ class Report(_Record):
 
 def _others(report: SetReport) -> tuple[str, ...]:
     groups = (report.expanded, report.with_boxes, report.without_boxes)
-    best = report.best_objectness
+    best, honesty = report.best_objectness, report.calibration
     shares = (
         report.voc_eleven_points,
         report.voc_area,
         report.imagenet,
-        *(group and group.ap50 for group in groups),
-        report.calibration and report.calibration.expected_error,
+        *(None if group is None else group.ap50 for group in groups),
+        None if honesty is None else honesty.expected_error,
     )
-    return (*map(_percent, shares), "-" if best is None else f"{best.threshold:.3f}", _percent(best and best.f1))
+    threshold, f1 = ("-", "-") if best is None else (f"{best.threshold:.3f}", _percent(best.f1))
+    return (*map(_percent, shares), threshold, f1)
 
 
 def _parts(walked: LineageAccuracy) -> tuple[str, ...]:

@@ -40,14 +40,15 @@ def test_calibration_counts_what_is_known() -> None:
     probabilities = np.array([[1, 0.95, 0.65, 0.35], [0.55, 0.25, 0.15, 0]], np.float32)
     found = calibration(TREE, paths("beagle", "bicycle"), probabilities, nodes("dog", "cat"), EVERY)
     # The beagle below a dog is unknown. Right: object, animal, dog, and object again; wrong: vehicle, bicycle.
-    filled = {one.low: (one.count, one.mean_probability, one.right) for one in found.bins if one.count}
-    assert filled == {
-        0.1: (1, pytest.approx(0.15), 0),
-        0.2: (1, pytest.approx(0.25), 0),
-        0.5: (1, pytest.approx(0.55), 1),
-        0.6: (1, pytest.approx(0.65), 1),
-        0.9: (2, pytest.approx(0.975), 1),
-    }
+    filled = [one for one in found.bins if one.count]
+    assert [(one.low, one.count, one.right) for one in filled] == [
+        (0.1, 1, 0),
+        (0.2, 1, 0),
+        (0.5, 1, 1),
+        (0.6, 1, 1),
+        (0.9, 2, 1),
+    ]
+    assert [one.mean_probability for one in filled] == pytest.approx([0.15, 0.25, 0.55, 0.65, 0.975])
     assert found.expected_error == pytest.approx((0.15 + 0.25 + 0.45 + 0.35 + 2 * 0.025) / 6)
 
 
@@ -75,7 +76,8 @@ def test_the_curve() -> None:
     trained, true = tiny_metadata().trained_nodes, nodes("beagle", "beagle")
     labels = np.stack([nodes("beagle", "cat"), nodes("dog", "object")])
     first, second = specificity_curve(TREE, trained, labels, true, (0.1, 0.9))
-    assert (first.hierarchy_threshold, first.accuracy, first.information) == (0.1, 0.5, pytest.approx(0.5))
+    assert (first.hierarchy_threshold, first.accuracy) == (0.1, 0.5)
+    assert first.information == pytest.approx(0.5)
     assert (second.accuracy, second.depth) == (1, 1)
     assert second.information == pytest.approx((1 - np.log(2) / np.log(5)) / 2)
     (empty,) = specificity_curve(TREE, trained, np.empty((1, 0), np.int32), nodes(), (0.5,))
