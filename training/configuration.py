@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from training.data.augment import AugmentConfiguration
+from training.data.read import LAYOUTS
 from training.losses.region import RegionLossConfiguration
 from training.trainer import LoopConfiguration, OptimizerConfiguration
 
@@ -22,12 +23,13 @@ InputSize = Annotated[int, Field(gt=0, multiple_of=32)]
 
 
 class DetectionSource(BaseModel):
-    """Pictures with boxes, in COCO JSON whose categories carry WordNet ids."""
+    """Pictures with boxes, in COCO's, PASCAL VOC's or YOLO's layout."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    annotations: Path = Field(description="COCO JSON file")
+    annotations: Path = Field(description=LAYOUTS)
     pictures: Path = Field(description="folder of its pictures")
+    label_map: Path | None = Field(None, description="file with a line 'WNID name' for each class without a wnid")
     repeats: PositiveInt = Field(1, description="times an epoch shows each picture")
     negative_weight: NonNegativeFloat = Field(
         1.0,
@@ -66,8 +68,9 @@ class DetectConfiguration(BaseModel):
 
     output: Path = Field(description="folder for the checkpoint, the log and this configuration")
     detection: tuple[DetectionSource, ...] = Field(
-        description="sets with boxes, each with annotations (COCO JSON), pictures (their folder) and, if it should "
-        "not be 1, repeats (times an epoch shows each picture) and negative_weight (how much 'no object here' counts)",
+        description="sets with boxes, each with annotations (COCO JSON, VOC XML or YOLO's class names), pictures (their "
+        "folder), label_map (a file, if classes carry no wnid) and, if it should not be 1, repeats (times an epoch "
+        "shows each picture) and negative_weight (how much 'no object here' counts)",
         min_length=1,
     )
     classification: tuple[ClassificationSource, ...] = Field(

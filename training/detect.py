@@ -23,9 +23,10 @@ from training.checkpoint import (
 )
 from training.configuration import DetectConfiguration
 from training.data.batches import Batch, Mixture, Source
-from training.data.coco import DetectionSet, read_coco
+from training.data.coco import DetectionSet
 from training.data.folder import read_folder
 from training.data.imagenet import imagenet_wnids
+from training.data.read import read_detection_set
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
 from training.networks.efficientnet_lite import load_imagenet_classifier
@@ -147,7 +148,7 @@ def read_data(configuration: DetectConfiguration, tree: WordTree) -> Data:
     """
     sources, nodes = [], {tree.index(wnid) for wnid in imagenet_wnids()}
     for detection in configuration.detection:
-        found: DetectionSet = read_coco(detection.annotations, detection.pictures, tree)
+        found: DetectionSet = read_detection_set(detection.annotations, detection.pictures, tree, detection.label_map)
         sources.append(Source(found.name, found.pictures, detection.repeats, detection.negative_weight))
         nodes |= {category.node for category in found.categories}
     for classification in configuration.classification:

@@ -18,6 +18,7 @@ from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, wr
 from training.checkpoint import FolderInUseError, InvalidCheckpointError, load_checkpoint
 from training.configuration import DetectConfiguration
 from training.data.batches import Batch, Mixture
+from training.data.coco import LabelledPicture
 from training.data.imagenet import imagenet_wnids
 from training.detect import DetectorRun, peak_rate, read_data, train_detector, trained_index
 from training.evaluation.command import EvaluateConfiguration, evaluate
@@ -181,6 +182,26 @@ def test_the_data_of_a_run(root: Path, tmp_path: Path) -> None:
     assert index.shape == (len(tree),)
     assert index[data.trained].tolist() == list(range(len(data.trained)))
     assert (np.delete(index, data.trained) == -1).all()
+
+
+def test_sets_of_other_layouts_with_a_label_map(root: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "images"
+    pictures.mkdir()
+    Image.new("RGB", (64, 48)).save(pictures / "a.png")
+    (pictures / "a.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "classes.txt").write_text("dog\nmy bike\n")
+    (tmp_path / "map.txt").write_text(f"{DOG} dog\n{BICYCLE} my bike\n")
+    source = {
+        "annotations": tmp_path / "classes.txt",
+        "pictures": pictures,
+        "label_map": tmp_path / "map.txt",
+    }
+    tree = packaged_tree()
+    (read, _) = read_data(tiny_run(root, tmp_path, detection=[source]), tree).sources
+    (picture,) = read.pictures
+    assert isinstance(picture, LabelledPicture)
+    assert picture.nodes.tolist() == [tree.index(BICYCLE)]
+    np.testing.assert_array_equal(picture.boxes, [[16, 12, 48, 36]])
 
 
 def test_a_run_starts_from_what_another_learned_of_boxes(root: Path, finished: Path, tmp_path: Path) -> None:
