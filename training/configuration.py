@@ -68,7 +68,7 @@ class DetectConfiguration(BaseModel):
 
     output: Path = Field(description="folder for the checkpoint, the log and this configuration")
     detection: tuple[DetectionSource, ...] = Field(
-        description="sets with boxes, each with annotations (COCO JSON, VOC XML or YOLO's class names), pictures (their "
+        description="sets with boxes, each with annotations (COCO JSON, VOC XML, YOLO class names), pictures (their "
         "folder), label_map (a file, if classes carry no wnid) and, if it should not be 1, repeats (times an epoch "
         "shows each picture) and negative_weight (how much 'no object here' counts)",
         min_length=1,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.wordtree import UnknownConceptError, WordTree, packaged_tree
+from model.wordtree import UnknownConceptError, WordTree, packaged_tree, read_word_tree
 from tests.model.forests import forests
 from tests.model.reference_walk import path_to, siblings
 
@@ -265,3 +267,30 @@ class TestPackagedTree:
 
     def test_is_loaded_once(self) -> None:
         assert packaged_tree() is packaged_tree()
+
+
+class TestReadWordTree:
+    def test_a_table_plain_or_compressed(self, tmp_path: Path) -> None:
+        lines = "a\t-1\tthing\t\twhat there is\nb\t0\tdog\thound|cur\t\n"
+        (tmp_path / "tree.tsv").write_text(lines)
+        (tmp_path / "tree.tsv.gz").write_bytes(gzip.compress(lines.encode()))
+        for name in ("tree.tsv", "tree.tsv.gz"):
+            tree = read_word_tree(tmp_path / name)
+            assert tree.names == ("thing", "dog")
+            assert tree.synonyms == ((), ("hound", "cur"))
+            assert tree.definitions == ("what there is", "")
+            assert tree.parents.tolist() == [-1, 0]
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("a\t-1\tthing\t\t\nb\t0\n", r"line 2: a node has 5 columns with tabs between, not 2"),
+            ("", r"line 1: a node has 5 columns"),
+            ("a\tx\tthing\t\t\n", "invalid literal"),
+            ("a\t0\tthing\t\t\n", "it must be -1 or an earlier node"),
+        ],
+    )
+    def test_what_is_no_tree_is_refused(self, tmp_path: Path, content: str, message: str) -> None:
+        (tmp_path / "tree.tsv").write_text(content)
+        with pytest.raises(ValueError, match=message):
+            read_word_tree(tmp_path / "tree.tsv")

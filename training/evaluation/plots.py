@@ -52,14 +52,16 @@ def depths(rows: Sequence[DepthAccuracy], threshold: float) -> str:
 def categories(named: Sequence[tuple[str, float]]) -> str:
     """Plot AP50 of each category, the best first; of many only the best and the worst."""
     shown = sorted(named, key=lambda one: -one[1])
+    title = "Categories"
     if len(shown) > MOST_CATEGORIES:
+        title = f"The {MOST_CATEGORIES // 2} best and worst of {len(shown)} categories"
         shown = [*shown[: MOST_CATEGORIES // 2], *shown[-MOST_CATEGORIES // 2 :]]
     figure, axes = _figure(height=1 + 0.16 * max(len(shown), 4))
     # parse_math: what is between two dollar signs of a name is no formula.
     axes.barh(range(len(shown)), [score for _, score in shown])
     axes.set_yticks(range(len(shown)), [name for name, _ in shown], fontsize=7, parse_math=False)
     axes.invert_yaxis()
-    axes.set(xlabel="AP50", xlim=(0, 1), title="Categories")
+    axes.set(xlabel="AP50", xlim=(0, 1), title=title)
     return _svg(figure)
 
 
