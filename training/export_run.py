@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import torch
@@ -154,6 +154,10 @@ def training_summary(run: DetectConfiguration, state: dict[str, Any], tree: Word
     }
 
 
+MODEL_CARD_SCORES: Final = ("pictures", "boxes", "ap50", "ap", "recall", "matched", "lineage")
+"""What a model file keeps of each set's scores; curves and tables stay in the report."""
+
+
 def evaluation_summary(path: Path) -> dict[str, JsonValue]:
     """Keep what a model card needs of a report: the scores of every set, and of its categories the AP50."""
     report = read_record(Report, path)
@@ -161,7 +165,7 @@ def evaluation_summary(path: Path) -> dict[str, JsonValue]:
         "evaluated_sha256": report.model.sha256,
         "sets": {
             found.name: {
-                **json.loads(found.model_dump_json(exclude={"name", "categories"})),
+                **json.loads(found.model_dump_json(include=set(MODEL_CARD_SCORES))),
                 "categories": {category.wnid: round(category.ap50, 3) for category in found.categories},
             }
             for found in report.sets
