@@ -57,7 +57,9 @@ class NetworkConfiguration(BaseModel):
         description="width and height of each anchor, in cells of 32 px", min_length=1
     )
     start: Path | None = Field(
-        None, description="output folder of another run, whose weights but for the class layer this one starts from"
+        None,
+        description="what to start from: another run's output folder, or a model file (.onnx) of this network; by "
+        "default the ImageNet classifier alone",
     )
 
 

@@ -12,17 +12,14 @@ from torch import Tensor
 
 from model.wordtree import WordTree, packaged_tree
 from training.checkpoint import (
-    AVERAGE_PREFIX,
     FolderInUseError,
     InvalidCheckpointError,
     has_checkpoint,
-    load_checkpoint,
     load_state,
-    tensors_of,
     write_whole,
 )
 from training.configuration import DetectConfiguration
-from training.data.batches import Batch, Mixture, Source
+from training.data.batches import Batch, Mixture, Source, Stream, load_batches
 from training.data.coco import DetectionSet
 from training.data.folder import read_folder
 from training.data.imagenet import imagenet_wnids
@@ -31,13 +28,15 @@ from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
 from training.networks.efficientnet_lite import load_imagenet_classifier
 from training.networks.yolov2_lite import YOLOv2Lite
-from training.teacher import ImageNetTeacher, TreeClassifier
+from training.starting_point import calibrate_norms, read_starting_point, start_detector
+from training.teacher import classifier_opinion
 from training.trainer import OptimizerConfiguration, StepLoss, Trainer
 
 logger = logging.getLogger(__name__)
 
 PRETRAINED_PREFIXES = ("tail.",)
-CLASS_LAYER_PREFIXES = ("class_layer.", "anchor_to_class.")
+CLASS_LAYER_PREFIX = "class_layer."
+CALIBRATION_BATCHES = 8  # that norms take their first statistics from
 
 
 class Data(NamedTuple):
@@ -108,10 +107,10 @@ def train_detector(configuration: DetectConfiguration) -> bool:
 def peak_rate(name: str, settings: OptimizerConfiguration) -> float:
     """Return the peak learning rate of a parameter of yolov2-lite.
 
-    The class layer moves least: it starts as a classifier's, and its 1,280 inputs add up, so that a step changes a
-    logit by some 500 times the rate.
+    The class layer moves least: it starts as a classifier's, and its 1,664 inputs add up, so that a step changes a
+    logit by some 800 times the rate.
     """
-    if name.startswith(CLASS_LAYER_PREFIXES):
+    if name.startswith(CLASS_LAYER_PREFIX):
         return settings.class_learning_rate
     return settings.pretrained_learning_rate if name.startswith(PRETRAINED_PREFIXES) else settings.learning_rate
 
@@ -172,7 +171,6 @@ class DetectorRun:
     def __init__(self, configuration: DetectConfiguration, tree: WordTree, mixture: Mixture) -> None:
         self.configuration, self.tree, self.mixture = configuration, tree, mixture
         classifier = load_imagenet_classifier()
-        self.teacher = ImageNetTeacher(classifier, TreeClassifier(tree, imagenet_wnids()))
         anchors = torch.tensor(configuration.network.anchors)
         self.detector = YOLOv2Lite(anchors, len(tree), classifier.backbone)
         self.detector.class_layer.start_from(classifier.rows, classifier.biases, imagenet_wnids(), tree)
@@ -187,12 +185,12 @@ class DetectorRun:
         with torch.autocast(pictures.device.type, torch.bfloat16, enabled=self.configuration.loop.bfloat16):
             prediction = self.detector(pictures)
         if self.configuration.loss.distillation_scale:
-            teacher = self.teacher(prediction.features[0], batch.truths)
+            teacher = classifier_opinion(self.detector.class_layer, prediction.features[0], batch.truths)
         parts = self.region_loss(self.detector, prediction, batch.truths, seen, teacher)
         return StepLoss(parts.total(), parts._asdict())
 
     def check_anchors(self) -> None:
-        """Check that a resumed detector's anchors, which its checkpoint holds, are those of the configuration.
+        """Check that the anchors of what a detector resumes or starts from are those of the configuration.
 
         Raises:
             InvalidCheckpointError: they are not.
@@ -200,20 +198,21 @@ class DetectorRun:
         found, asked = self.detector.anchors, torch.tensor(self.configuration.network.anchors)
         if not torch.equal(found, asked):
             raise InvalidCheckpointError(
-                f"{self.configuration.output}: the checkpoint was trained with the anchors {found.tolist()}, not with "
-                f"{asked.tolist()}; resume with its own"
+                f"{self.configuration.output}: the weights were trained with the anchors {found.tolist()}, not with "
+                f"{asked.tolist()}; go on with their own"
             )
 
-    def start_from(self, folder: Path) -> None:
-        """Take over what another run learned of boxes: its averaged weights, the class layer excepted.
+    def start_from(self, path: Path) -> None:
+        """Start from the weights of another run or of a model file.
 
         Raises:
-            InvalidCheckpointError: the run has no usable checkpoint, or is another network's.
+            InvalidCheckpointError: there are none, or they are another network's or for other anchors.
         """
-        average = tensors_of(load_checkpoint(folder).tensors, AVERAGE_PREFIX)
-        boxes = {name: value for name, value in average.items() if not name.startswith(CLASS_LAYER_PREFIXES)}
-        try:
-            self.detector.load_state_dict(self.detector.state_dict() | boxes)
-        except RuntimeError as error:
-            raise InvalidCheckpointError(f"{folder}: the checkpoint's weights are another network's") from error
+        start_detector(self.detector, read_starting_point(path, packaged_tree()), self.tree.wnids)
         self.check_anchors()
+        settings = self.configuration
+        stream = Stream(
+            len(self.mixture), settings.optimizer.batch, settings.sizes, settings.seed, 0, CALIBRATION_BATCHES
+        )
+        batches = load_batches(self.mixture, stream, settings.loop.workers)
+        calibrate_norms(self.detector, (batch.pictures.permute(0, 3, 1, 2).float() for batch in batches))

@@ -32,6 +32,9 @@ from training.networks.detector import BoxIndex, Detector, decode_boxes
 
 OPSET: Final = 18  # the oldest that torch's exporter writes without converting; read by ONNX Runtime 1.14 and later
 HALF_LEAST_VALUES: Final = 1024  # smaller tensors, biases above all, cost nothing in full precision
+HALF_SUFFIX: Final = "_half"
+WEIGHT_PREFIX: Final = "detector."
+"""A weight of a model file is called as in the detector's state dict, after this, where nothing was folded in."""
 HALF_MAXIMUM: Final = float(np.finfo(np.float16).max)
 
 TOLERANCE: Final = 1e-3
@@ -127,6 +130,8 @@ def _check_fit(detector: Detector, bundle: BundleMetadata) -> None:
         raise ValueError(f"the detector has {detector.classes} classes, but {len(bundle.trained)} nodes are trained")
     if detector.stride != bundle.stride:
         raise ValueError(f"the detector has stride {detector.stride}, the bundle {bundle.stride}")
+    if any(size % detector.multiple for size in bundle.sizes):
+        raise ValueError(f"the detector takes multiples of {detector.multiple} px, not all of {bundle.sizes}")
     stated = torch.tensor(bundle.anchors, dtype=torch.float32)
     if stated.shape != detector.anchors.shape or not torch.allclose(stated, detector.anchors.cpu()):
         raise ValueError("the bundle's anchors are not the detector's")
@@ -134,9 +139,9 @@ def _check_fit(detector: Detector, bundle: BundleMetadata) -> None:
 
 def _to_onnx(graph: ExportGraph, bundle: BundleMetadata) -> onnx.ModelProto:
     """Trace, translate, fold, and describe."""
-    stride = bundle.stride
-    side = stride * Dim("cells", min=1)
-    example = (torch.zeros(2, 3 * stride, 3 * stride, 3, dtype=torch.uint8), torch.tensor(0.5))
+    multiple = graph.detector.multiple
+    side = multiple * Dim("cells", min=1)
+    example = (torch.zeros(2, 3 * multiple, 3 * multiple, 3, dtype=torch.uint8), torch.tensor(0.5))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here uses
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's own deprecated calls, and dimension names replaced below
@@ -194,7 +199,7 @@ def _store_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
         if values.size < HALF_LEAST_VALUES or np.abs(values).max() > HALF_MAXIMUM:
             continue
         name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}{HALF_SUFFIX}"))
         casts.append(helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *halved.graph.node]
     del halved.graph.node[:]

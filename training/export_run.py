@@ -20,7 +20,7 @@ from training.evaluation.report import Report
 from training.export import ExportReport, export_detector
 from training.networks.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE, EfficientNetLite0
 from training.networks.yolov2_lite import YOLOv2Lite
-from training.rounding import round_to_half
+from training.rounding import fold_norms, round_to_half
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -73,6 +73,7 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
     if state.get("tree") != tree.digest or "trained" not in state:
         raise InvalidCheckpointError(f"{configuration.run}: trained on another WordTree, {state.get('tree')}")
     detector = averaged_detector(run, tensors, len(state["trained"]))
+    fold_norms(detector)
     if configuration.half_storage:
         round_to_half(detector)
     bundle = BundleMetadata(

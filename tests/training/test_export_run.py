@@ -109,7 +109,7 @@ def test_the_average_is_exported_with_all_the_service_needs(run: Path, exported:
     assert (bundle.name, bundle.version, bundle.licence) == ("pets", "3", "CC0-1.0")
     assert (bundle.trained, bundle.labelled) == (tuple(TRAINED), (TRAINED[-1],))
     assert bundle.word_tree().digest == packaged_tree().digest
-    assert (bundle.anchors, bundle.stride, bundle.sizes, bundle.default_size) == (ANCHORS, 32, (64, 128), 128)
+    assert (bundle.anchors, bundle.stride, bundle.sizes, bundle.default_size) == (ANCHORS, 16, (64, 128), 128)
     assert bundle.thresholds.objectness == 0.4
     assert (bundle.preprocessing.mean, bundle.preprocessing.scale) == ((127,) * 3, (128,) * 3)
     assert bundle.evaluation == {}

@@ -5,7 +5,7 @@ import torch
 from training.networks.detector import BoxIndex
 from training.networks.efficientnet_lite import EfficientNetLite0, FoldedConvolution
 from training.networks.yolov2_lite import YOLOv2Lite
-from training.rounding import round_to_half
+from training.rounding import fold_norms, round_to_half
 
 
 def test_only_rounding_changes_the_answers() -> None:
@@ -17,15 +17,20 @@ def test_only_rounding_changes_the_answers() -> None:
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
         elif isinstance(module, FoldedConvolution):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             module.running_mean.uniform_(-0.1, 0.1)
             module.running_var.uniform_(0.5, 2)
-    rounded = copy.deepcopy(detector)
+    folded = copy.deepcopy(detector)
+    fold_norms(folded)
+    rounded = copy.deepcopy(folded)
     round_to_half(rounded)
 
     pictures = torch.rand(1, 3, 64, 64) * 255
     index = BoxIndex(*(torch.tensor([value]) for value in (0, 1, 1, 0)))
     with torch.no_grad():
         before, after = detector(pictures), rounded(pictures)
+        torch.testing.assert_close(folded(pictures).boxes, before.boxes, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(after.boxes, before.boxes, rtol=1e-2, atol=1e-2)
         assert not torch.equal(after.boxes, before.boxes)
         torch.testing.assert_close(
@@ -35,6 +40,7 @@ def test_only_rounding_changes_the_answers() -> None:
     for name, value in rounded.named_parameters():
         assert torch.equal(value, value.half().float()), name
     again = copy.deepcopy(rounded)
+    fold_norms(again)
     round_to_half(again)
     with torch.no_grad():
         torch.testing.assert_close(again(pictures).boxes, after.boxes, rtol=0, atol=1e-6)

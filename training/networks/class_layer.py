@@ -1,9 +1,10 @@
 """A class layer over a WordTree that starts as a flat classifier, exactly.
 
 A node's logit is the logarithm of the probability the classifier gives to all of its classes at and beneath the node,
-plus a trained linear correction that starts at zero. So the softmax of every sibling group starts as the classifier's
-own, summed up the tree. Rows fitted to those sums (ridge regression, then distillation) do not generalise: of the true
-synsets of ilsvrc_val's boxes 38 % were on the greedy path of such rows, against 66 % the classifier itself names.
+plus a trained linear correction, of the classifier's features and of further evidence, that starts at zero. So the
+softmax of every sibling group starts as the classifier's own, summed up the tree. Rows fitted to those sums (ridge
+regression, then distillation) do not generalise: of the true synsets of ilsvrc_val's boxes 38 % were on the greedy path
+of such rows, against 66 % the classifier itself names.
 
 The classes are kept in the tree's depth-first order, in which those beneath a node stand side by side; their
 probability is a difference of two cumulative sums.
@@ -25,18 +26,19 @@ class TreeClassLayer(nn.Module):
     """Logits of a WordTree's nodes from features.
 
     Args:
-        features: length of a feature vector.
+        features: length of the classifier's feature vector.
         flat_classes: outputs of the flat classifier.
         nodes: nodes of the tree.
+        evidence: length of the further vector the correction sees.
     """
 
     first: Tensor
     last: Tensor
 
-    def __init__(self, features: int, flat_classes: int, nodes: int) -> None:
+    def __init__(self, features: int, flat_classes: int, nodes: int, *, evidence: int) -> None:
         super().__init__()
         self.flat = nn.Linear(features, flat_classes).requires_grad_(False)
-        self.correction = nn.Linear(features, nodes)
+        self.correction = nn.Linear(features + evidence, nodes)
         nn.init.zeros_(self.correction.weight)
         nn.init.zeros_(self.correction.bias)
         self.register_buffer("first", torch.zeros(nodes, dtype=torch.int64))
@@ -60,10 +62,16 @@ class TreeClassLayer(nn.Module):
         self.correction.weight.zero_()
         self.correction.bias.zero_()
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map features [K, F] to logits [K, nodes]."""
+    def forward(self, features: Tensor, evidence: Tensor) -> Tensor:
+        """Map the classifier's features [K, F] and further evidence [K, E] to logits [K, nodes]."""
+        logits: Tensor = self.classifier_logits(features) + self.correction(torch.cat((features, evidence), dim=1))
+        return logits
+
+    def classifier_logits(self, features: Tensor) -> Tensor:
+        """Return log P(node) [K, nodes] as the flat classifier alone has it, of at least LEAST_PROBABILITY."""
         # In float64: of a difference of float32 sums near 1 a probability of 1e-5 keeps two digits.
         sums = F.pad(F.softmax(self.flat(features), dim=1).double().cumsum(1), (1, 0))
-        known = (sums[:, self.last] - sums[:, self.first]).to(features.dtype).clamp(min=LEAST_PROBABILITY).log()
-        logits: Tensor = known + self.correction(features)
+        logits: Tensor = (
+            (sums[:, self.last] - sums[:, self.first]).to(features.dtype).clamp(min=LEAST_PROBABILITY).log()
+        )
         return logits

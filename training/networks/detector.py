@@ -39,20 +39,22 @@ class Detector(nn.Module, ABC):
     Attributes:
         anchors: [A, 2] buffer, width and height of each anchor in cells.
         stride: pixels of the input picture to one cell.
+        multiple: what an input picture's sides have to be multiples of, px.
         classes: number of class logits a box has.
     """
 
     anchors: Tensor
 
-    def __init__(self, anchors: Tensor, classes: int, stride: int = 32) -> None:
+    def __init__(self, anchors: Tensor, classes: int, stride: int = 32, multiple: int = 32) -> None:
         super().__init__()
         self.register_buffer("anchors", anchors.to(torch.float32))
         self.classes = classes
         self.stride = stride
+        self.multiple = multiple
 
     @abstractmethod
     def forward(self, pictures: Tensor) -> Prediction:
-        """Predict from RGB pictures [B, 3, S, S] with values 0 to 255; S is a multiple of `stride`.
+        """Predict from RGB pictures [B, 3, S, S] with values 0 to 255; S is a multiple of `multiple`.
 
         Normalisation belongs to the network, so that training, evaluation and the exported graph cannot differ.
         """

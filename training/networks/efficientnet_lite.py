@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.networks.padding import pad_like_tensorflow
+from training.networks.convolution import convolve
 
 NORM_EPSILON: Final = 1e-3  # the EfficientNet papers' batch-norm epsilon; the weights were trained with it
 PIXEL_MEAN: Final = 127.0  # EfficientNet-Lite's input normalisation: (pixel - 127) / 128
@@ -46,7 +46,9 @@ STAGES: Final = (
     Stage(6, 5, 2, 112, 192, 4),
     Stage(6, 3, 1, 192, 320, 1),
 )
-STRIDE16_BLOCK: Final = 10  # the last block before the grid shrinks to stride 32: 112 channels
+STRIDE8_BLOCK: Final = 4  # the last block before the grid shrinks to stride 16
+STRIDE8_CHANNELS: Final = 40
+STRIDE16_BLOCK: Final = 10  # the last block before the grid shrinks to stride 32
 STRIDE16_CHANNELS: Final = 112
 STRIDE32_CHANNELS: Final = 320
 
@@ -54,11 +56,13 @@ STRIDE32_CHANNELS: Final = 320
 class FoldedConvolution(nn.Module):
     """Convolution, batch norm with fixed statistics and (optionally) ReLU6, computed as one convolution.
 
-    The weight, the norm's scale and its bias are trained; its mean and variance are buffers that never change.
+    The weight, the norm's scale and its bias are trained; its mean and variance are buffers that never change. `fold`
+    leaves the weight and bias of the one convolution, and nothing else.
     """
 
-    running_mean: Tensor
-    running_var: Tensor
+    scale: nn.Parameter | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
 
     def __init__(
         self,
@@ -81,14 +85,33 @@ class FoldedConvolution(nn.Module):
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Return the weight and bias of the one convolution that equals convolution and norm."""
+        if self.scale is None or self.running_mean is None or self.running_var is None:
+            return self.weight, self.bias
         scale = self.scale * torch.rsqrt(self.running_var + NORM_EPSILON)
         return self.weight * scale[:, None, None, None], self.bias - self.running_mean * scale
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Become that one convolution: an exported graph then names its weight and bias after this module."""
+        weight, bias = self.folded()
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+        self.scale = self.running_mean = self.running_var = None
+
+    def unfolded_state(self, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """Return the state in which this module, not folded, is the one convolution of a weight and a bias."""
+        return {
+            "weight": weight,
+            "bias": bias,
+            "scale": torch.ones_like(bias),
+            "running_mean": torch.zeros_like(bias),
+            "running_var": torch.full_like(bias, 1 - NORM_EPSILON),
+        }
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, channels_in, H, W], H and W multiples of the stride, to [B, channels_out, H / stride, W / stride]."""
         weight, bias = self.folded()
-        x, padding = pad_like_tensorflow(x, self.weight.shape[-1], self.stride)
-        y = F.conv2d(x, weight, bias, self.stride, padding, 1, self.groups)
+        y = convolve(x, weight, bias, stride=self.stride, groups=self.groups)
         return F.relu6(y, inplace=True) if self.act else y
 
 
@@ -132,18 +155,21 @@ class EfficientNetLite0(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.head = FoldedConvolution(STRIDE32_CHANNELS, HEAD_CHANNELS, 1)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features of RGB pictures [B, 3, S, S] (0 to 255): [B, 112, S/16, S/16] and [B, 320, S/32, S/32].
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the features of RGB pictures [B, 3, S, S], 0 to 255, S a multiple of 32.
 
-        S is a multiple of 32. `head` makes 1280 channels of the second.
+        They are [B, 40, S/8, S/8], [B, 112, S/16, S/16] and [B, 320, S/32, S/32]. `head` makes 1280 channels of the
+        last.
         """
         x: Tensor = self.stem((pictures - PIXEL_MEAN) / PIXEL_SCALE)
-        stride16 = x
+        stride8 = stride16 = x
         for number, block in enumerate(self.blocks):
             x = block(x)
-            if number == STRIDE16_BLOCK:
+            if number == STRIDE8_BLOCK:
+                stride8 = x
+            elif number == STRIDE16_BLOCK:
                 stride16 = x
-        return stride16, x
+        return stride8, stride16, x
 
 
 class ImageNetClassifier(NamedTuple):

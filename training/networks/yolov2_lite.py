@@ -1,12 +1,13 @@
 """yolov2-lite: the YOLOv2 detector on EfficientNet-Lite0, small enough to ship inside the repository.
 
-What is YOLOv2's: one grid of stride 32, anchors from dimension clusters, direct location prediction, objectness, the
-passthrough from stride 16 (paper section 2) and a WordTree class layer (section 4). What is not: the backbone, and
-where class logits come from. Few boxes of few categories would wash 1,000 classes out of the features they train, so
-the ImageNet classifier stays whole and fixed: a box's class features are its last features averaged over the inner
-part of the box, as the classifier averages them over a picture. Boxes and objectness come from a copy of its last five
-blocks, trained, beside them. An anchor's own trained features enter the class layer through `anchor_to_class`, which
-starts at zero, as does what the class layer adds to the classifier (`training.networks.class_layer`).
+What is YOLOv2's: one grid, anchors from dimension clusters, direct location prediction, objectness, the passthrough
+from the grid twice as fine (paper section 2) and a WordTree class layer (section 4). What is not: the grid has stride
+16, for small objects, so deep features are brought up to it from stride 32 and the passthrough comes from stride 8;
+the backbone; and where class logits come from. Few boxes of few categories would wash 1,000 classes out of the features
+they train, so the ImageNet classifier stays whole and fixed: a box's class features are its last features averaged
+over the inner part of the box, as the classifier averages them over a picture. Boxes and objectness come from a copy of
+its last five blocks, trained, beside them. What that copy makes of the inner part of the box, and the anchor's own
+features, correct what the classifier says (`training.networks.class_layer`).
 
 Measured on ilsvrc_val's boxes before any training, averages over the cells in the inner 70 % of a box name 66 % of them
 rightly at 320 px and 65 % at 416; over the whole box 66 % and 66 %, with less confidence (probability of the truth at
@@ -21,10 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.networks.class_layer import TreeClassLayer
+from training.networks.convolution import convolve
 from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes
 from training.networks.efficientnet_lite import (
     HEAD_CHANNELS,
     IMAGENET_CLASSES,
+    STRIDE8_CHANNELS,
     STRIDE16_BLOCK,
     STRIDE16_CHANNELS,
     STRIDE32_CHANNELS,
@@ -32,24 +35,68 @@ from training.networks.efficientnet_lite import (
 )
 from training.networks.regions import integral_image, pool_regions
 
-PASSTHROUGH_CHANNELS: Final = 64  # yolov2-voc.cfg squeezes to 64 channels before its passthrough
-STRIDE16_INNER: Final = 128
-NECK_CHANNELS: Final = 256
+STRIDE: Final = 16
+PASSTHROUGH_CHANNELS: Final = 16  # of each of the four cells that become one; yolov2-voc.cfg squeezes to 64 of 512
+TOP_CHANNELS: Final = 128
+LATERAL_CHANNELS: Final = 128
+NECK_CHANNELS: Final = 192
 ANCHOR_CHANNELS: Final = 64
 BOX_CHANNELS: Final = 5
-INITIAL_OBJECTNESS: Final = 0.01  # a cell is rarely an object: start there, or the first steps only unlearn .5
+INITIAL_OBJECTNESS: Final = 0.003  # a box is rarely an object: start there, or the first steps only unlearn .5
 INNER_PART: Final = 0.7  # of a box's width and height, over which class features are averaged
 
 
 class NormalisedConvolution(nn.Sequential):
-    """Convolution, batch norm and ReLU6."""
+    """Convolution, batch norm and ReLU6.
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int = 1, groups: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups, bias=False),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU6(inplace=True),
-        )
+    `fold` makes one convolution with a bias of the first two; `unfolded_state` and, once weights are loaded,
+    `training.starting_point.calibrate_norms` make two of one again.
+    """
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU6(inplace=True))
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Become one convolution, whose weight and bias an exported graph names after this module."""
+        convolution, norm = self[0], self[1]
+        if not isinstance(norm, nn.BatchNorm2d):
+            return
+        assert isinstance(convolution, nn.Conv2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        convolution.weight.mul_(scale[:, None, None, None])
+        convolution.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
+        self[1] = nn.Identity()
+
+    def unfolded_state(self, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """Return the state in which this module, not folded, is the one convolution of a weight and a bias."""
+        norm = self[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        return {
+            "0.weight": weight,
+            "1.weight": torch.ones_like(bias),
+            "1.bias": bias,
+            "1.running_mean": torch.zeros_like(bias),
+            "1.running_var": torch.full_like(bias, 1 - norm.eps),
+        }
+
+
+class DepthwiseConvolution(nn.Conv2d):
+    """A 5x5 depthwise convolution, computed as `training.networks.convolution` says."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 5, groups=channels, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """Map [B, C, H, W] to the same shape."""
+        return convolve(input, self.weight, self.bias, groups=self.groups)
+
+
+def pointwise(channels_in: int, channels_out: int) -> NormalisedConvolution:
+    """Return a normalised 1x1 convolution."""
+    return NormalisedConvolution(nn.Conv2d(channels_in, channels_out, 1, bias=False))
 
 
 class SeparableBlock(nn.Module):
@@ -57,8 +104,8 @@ class SeparableBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.depthwise = NormalisedConvolution(channels, channels, 5, groups=channels)
-        self.pointwise = NormalisedConvolution(channels, channels)
+        self.depthwise = NormalisedConvolution(DepthwiseConvolution(channels))
+        self.pointwise = pointwise(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, H, W] to the same shape."""
@@ -76,26 +123,24 @@ class YOLOv2Lite(Detector):
     """
 
     def __init__(self, anchors: Tensor, classes: int, backbone: EfficientNetLite0) -> None:
-        super().__init__(anchors, classes)
+        super().__init__(anchors, classes, STRIDE, multiple=32)
         count = len(anchors)
         self.tail = nn.Sequential(*copy.deepcopy(backbone.blocks[STRIDE16_BLOCK + 1 :]))
         self.backbone = backbone.requires_grad_(False)
-        self.passthrough = nn.Sequential(
-            NormalisedConvolution(STRIDE16_CHANNELS, STRIDE16_INNER),
-            SeparableBlock(STRIDE16_INNER),
-            NormalisedConvolution(STRIDE16_INNER, PASSTHROUGH_CHANNELS),
-        )
+        self.top = pointwise(STRIDE32_CHANNELS, TOP_CHANNELS)
+        self.lateral = nn.Sequential(pointwise(STRIDE16_CHANNELS, LATERAL_CHANNELS), SeparableBlock(LATERAL_CHANNELS))
+        self.passthrough = pointwise(STRIDE8_CHANNELS, PASSTHROUGH_CHANNELS)
         self.neck = nn.Sequential(
-            NormalisedConvolution(STRIDE32_CHANNELS + 4 * PASSTHROUGH_CHANNELS, NECK_CHANNELS),
+            pointwise(TOP_CHANNELS + LATERAL_CHANNELS + 4 * PASSTHROUGH_CHANNELS, NECK_CHANNELS),
             SeparableBlock(NECK_CHANNELS),
             SeparableBlock(NECK_CHANNELS),
         )
-        self.per_anchor = NormalisedConvolution(NECK_CHANNELS, count * ANCHOR_CHANNELS)
+        self.per_anchor = pointwise(NECK_CHANNELS, count * ANCHOR_CHANNELS)
         self.box = nn.Conv2d(count * ANCHOR_CHANNELS, count * BOX_CHANNELS, 1, groups=count)
-        self.anchor_to_class = nn.Linear(ANCHOR_CHANNELS, HEAD_CHANNELS, bias=False)
-        self.class_layer = TreeClassLayer(HEAD_CHANNELS, IMAGENET_CLASSES, classes)
+        self.class_layer = TreeClassLayer(
+            HEAD_CHANNELS, IMAGENET_CLASSES, classes, evidence=STRIDE32_CHANNELS + ANCHOR_CHANNELS
+        )
         nn.init.normal_(self.box.weight, std=0.01)
-        nn.init.zeros_(self.anchor_to_class.weight)
         with torch.no_grad():
             assert self.box.bias is not None
             self.box.bias.zero_()
@@ -104,28 +149,32 @@ class YOLOv2Lite(Detector):
     def forward(self, pictures: Tensor) -> Prediction:
         """Predict from RGB pictures [B, 3, S, S], 0 to 255, S a multiple of 32.
 
-        The features are: the integral image of the classifier's features [B, H + 1, W + 1, 1280], the anchors' own
-        features [B, A * 64, H, W], and the boxes [B, A, H, W, 4] as fractions, cut off from the gradient.
+        The features are: the integral images of the classifier's features [B, S/32 + 1, S/32 + 1, 1280] and of the
+        trained ones [B, S/32 + 1, S/32 + 1, 320], the anchors' own features [B, A * 64, H, W], and the boxes
+        [B, A, H, W, 4] as fractions, cut off from the gradient.
         """
-        stride16, stride32 = self.backbone(pictures)
-        integral = integral_image(self.backbone.head(stride32))
-        stacked = torch.cat((self.tail(stride16), F.pixel_unshuffle(self.passthrough(stride16), 2)), dim=1)
-        vectors = self.per_anchor(self.neck(stacked))
+        stride8, stride16, stride32 = self.backbone(pictures)
+        classifier = integral_image(self.backbone.head(stride32))
+        deep = self.tail(stride16)
+        fine = F.pixel_unshuffle(self.passthrough(stride8), 2)
+        top = F.interpolate(self.top(deep), scale_factor=2.0, mode="nearest")
+        vectors = self.per_anchor(self.neck(torch.cat((top, self.lateral(stride16), fine), dim=1)))
         raw = self.box(vectors)
         batch, _, height, width = raw.shape
         boxes = raw.view(batch, len(self.anchors), BOX_CHANNELS, height, width).permute(0, 1, 3, 4, 2)
-        boxes = boxes.to(integral.dtype)
-        return Prediction(boxes, (integral, vectors, decode_boxes(boxes.detach(), self.anchors)))
+        boxes = boxes.to(classifier.dtype)
+        decoded = decode_boxes(boxes.detach(), self.anchors)
+        return Prediction(boxes, (classifier, integral_image(deep), vectors, decoded))
 
     def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
         """Return the class logits [K, classes] of the K boxes of `index`."""
-        integral, vectors, boxes = features
-        batch, _, height, width = vectors.shape
-        box = boxes[index.picture, index.anchor, index.row, index.column]
-        pooled = pool_regions(integral, inner_part(box), index.picture)
-        per_anchor = vectors.view(batch, len(self.anchors), ANCHOR_CHANNELS, height, width).permute(0, 1, 3, 4, 2)
-        own = per_anchor[index.picture, index.anchor, index.row, index.column]
-        logits: Tensor = self.class_layer(pooled + self.anchor_to_class(own.to(pooled.dtype)))
+        classifier, deep, vectors, boxes = features
+        regions = inner_part(boxes[index.picture, index.anchor, index.row, index.column])
+        # channels last, as the convolutions have them: in another order the gradient would have to be rearranged
+        per_anchor = torch.unflatten(vectors.permute(0, 2, 3, 1), 3, (len(self.anchors), ANCHOR_CHANNELS))
+        own = per_anchor[index.picture, index.row, index.column, index.anchor].to(classifier.dtype)
+        evidence = torch.cat((pool_regions(deep, regions, index.picture), own), dim=1)
+        logits: Tensor = self.class_layer(pool_regions(classifier, regions, index.picture), evidence)
         return logits
 
 

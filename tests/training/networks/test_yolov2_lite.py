@@ -50,11 +50,12 @@ def test_shapes(size: int) -> None:
         prediction = network(torch.empty(2, 3, size, size))
     side = size // 32
 
-    assert prediction.boxes.shape == (2, 3, side, side, 5)
+    assert prediction.boxes.shape == (2, 3, 2 * side, 2 * side, 5)
     assert [feature.shape for feature in prediction.features] == [
         (2, side + 1, side + 1, 1280),
-        (2, 3 * 64, side, side),
-        (2, 3, side, side, 4),
+        (2, side + 1, side + 1, 320),
+        (2, 3 * 64, 2 * side, 2 * side),
+        (2, 3, 2 * side, 2 * side, 4),
     ]
 
 
@@ -62,12 +63,12 @@ def test_its_anchors_and_stride() -> None:
     network = detector()
 
     torch.testing.assert_close(network.anchors, torch.tensor(ANCHORS))
-    assert (network.stride, network.classes) == (32, CLASSES)
+    assert (network.stride, network.multiple, network.classes) == (16, 32, CLASSES)
 
 
 def test_its_size() -> None:
     with torch.device("meta"):
-        network = YOLOv2Lite(torch.empty(5, 2), NODES_OF_THE_DEFAULT, EfficientNetLite0())
+        network = YOLOv2Lite(torch.empty(6, 2), NODES_OF_THE_DEFAULT, EfficientNetLite0())
 
     assert HALF * sum(values.numel() for values in (*network.parameters(), *network.buffers())) < LARGEST_FILE
 
@@ -76,11 +77,11 @@ def test_boxes_are_the_plain_computation() -> None:
     network = detector()
     network.box.weight.data.normal_()
     with torch.no_grad():
-        boxes, (_, vectors, decoded) = network(pictures(height=64, width=96))
+        boxes, (_, _, vectors, decoded) = network(pictures(height=64, width=96))
     torch.testing.assert_close(decoded, decode_boxes(boxes, network.anchors))
 
     bias = network.box.state_dict()["bias"]
-    for picture, anchor, row, column in zip(*(part.tolist() for part in every_box(2, 2, 3)), strict=True):
+    for picture, anchor, row, column in zip(*(part.tolist() for part in every_box(2, 4, 6)), strict=True):
         own = vectors[picture, anchor * 64 : (anchor + 1) * 64, row, column]
         rows = slice(anchor * 5, (anchor + 1) * 5)
         expected = network.box.weight[rows, :, 0, 0] @ own + bias[rows]
@@ -90,36 +91,40 @@ def test_boxes_are_the_plain_computation() -> None:
 def test_class_logits_are_the_plain_computation() -> None:
     network, height, width = detector(), 3, 4
     nn.init.normal_(network.box.weight)
-    nn.init.normal_(network.anchor_to_class.weight)
     shown = pictures(32 * height, 32 * width)
     with torch.no_grad():
         prediction = network(shown)
-        _, vectors, boxes = prediction.features
-        index = BoxIndex(*(part.flip(0)[::2] for part in every_box(2, height, width)))  # some, in another order
+        _, _, vectors, boxes = prediction.features
+        every = every_box(2, 2 * height, 2 * width)
+        index = BoxIndex(*(part.flip(0)[::5] for part in every))  # some, in another order
         found = network.class_logits(prediction.features, index)
-        features = network.backbone.head(network.backbone(shown)[1])
+        _, stride16, stride32 = network.backbone(shown)
+        features = torch.cat((network.backbone.head(stride32), network.tail(stride16)), dim=1)
 
         assert found.shape == (len(index.picture), CLASSES)
         for logits, picture, anchor, row, column in zip(found, *(part.tolist() for part in index), strict=True):
             x, y, w, h = boxes[picture, anchor, row, column].tolist()
             across, down = covered(x, INNER_PART * w, width), covered(y, INNER_PART * h, height)
-            mean = torch.zeros(1280)
+            mean = torch.zeros(1280 + 320)
             for r, c in product(range(height), range(width)):
                 mean += features[picture, :, r, c] * down[r] * across[c] / (sum(down) * sum(across))
             own = vectors[picture, anchor * 64 : (anchor + 1) * 64, row, column]
-            expected = network.class_layer((mean + network.anchor_to_class.weight @ own)[None])[0]
+            expected = network.class_layer(mean[None, :1280], torch.cat((mean[1280:], own))[None])[0]
             torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_at_first_only_the_region_decides_on_the_class() -> None:
+def test_a_box_around_everything_sees_the_mean_of_all_features() -> None:
     network = detector()
     with torch.no_grad():
-        integral, vectors, boxes = network(pictures()).features
+        classifier, deep, vectors, boxes = network(pictures()).features
         boxes[:] = torch.tensor([0.5, 0.5, 2.0, 2.0])  # all cells
-        logits = network.class_logits((integral, vectors, boxes), every_box(2, 2, 2)).view(2, -1, CLASSES)
-        expected = network.class_layer(network.backbone.head(network.backbone(pictures())[1]).mean((2, 3)))
+        vectors[:] = 0
+        found = network.class_logits((classifier, deep, vectors, boxes), every_box(2, 4, 4)).view(2, -1, CLASSES)
+        _, stride16, stride32 = network.backbone(pictures())
+        means = [every.mean((2, 3)) for every in (network.backbone.head(stride32), network.tail(stride16))]
+        expected = network.class_layer(means[0], torch.cat((means[1], torch.zeros(2, 64)), dim=1))
 
-    torch.testing.assert_close(logits, expected[:, None].expand_as(logits), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, expected[:, None].expand_as(found), rtol=1e-4, atol=1e-4)
 
 
 def test_the_inner_part_keeps_the_centre() -> None:
@@ -132,7 +137,7 @@ def test_at_first_boxes_are_near_their_anchors_and_hardly_objects() -> None:
     network = detector()
     with torch.no_grad():
         boxes = network(pictures()).boxes
-    sizes = decode_boxes(boxes, network.anchors)[..., 2:] * 2  # in cells
+    sizes = decode_boxes(boxes, network.anchors)[..., 2:] * 4  # in cells
 
     assert boxes[..., 4].sigmoid().mean().item() == pytest.approx(INITIAL_OBJECTNESS, rel=0.5)
     expected = network.anchors[:, None, None].expand_as(sizes)
@@ -142,7 +147,7 @@ def test_at_first_boxes_are_near_their_anchors_and_hardly_objects() -> None:
 def test_at_first_the_trained_blocks_are_the_classifiers() -> None:
     network = detector()
     with torch.no_grad():
-        stride16, stride32 = network.backbone(pictures())
+        _, stride16, stride32 = network.backbone(pictures())
 
         torch.testing.assert_close(network.tail(stride16), stride32)
 
@@ -156,10 +161,9 @@ def test_no_boxes_have_no_logits() -> None:
 
 def test_all_but_the_classifier_trains() -> None:
     network = detector().train()
-    nn.init.normal_(network.anchor_to_class.weight)  # while it is zero, what is behind it hears nothing
     before = {name: values.clone() for name, values in network.backbone.named_buffers()}
     prediction = network(pictures())
-    logits = network.class_logits(prediction.features, every_box(2, 2, 2))
+    logits = network.class_logits(prediction.features, every_box(2, 4, 4))
     torch.autograd.backward((logits.square().sum(), prediction.boxes.square().sum()))
 
     for name, parameter in network.named_parameters():
@@ -175,31 +179,31 @@ def test_all_but_the_classifier_trains() -> None:
 def test_where_classes_are_looked_up_is_not_trained_by_them() -> None:
     network = detector()
     prediction = network(pictures())
-    logits = network.class_logits(prediction.features, every_box(2, 2, 2))
+    logits = network.class_logits(prediction.features, every_box(2, 4, 4))
 
     assert torch.autograd.grad(logits.sum(), prediction.boxes, allow_unused=True, retain_graph=True)[0] is None
     assert network.box.weight.grad is None
     assert not prediction.features[0].requires_grad
-    assert not prediction.features[2].requires_grad
+    assert not prediction.features[3].requires_grad
 
 
 def test_under_autocast_boxes_and_logits_are_float32_and_near() -> None:
     network = detector()
-    index = every_box(2, 2, 2)
+    index = every_box(2, 4, 4)
     with torch.no_grad():
         exact = network(pictures())
         with torch.autocast("cpu", torch.bfloat16):
             rough = network(pictures())
         logits, expected = (network.class_logits(made.features, index) for made in (rough, exact))
 
-    assert rough.features[1].dtype == torch.bfloat16
+    assert rough.features[2].dtype == torch.bfloat16
     assert (rough.boxes.dtype, rough.features[0].dtype, logits.dtype) == (torch.float32,) * 3
     torch.testing.assert_close(rough.boxes, exact.boxes, rtol=0.05, atol=0.05)
     assert functional.cosine_similarity(logits, expected).min().item() == pytest.approx(1, abs=0.01)
 
 
 def test_float64_stays_float64_and_is_near_float32() -> None:
-    network, index = detector(), every_box(2, 2, 2)
+    network, index = detector(), every_box(2, 4, 4)
     with torch.no_grad():
         single = network(pictures())
         expected = network.class_logits(single.features, index)

@@ -1,0 +1,173 @@
+"""What a run can start from gives the same answers as the run it comes from."""
+
+import copy
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import Tensor
+
+from model.bundle import BundleMetadata, Preprocessing, TreeMetadata
+from model.wordtree import packaged_tree
+from training.checkpoint import InvalidCheckpointError, save_checkpoint
+from training.export import export_detector
+from training.networks.detector import BoxIndex
+from training.networks.efficientnet_lite import EfficientNetLite0, FoldedConvolution
+from training.networks.yolov2_lite import YOLOv2Lite
+from training.rounding import fold_norms, round_to_half
+from training.starting_point import StartingPoint, calibrate_norms, read_starting_point, start_detector
+
+ANCHORS = ((0.8, 1.1), (2.0, 1.5))
+DOG = "n02084071"
+RACCOON = "n02508021"
+
+
+def trained(*wnids: str) -> list[int]:
+    tree = packaged_tree()
+    return [int(node) for node in tree.closure(tree.index(wnid) for wnid in wnids)]
+
+
+def names(nodes: list[int]) -> tuple[str, ...]:
+    return tuple(packaged_tree().wnids[node] for node in nodes)
+
+
+def detector(nodes: list[int], seed: int) -> YOLOv2Lite:
+    torch.manual_seed(seed)
+    made = YOLOv2Lite(torch.tensor(ANCHORS), len(nodes), EfficientNetLite0())
+    with torch.no_grad():  # norms that do something, and a class layer that has learned something
+        for module in made.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.uniform_(-0.5, 0.5)
+            elif isinstance(module, FoldedConvolution):
+                module.bias.uniform_(-0.1, 0.1)
+        made.box.weight.normal_(std=0.3)
+        made.class_layer.correction.weight.normal_()
+        made.class_layer.correction.bias.normal_()
+        made.class_layer.flat.weight.zero_()
+        made.class_layer.flat.bias.zero_()
+    calibrate_norms(made, [pictures()])
+    return made.eval()
+
+
+def pictures() -> Tensor:
+    return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
+
+
+def answers(network: YOLOv2Lite) -> tuple[Tensor, Tensor]:
+    """Raw boxes, and class logits of some."""
+    index = BoxIndex(*(torch.tensor(part) for part in ([0, 1], [1, 0], [2, 3], [0, 1])))
+    with torch.no_grad():
+        prediction = network(pictures())
+        return prediction.boxes, network.class_logits(prediction.features, index)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> list[int]:
+    return trained(DOG)
+
+
+@pytest.fixture(scope="module")
+def rounded(nodes: list[int]) -> YOLOv2Lite:
+    """A detector with norms, whose weights lose nothing in float16 once the norms are folded."""
+    made = detector(nodes, seed=0)
+    fold_norms(made)
+    round_to_half(made)
+    return made
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["float32", "float16"])
+def model_file(
+    request: pytest.FixtureRequest, rounded: YOLOv2Lite, nodes: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("models") / "model.onnx"
+    bundle = BundleMetadata(
+        name="tiny",
+        version="1",
+        tree=TreeMetadata.of(packaged_tree()),
+        trained=tuple(nodes),
+        anchors=ANCHORS,
+        stride=16,
+        sizes=(64,),
+        default_size=64,
+        preprocessing=Preprocessing(mean=(127.0,) * 3, scale=(128.0,) * 3),
+        licence="Apache-2.0",
+    )
+    export_detector(rounded, bundle, path, half_storage=request.param)
+    return path
+
+
+def test_a_model_file_starts_the_detector_it_was_exported_from(
+    model_file: Path, rounded: YOLOv2Lite, nodes: list[int]
+) -> None:
+    other = detector(nodes, seed=1)
+    start = read_starting_point(model_file, packaged_tree())
+    assert start.wnids == names(nodes)
+    start_detector(other, start, names(nodes))
+    for found, expected in zip(answers(other), answers(rounded), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+    boxes = copy.deepcopy(other).train()(pictures()).boxes
+    assert (boxes - answers(rounded)[0]).abs().mean() > 0.05  # norms without statistics of their own
+    calibrate_norms(other, [pictures()])
+    for found, expected in zip(answers(other), answers(rounded), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(other.train()(pictures()).boxes, answers(rounded)[0], rtol=1e-2, atol=1e-2)
+
+
+def test_a_runs_folder_gives_its_average(tmp_path: Path, nodes: list[int]) -> None:
+    made, other = detector(nodes, seed=0), detector(nodes, seed=1)
+    tensors = {f"average.{name}": value for name, value in made.state_dict().items()}
+    save_checkpoint(tmp_path, tensors, {"step": 1, "trained": nodes, "tree": packaged_tree().digest})
+    start_detector(other, read_starting_point(tmp_path, packaged_tree()), names(nodes))
+
+    for found, expected in zip(answers(other), answers(made), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_class_rows_follow_their_synsets(nodes: list[int]) -> None:
+    more = trained(DOG, RACCOON)
+    made, other = detector(nodes, seed=0), detector(more, seed=1)
+    before = other.class_layer.correction.weight.detach().clone()
+    start_detector(other, StartingPoint(made.state_dict(), names(nodes)), names(more))
+
+    for row, node in enumerate(more):
+        expected = made.class_layer.correction.weight[nodes.index(node)] if node in nodes else before[row]
+        assert torch.equal(other.class_layer.correction.weight[row], expected)
+
+
+def test_a_tree_with_nothing_in_common_brings_no_rows(nodes: list[int]) -> None:
+    made, other = detector(nodes, seed=0), detector(nodes, seed=1)
+    before = other.class_layer.correction.weight.detach().clone()
+    start_detector(other, StartingPoint(made.state_dict(), tuple("x" for _ in nodes)), names(nodes))
+
+    assert torch.equal(other.class_layer.correction.weight, before)
+    torch.testing.assert_close(answers(other)[0], answers(made)[0])
+
+
+def test_another_networks_weights(nodes: list[int]) -> None:
+    made = detector(nodes, seed=0)
+    state = made.state_dict()
+    del state["box.weight"]
+    with pytest.raises(InvalidCheckpointError, match=r"another network's: they have no box\.weight"):
+        start_detector(made, StartingPoint(state, names(nodes)), names(nodes))
+    state = made.state_dict() | {"box.weight": torch.zeros(3)}
+    with pytest.raises(InvalidCheckpointError, match="another network's"):
+        start_detector(made, StartingPoint(state, names(nodes)), names(nodes))
+
+
+def test_what_is_neither(tmp_path: Path) -> None:
+    tree, path = packaged_tree(), tmp_path / "model.onnx"
+    with pytest.raises(InvalidCheckpointError, match="there is no checkpoint"):
+        read_starting_point(tmp_path, tree)
+    path.write_bytes(b"not a model")
+    with pytest.raises(InvalidCheckpointError, match=r"model\.onnx: neither a run's folder nor a model file"):
+        read_starting_point(path, tree)
+    graph = onnx.helper.make_graph([], "empty", [], [])
+    onnx.save(onnx.helper.make_model(graph), path)
+    with pytest.raises(InvalidCheckpointError, match="not a model file"):
+        read_starting_point(path, tree)
+    save_checkpoint(tmp_path, {"average.x": torch.zeros(1)}, {"step": 1, "trained": [0], "tree": "sha256:other"})
+    with pytest.raises(InvalidCheckpointError, match="another WordTree, sha256:other"):
+        read_starting_point(tmp_path, tree)
