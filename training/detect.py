@@ -21,7 +21,7 @@ from training.checkpoint import (
 from training.configuration import DetectConfiguration
 from training.data.batches import Batch, Mixture, Source, Stream, load_batches
 from training.data.coco import DetectionSet
-from training.data.folder import read_folder
+from training.data.folder import ClassifiedPicture, read_folder
 from training.data.imagenet import imagenet_wnids
 from training.data.read import read_detection_set
 from training.losses.hierarchical import HierarchicalSoftmax
@@ -165,6 +165,23 @@ def trained_index(trained: Iterable[int], nodes: int) -> NDArray[np.int64]:
     return index
 
 
+def labelled_in_group(mixture: Mixture, tree: WordTree) -> NDArray[np.float32]:
+    """Return for each node of the trained tree how many labels of the mixture's pictures lie in its sibling group.
+
+    A label lies in the groups of all nodes on its path. A picture counts once, however often an epoch shows it.
+    """
+    labels = np.zeros(len(tree), np.int64)
+    for picture in {id(picture): picture for _, picture in mixture.items}.values():
+        nodes = [picture.node] if isinstance(picture, ClassifiedPicture) else picture.nodes
+        np.add.at(labels, mixture.trained[nodes], 1)
+    beneath = labels.copy()
+    for node in range(len(tree) - 1, -1, -1):  # parents come before their children
+        if tree.parents[node] >= 0:
+            beneath[tree.parents[node]] += beneath[node]
+    in_group = np.bincount(tree.group_of, weights=beneath, minlength=len(tree.group_first))
+    return in_group[tree.group_of].astype(np.float32)
+
+
 class DetectorRun:
     """yolov2-lite, its loss and its teacher."""
 
@@ -174,6 +191,7 @@ class DetectorRun:
         anchors = torch.tensor(configuration.network.anchors)
         self.detector = YOLOv2Lite(anchors, len(tree), classifier.backbone)
         self.detector.class_layer.start_from(classifier.rows, classifier.biases, imagenet_wnids(), tree)
+        self.detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, tree)))
         self.detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.softmax = HierarchicalSoftmax(tree)
         self.region_loss = RegionLoss(self.softmax, configuration.loss)

@@ -6,6 +6,10 @@ softmax of every sibling group starts as the classifier's own, summed up the tre
 regression, then distillation) do not generalise: of the true synsets of ilsvrc_val's boxes 38 % were on the greedy path
 of such rows, against 66 % the classifier itself names.
 
+A group's correction counts as far as there are boxes to learn it from (`trust`): where a few pictures are all there is,
+it learns them by heart. Measured after 4,400 steps of the default: with all corrections in full the true synset is on
+the path of 40 % of ilsvrc_val's matched boxes, so weighted on 47 %, without any on 58 %; on COCO's 49, 49 and 10 %.
+
 The classes are kept in the tree's depth-first order, in which those beneath a node stand side by side; their
 probability is a difference of two cumulative sums.
 """
@@ -19,6 +23,7 @@ from torch.nn import functional as F
 
 from model.wordtree import WordTree
 
+HALF_TRUSTED: Final = 30  # boxes labelled within a group at which its correction counts half
 LEAST_PROBABILITY: Final = 1e-3  # of a node; what a classifier says below that is no evidence between siblings
 
 
@@ -34,6 +39,7 @@ class TreeClassLayer(nn.Module):
 
     first: Tensor
     last: Tensor
+    reliability: Tensor
 
     def __init__(self, features: int, flat_classes: int, nodes: int, *, evidence: int) -> None:
         super().__init__()
@@ -43,6 +49,7 @@ class TreeClassLayer(nn.Module):
         nn.init.zeros_(self.correction.bias)
         self.register_buffer("first", torch.zeros(nodes, dtype=torch.int64))
         self.register_buffer("last", torch.zeros(nodes, dtype=torch.int64))
+        self.register_buffer("reliability", torch.ones(nodes))
 
     @torch.no_grad()
     def start_from(self, weight: Tensor, bias: Tensor, wnids: Sequence[str], tree: WordTree) -> None:
@@ -62,9 +69,18 @@ class TreeClassLayer(nn.Module):
         self.correction.weight.zero_()
         self.correction.bias.zero_()
 
+    def trust(self, boxes: Tensor) -> None:
+        """Let corrections count as far as there is evidence.
+
+        Args:
+            boxes: [nodes], the labelled boxes or pictures at and beneath each node's siblings and itself.
+        """
+        self.reliability.copy_(boxes / (boxes + HALF_TRUSTED))
+
     def forward(self, features: Tensor, evidence: Tensor) -> Tensor:
         """Map the classifier's features [K, F] and further evidence [K, E] to logits [K, nodes]."""
-        logits: Tensor = self.classifier_logits(features) + self.correction(torch.cat((features, evidence), dim=1))
+        correction = self.correction(torch.cat((features, evidence), dim=1))
+        logits: Tensor = self.classifier_logits(features) + self.reliability * correction
         return logits
 
     def classifier_logits(self, features: Tensor) -> Tensor:
