@@ -42,11 +42,13 @@ CALIBRATION_BATCHES = 8  # that norms take their first statistics from
 class Data(NamedTuple):
     """The sets of a run, and ascending indices of the tree.
 
-    labelled: the nodes that the sets and the pre-trained classifier have labels of. trained: they and their ancestors.
+    labelled: the nodes that the sets and the pre-trained classifier have labels of. boxed: those of them with boxes.
+    trained: the labelled nodes and their ancestors.
     """
 
     sources: list[Source]
     labelled: list[int]
+    boxed: list[int]
     trained: NDArray[np.int64]
 
 
@@ -81,7 +83,7 @@ def train_detector(configuration: DetectConfiguration) -> bool:
     )
     logger.info("%d pictures an epoch, %d nodes with data", len(mixture), len(subset))
     run = DetectorRun(configuration, subset, mixture)
-    state = {"trained": data.trained.tolist(), "labelled": data.labelled, "tree": tree.digest}
+    state = {"trained": data.trained.tolist(), "labelled": data.labelled, "boxed": data.boxed, "tree": tree.digest}
     trainer = Trainer(
         run.detector,
         lambda name: peak_rate(name, configuration.optimizer),
@@ -145,16 +147,17 @@ def read_data(configuration: DetectConfiguration, tree: WordTree) -> Data:
     Raises:
         InvalidDatasetError: a set cannot be used; it names the file and what to do.
     """
-    sources, nodes = [], {tree.index(wnid) for wnid in imagenet_wnids()}
+    sources, nodes, boxed = [], {tree.index(wnid) for wnid in imagenet_wnids()}, set[int]()
     for detection in configuration.detection:
         found: DetectionSet = read_detection_set(detection.annotations, detection.pictures, tree, detection.label_map)
         sources.append(Source(found.name, found.pictures, detection.repeats, detection.negative_weight))
         nodes |= {category.node for category in found.categories}
+        boxed.update(*(picture.nodes.tolist() for picture in found.pictures))
     for classification in configuration.classification:
         pictures = read_folder(classification.folder, tree, held_out_every=classification.held_out_every)
         sources.append(Source(classification.folder.name, pictures, classification.repeats))
         nodes |= {picture.node for picture in pictures}
-    return Data(sources, sorted(nodes), tree.closure(nodes).astype(np.int64))
+    return Data(sources, sorted(nodes), sorted(boxed), tree.closure(nodes).astype(np.int64))
 
 
 def trained_index(trained: Iterable[int], nodes: int) -> NDArray[np.int64]:

@@ -82,6 +82,7 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         tree=TreeMetadata.of(tree),
         trained=tuple(state["trained"]),
         labelled=tuple(state.get("labelled", ())),
+        boxed=tuple(state.get("boxed", ())),
         anchors=run.network.anchors,
         stride=detector.stride,
         sizes=tuple(sorted(set(configuration.sizes))),

@@ -20,7 +20,7 @@ from training.configuration import DetectConfiguration
 from training.data.batches import Batch, Mixture
 from training.data.coco import LabelledPicture
 from training.data.imagenet import imagenet_wnids
-from training.detect import DetectorRun, peak_rate, read_data, train_detector, trained_index
+from training.detect import DetectorRun, labelled_in_group, peak_rate, read_data, train_detector, trained_index
 from training.evaluation.command import EvaluateConfiguration, evaluate
 from training.export_run import ExportConfiguration, export_run
 from training.networks.efficientnet_lite import load_imagenet_classifier
@@ -177,11 +177,32 @@ def test_the_data_of_a_run(root: Path, tmp_path: Path) -> None:
     assert data.trained.dtype == np.int64
     labelled = sorted({tree.index(wnid) for wnid in (*imagenet_wnids(), DOG, BICYCLE, BEAGLE, RACCOON)})
     assert data.labelled == labelled
+    assert data.boxed == sorted(tree.index(wnid) for wnid in (DOG, BICYCLE))
     assert data.trained.tolist() == tree.closure(labelled).tolist()
     index = trained_index(data.trained, len(tree))
     assert index.shape == (len(tree),)
     assert index[data.trained].tolist() == list(range(len(data.trained)))
     assert (np.delete(index, data.trained) == -1).all()
+
+
+def test_how_many_labels_lie_in_each_sibling_group(root: Path, tmp_path: Path) -> None:
+    run, tree = tiny_run(root, tmp_path), packaged_tree()
+    data = read_data(run, tree)
+    mixture = Mixture(data.sources, trained_index(data.trained, len(tree)), run.augmentation, 0)
+    subset = tree.subset(data.trained.tolist())
+    found = labelled_in_group(mixture, subset)
+
+    paths = []
+    for source in data.sources:  # each picture once, however often an epoch shows it
+        for picture in source.pictures:
+            labels = picture.nodes.tolist() if isinstance(picture, LabelledPicture) else [picture.node]
+            paths += [[tree.wnids[node] for node in tree.path(label)] for label in labels]
+    for node in (subset.index(DOG), subset.index(BICYCLE), subset.index(BEAGLE), subset.index(RACCOON), 0):
+        siblings = {
+            subset.wnids[other] for other in range(len(subset)) if subset.parents[other] == subset.parents[node]
+        }
+        assert found[node] == sum(bool(siblings & set(path)) for path in paths)
+    assert found.max() == len(paths)
 
 
 def test_sets_of_other_layouts_with_a_label_map(root: Path, tmp_path: Path) -> None:

@@ -56,7 +56,13 @@ def average() -> dict[str, Tensor]:
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     tensors = {**average(), "network.box.bias": torch.zeros(len(BIAS))}
-    state = {"step": 40, "trained": TRAINED, "labelled": TRAINED[-1:], "tree": packaged_tree().digest}
+    state = {
+        "step": 40,
+        "trained": TRAINED,
+        "labelled": TRAINED[-1:],
+        "boxed": TRAINED[-1:],
+        "tree": packaged_tree().digest,
+    }
     save_checkpoint(folder, tensors, state)
     (folder / "configuration.json").write_text(RUN.model_dump_json())
     return folder
@@ -107,7 +113,7 @@ def test_the_average_is_exported_with_all_the_service_needs(run: Path, exported:
     assert torch.equal(exported.detector.state_dict()["box.bias"], BIAS)
     bundle = exported.bundle
     assert (bundle.name, bundle.version, bundle.licence) == ("pets", "3", "CC0-1.0")
-    assert (bundle.trained, bundle.labelled) == (tuple(TRAINED), (TRAINED[-1],))
+    assert (bundle.trained, bundle.labelled, bundle.boxed) == (tuple(TRAINED), (TRAINED[-1],), (TRAINED[-1],))
     assert bundle.word_tree().digest == packaged_tree().digest
     assert (bundle.anchors, bundle.stride, bundle.sizes, bundle.default_size) == (ANCHORS, 16, (64, 128), 128)
     assert bundle.thresholds.objectness == 0.4

@@ -9,7 +9,7 @@ from model.wordtree import WordTree, packaged_tree
 from tests.training.networks.test_efficientnet_lite import photo
 from training.data.imagenet import imagenet_wnids
 from training.losses.hierarchical import HierarchicalSoftmax
-from training.networks.class_layer import LEAST_PROBABILITY, TreeClassLayer
+from training.networks.class_layer import HALF_TRUSTED, LEAST_PROBABILITY, TreeClassLayer
 from training.networks.efficientnet_lite import load_imagenet_classifier
 
 FEATURES, EVIDENCE = 5, 3
@@ -106,6 +106,18 @@ def test_a_correction_is_added() -> None:
 
     made.start_from(*flat_layer(), CLASSES, tree())
     torch.testing.assert_close(made(features(), evidence()), before)
+
+
+def test_a_correction_counts_as_far_as_there_are_boxes() -> None:
+    made, boxes = started(), torch.zeros(len(WNIDS))
+    torch.nn.init.normal_(made.correction.weight)
+    full, none = made(features(), evidence()), made.classifier_logits(features())
+    boxes[:3] = torch.tensor([HALF_TRUSTED, 3 * HALF_TRUSTED, 1e9])
+    made.trust(boxes)
+
+    shares = torch.zeros(len(WNIDS))
+    shares[:3] = torch.tensor([0.5, 0.75, 1])
+    torch.testing.assert_close(made(features(), evidence()), none + shares * (full - none))
 
 
 def test_only_the_correction_is_trained() -> None:
