@@ -1,6 +1,7 @@
 """From arrays to the shapes of the API: what the routes and the command line both answer with."""
 
-from app.engine import Answer
+from app.models import ServedModel
+from app.pipeline import Answer
 from app.schemas import (
     Box,
     ClassDetail,
@@ -11,6 +12,7 @@ from app.schemas import (
     ImageSize,
     ModelDescription,
     ModelIdentity,
+    ModelState,
     PathStep,
     Timing,
     TreeSummary,
@@ -65,6 +67,20 @@ def model_description(detector: OnnxDetector) -> ModelDescription:
         training=bundle.training,
         evaluation=bundle.evaluation,
         providers=list(detector.providers),
+    )
+
+
+def model_state(model: ServedModel, default: str) -> ModelState:
+    """Describe a model that is served, or is not yet."""
+    detector = model.detector
+    return ModelState(
+        name=model.name,
+        default=model.name == default,
+        model=None if detector is None else model_identity(detector),
+        providers=[] if detector is None else list(detector.providers),
+        loaded_at=model.loaded_at,
+        loading=model.loading,
+        refused=model.refused,
     )
 
 

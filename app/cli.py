@@ -4,24 +4,25 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 
 from app import console
 from app.answers import class_detail, class_summary
 from app.configuration import ConfigurationError, describe, load_settings
-from app.engine import Question
 from app.errors import InvalidParameterError
 from app.keys import InvalidKeyEntryError, make_key
 from app.logs import configure_logging
 from app.main import create_app, load_detector
 from app.options import given, setting_option, with_every_setting
+from app.pipeline import Question
 from app.routes_classes import select_classes
 from app.schemas import ClassesParameters, ClassList, DetectionParameters
+from app.server import Server
 from model.bundle import InvalidBundleError
+from model.providers import Provider
 from model.runtime import OnnxDetector, ProviderUnavailableError
 from model.wordtree import UnknownConceptError
 
@@ -32,7 +33,6 @@ CANNOT_BEGIN = 2
 """Exit code where an option or the model file is of no use; the same as for a mistyped option."""
 
 MOST_WITHOUT_BAR = 3
-SHUTDOWN_SECONDS = 30
 
 command = typer.Typer(
     name="yolo9000",
@@ -41,7 +41,6 @@ command = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
 
 _SENTENCES = (
     ConfigurationError,
@@ -61,7 +60,7 @@ def _asked(name: str, **kwargs: Any) -> Any:
 
 Model = Annotated[Path | None, setting_option("model")]
 Threads = Annotated[int | None, setting_option("threads")]
-Device = Annotated[Literal["cpu", "cuda"] | None, setting_option("device")]
+WhatRuns = Annotated[Provider | None, setting_option("provider")]
 MaxPixels = Annotated[int | None, setting_option("max_pixels")]
 
 
@@ -76,15 +75,7 @@ def serve(**options: Any) -> None:
         settings = load_settings(given(options))
         configure_logging(settings.log_format, settings.log_level)
         app = create_app(settings, load_detector(settings))
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
+    Server(app, settings).run()
 
 
 @command.command("settings")
@@ -116,7 +107,9 @@ def make_api_key(
 
 @command.command()
 def detect(
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="JPEG, PNG, WebP, GIF, BMP or TIFF files.")],
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="PICTURE", help="JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF files.")
+    ],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a line of JSON for each picture instead of a table.")
     ] = False,
@@ -134,7 +127,7 @@ def detect(
     under: Annotated[list[str] | None, _asked("under", metavar="WNID")] = None,
     size: Annotated[int | None, _asked("size")] = None,
     model: Model = None,
-    device: Device = None,
+    provider: WhatRuns = None,
     threads: Threads = None,
     max_pixels: MaxPixels = None,
 ) -> None:
@@ -144,7 +137,7 @@ def detect(
     """
     with _sentence_instead_of_traceback():
         targets = console.save_paths(pictures, save)
-        options = {"model": model, "device": device, "threads": threads, "max_pixels": max_pixels}
+        options = {"model": model, "provider": provider, "threads": threads, "max_pixels": max_pixels}
         settings = load_settings(given(options))
         parameters = DetectionParameters(
             threshold=threshold,

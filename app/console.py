@@ -10,8 +10,8 @@ from time import perf_counter
 from app.answers import detection_result
 from app.configuration import SettingValue
 from app.drawing import PictureFormat, annotated_file
-from app.engine import Answer, Question, finish, infer, prepare
 from app.errors import ServiceError, service_error
+from app.pipeline import Answer, Question, finish, infer, prepare
 from app.schemas import ClassDetail, ClassSummary, Concept, DetectionResult, Problem, Timing
 from model.picture import PictureError
 from model.runtime import OnnxDetector

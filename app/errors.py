@@ -6,14 +6,17 @@
     ├── UnauthorizedError         401  no API key, or one that is not known; where the service has keys
     ├── NotFoundError             404  no such path
     ├── UnknownClassError         404  no such wnid in the tree
+    ├── UnknownModelError         404  no model of this name is served
     ├── MethodNotAllowedError     405  the path exists, the method does not
+    ├── UploadTimeoutError        408  the body did not arrive in time
     ├── UploadTooLargeError       413  more bytes, pixels or pictures than one request may hold
     ├── UnsupportedUploadError    415  not a picture of an accepted type, or not a form
     ├── InvalidParameterError     422  a parameter that is unknown, malformed or out of range
-    ├── QueueFullError            429  more requests wait than the service holds; with Retry-After
+    ├── QueueFullError            429  as much waits as the service holds; with Retry-After
     ├── RateLimitedError          429  more requests with one API key than it may send; with Retry-After
     ├── InternalError             500  a fault of the service; its log says which
-    └── NotReadyError             503  the model is not loaded and warm, or the service is stopping
+    ├── NotReadyError             503  the model is not loaded and warm, or the service is stopping
+    └── DeadlineError             504  no answer before the deadline; what was left of the work was dropped
 
 `service_error` translates what other layers raise:
 
@@ -107,6 +110,22 @@ class MethodNotAllowedError(ServiceError):
     status, kind, title = 405, "method-not-allowed", "Method not allowed"
 
 
+class UnknownModelError(ServiceError):
+    """No model of this name is served."""
+
+    status, kind, title = 404, "unknown-model", "Unknown model"
+
+
+class UploadTimeoutError(ServiceError):
+    """The request's body did not arrive in time."""
+
+    status, kind, title = 408, "upload-timeout", "Upload timeout"
+
+    def __init__(self, seconds: float) -> None:
+        """Say how long it may take; what is still under way is of no use, so the connection ends."""
+        super().__init__(f"the request body did not arrive within {seconds:g} s", headers={"Connection": "close"})
+
+
 class UploadTooLargeError(ServiceError):
     """More bytes, pixels or pictures than one request may hold."""
 
@@ -138,7 +157,7 @@ class InvalidParameterError(ServiceError):
 
 
 class QueueFullError(ServiceError):
-    """The service holds as many requests as it may."""
+    """The service holds as many pictures, or bytes of them, as it may."""
 
     status, kind, title = 429, "queue-full", "Queue full"
 
@@ -146,7 +165,7 @@ class QueueFullError(ServiceError):
         """Say when to come back: after `retry_after` seconds, which HTTP wants as a whole number."""
         seconds = max(1, math.ceil(retry_after))
         super().__init__(
-            f"as many requests wait as the service holds; try again in {seconds} s",
+            f"as many pictures wait as the service holds; try again in {seconds} s",
             headers={"Retry-After": str(seconds)},
         )
 
@@ -177,13 +196,21 @@ class NotReadyError(ServiceError):
     status, kind, title = 503, "not-ready", "Not ready"
 
 
+class DeadlineError(ServiceError):
+    """There was no answer before the deadline; what was left of the work was dropped."""
+
+    status, kind, title = 504, "deadline-passed", "Deadline passed"
+
+
 ERRORS: tuple[type[ServiceError], ...] = (
     MalformedUploadError,
     UnreadableUploadError,
     UnauthorizedError,
     NotFoundError,
     UnknownClassError,
+    UnknownModelError,
     MethodNotAllowedError,
+    UploadTimeoutError,
     UploadTooLargeError,
     UnsupportedUploadError,
     InvalidParameterError,
@@ -191,6 +218,7 @@ ERRORS: tuple[type[ServiceError], ...] = (
     RateLimitedError,
     InternalError,
     NotReadyError,
+    DeadlineError,
 )
 
 _TRANSLATED: tuple[tuple[type[Exception], type[ServiceError]], ...] = (

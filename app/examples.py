@@ -93,5 +93,18 @@ EXAMPLES: dict[str, Any] = {
         "evaluation": {"sets": {"coco_val": {"pictures": 201, "boxes": 1713, "ap50": 0.160}}},
         "providers": ["CPUExecutionProvider"],
     },
-    "Health": {"status": "ready"},
+    "ModelList": {
+        "default": "default",
+        "items": [
+            {
+                "name": "default",
+                "default": True,
+                "model": {"name": "yolov2-lite", "version": "1", "tree": _TREE},
+                "providers": ["CPUExecutionProvider"],
+                "loaded_at": "2026-11-24T08:00:00Z",
+                "loading": False,
+            }
+        ],
+    },
+    "Health": {"status": "ready", "providers": ["CPUExecutionProvider"]},
 }

@@ -5,6 +5,8 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -14,6 +16,7 @@ from app.engine import Engine
 from app.errors import ERRORS, add_error_handlers
 from app.metrics import Metrics, ModelInfo
 from app.middleware import add_middleware
+from app.models import Models
 from app.openapi import describe_interface
 from app.settings import Settings
 from app.tracing import tracing_for
@@ -41,26 +44,35 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        loaded = await asyncio.to_thread(load_detector, settings) if detector is None else detector
-        engine = Engine(loaded, settings, metrics.ran_batch)
+        engine = Engine(settings, metrics.ran_batch)
+        models = Models(settings.model, settings.models, partial(load_detector, settings), engine.warm_up, detector)
+        watch: asyncio.Task[None] | None = None
         try:
-            await engine.warm_up()
-            app.state.engine = engine
+            await models.start()
             metrics.follow(
                 queue_length=lambda: engine.waiting,
-                in_flight=lambda: engine.inside,
-                models=lambda: [ModelInfo.of("default", loaded)],
+                in_flight=lambda: engine.admission.pictures,
+                models=lambda: [ModelInfo.of(model.name, model.detector) for model in models if model.detector],
             )
-            _logger.info("Serving %s %s on %s.", loaded.bundle.name, loaded.bundle.version, ", ".join(loaded.providers))
+            app.state.engine, app.state.models = engine, models
+            engine.open = True
+            default = models.detector()
+            _logger.info(
+                "Serving %s %s on %s.", default.bundle.name, default.bundle.version, ", ".join(default.providers)
+            )
+            watch = asyncio.create_task(models.watch())
             yield
         finally:
-            await asyncio.to_thread(engine.close)
+            if watch is not None:
+                watch.cancel()
+                await asyncio.gather(watch, return_exceptions=True)
+            await engine.close()
             await asyncio.to_thread(tracing.close)
 
     app = FastAPI(title="yolo9000", version=VERSION, description=DESCRIPTION, lifespan=lifespan)
     app.state.settings = settings
     app.state.metrics = metrics
-    app.state.engine = None
+    app.state.engine = app.state.models = None
     add_error_handlers(app)
     add_middleware(app, settings, metrics, tracing)
     for routes in (routes_detect, routes_classes, routes_model):
@@ -71,16 +83,18 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
     return app
 
 
-def load_detector(settings: Settings) -> OnnxDetector:
-    """Load the model the settings name.
+def load_detector(settings: Settings, path: Path | None = None) -> OnnxDetector:
+    """Load a model file, by default the one the settings name.
 
     Raises:
         InvalidBundleError: the file is missing or not a model file of this project.
-        ProviderUnavailableError: the device asked for cannot be used.
+        ProviderUnavailableError: the provider asked for cannot be used.
     """
-    providers = {
-        "cpu": ("CPUExecutionProvider",),
-        # What a GPU does not do, such as shape arithmetic, is left to the processor.
-        "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    }
-    return OnnxDetector.load(settings.model, providers=providers[settings.device], threads=settings.threads)
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return OnnxDetector.load(
+        settings.model if path is None else path,
+        provider=settings.provider,
+        threads=settings.threads,
+        gpu_memory_limit=settings.gpu_memory_limit,
+        cache=caches / "yolo9000" / "tensorrt",
+    )

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.answers import class_detail, class_summary
-from app.errors import InvalidParameterError, NotReadyError, UnknownClassError, error_responses
+from app.errors import InvalidParameterError, NotReadyError, UnknownClassError, UnknownModelError, error_responses
 from app.negotiation import matches_etag
 from app.schemas import ClassDetail, ClassesParameters, ClassList
-from app.state import OpenEngine
+from app.state import ChosenDetector, ServedModels
 from model.wordtree import WordTree
 
 router = APIRouter(tags=["classes"])
@@ -17,7 +17,7 @@ _ETAG = {"ETag": {"description": "Digest of the tree.", "schema": {"type": "stri
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": _ETAG},
     304: {"description": "The client has it already: If-None-Match names the tree's digest."},
-    **error_responses(UnknownClassError, InvalidParameterError, NotReadyError),
+    **error_responses(UnknownClassError, UnknownModelError, InvalidParameterError, NotReadyError),
 }
 
 
@@ -26,16 +26,17 @@ def list_classes(
     request: Request,
     response: Response,
     parameters: Annotated[ClassesParameters, Query()],
-    engine: OpenEngine,
+    models: ServedModels,
 ) -> ClassList | Response:
     """The children of `parent`, or a search; without either, the roots of the tree."""
-    tree = engine.detector.tree
+    detector = models.detector(parameters.model)
+    tree = detector.tree
     nodes = select_classes(tree, parameters)
     if matches_etag(request.headers.get("if-none-match"), _etag(tree)):
         return _not_modified(tree)
     response.headers["ETag"] = _etag(tree)
     page = nodes[parameters.offset : parameters.offset + parameters.limit]
-    return ClassList(total=len(nodes), items=[class_summary(node, engine.detector) for node in page])
+    return ClassList(total=len(nodes), items=[class_summary(node, detector) for node in page])
 
 
 @router.get("/classes/{wnid}", summary="Show a concept", response_model=ClassDetail, responses=_RESPONSES)
@@ -43,15 +44,15 @@ def show_class(
     request: Request,
     response: Response,
     wnid: Annotated[str, Path(description="A WordNet id.", examples=["n02084071"])],
-    engine: OpenEngine,
+    detector: ChosenDetector,
 ) -> ClassDetail | Response:
     """One concept, with its path from the root and the concepts directly below it."""
-    tree = engine.detector.tree
+    tree = detector.tree
     node = tree.index(wnid)
     if matches_etag(request.headers.get("if-none-match"), _etag(tree)):
         return _not_modified(tree)
     response.headers["ETag"] = _etag(tree)
-    return class_detail(node, engine.detector)
+    return class_detail(node, detector)
 
 
 def select_classes(tree: WordTree, parameters: ClassesParameters) -> list[int]:

@@ -1,5 +1,6 @@
 """POST /detect and POST /detect/batch."""
 
+import asyncio
 import logging
 from typing import Annotated, Any
 
@@ -7,24 +8,27 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.answers import detection_result
 from app.drawing import PictureFormat
-from app.engine import Engine, Question
 from app.errors import (
+    DeadlineError,
     InternalError,
     InvalidParameterError,
     MalformedUploadError,
     NotReadyError,
     QueueFullError,
     UnknownClassError,
+    UnknownModelError,
     UnreadableUploadError,
     UnsupportedUploadError,
+    UploadTimeoutError,
     UploadTooLargeError,
     error_responses,
     service_error,
 )
 from app.negotiation import preferred_type
 from app.observation import note_problem
+from app.pipeline import Question
 from app.schemas import BatchResult, DetectionParameters, DetectionResult, Problem
-from app.state import CurrentSettings, OpenEngine
+from app.state import CurrentLimits, CurrentSettings, OpenEngine, ServedModels
 from app.upload import FIELD, read_picture, read_pictures
 
 router = APIRouter(tags=["detection"])
@@ -40,12 +44,15 @@ _ERRORS = error_responses(
     MalformedUploadError,
     UnreadableUploadError,
     UnknownClassError,
+    UnknownModelError,
+    UploadTimeoutError,
     UploadTooLargeError,
     UnsupportedUploadError,
     InvalidParameterError,
     QueueFullError,
     InternalError,
     NotReadyError,
+    DeadlineError,
 )
 _ERRORS[QueueFullError.status]["headers"] = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
@@ -73,7 +80,7 @@ def _form(field: dict[str, Any]) -> dict[str, Any]:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "description": "A JPEG, PNG, WebP, GIF, BMP or TIFF file, as it is or in a form.",
+            "description": "A JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file, as it is or in a form.",
             "content": {**_form(_BINARY), **{media_type: {"schema": _BINARY} for media_type in UPLOADED}},
         }
     },
@@ -82,18 +89,20 @@ async def detect(
     request: Request,
     parameters: Annotated[DetectionParameters, Query()],
     engine: OpenEngine,
-    settings: CurrentSettings,
+    models: ServedModels,
+    limits: CurrentLimits,
 ) -> DetectionResult | Response:
     """Send a picture as the body, with a content type image/*, or as the field `image` of a form."""
-    question = Question.of(parameters, engine.detector)
-    data = await read_picture(request, settings.max_upload_bytes)
+    detector, lane = models.detector(parameters.model), limits.visit
+    question = Question.of(parameters, detector)
+    data = await read_picture(request, limits)
     wanted = preferred_type(request.headers.get("accept"), (JSON, *PICTURES))
-    with engine.admission():
-        answer = await engine.detect(data, question)
+    async with engine.accepted(request, pictures=1):
+        answer = await engine.detect(lane, detector, data, question)
         if wanted in PICTURES:
-            drawn = await engine.draw(data, answer.detections, PICTURES[wanted])
+            drawn = await engine.draw(lane, detector, data, answer.detections, PICTURES[wanted])
             return Response(drawn, media_type=wanted, headers={"Vary": "Accept"})
-    return detection_result(answer, engine.detector)
+    return detection_result(answer, detector)
 
 
 @router.post(
@@ -113,25 +122,28 @@ async def detect_batch(
     request: Request,
     parameters: Annotated[DetectionParameters, Query()],
     engine: OpenEngine,
+    models: ServedModels,
     settings: CurrentSettings,
+    limits: CurrentLimits,
 ) -> BatchResult:
     """Each picture has its own result or its own error, in the order sent; the request itself succeeds.
 
-    Its pictures are looked at one after the other, so that a batch does not hold up other requests.
+    Requests take turns at every step, so a batch holds up others no more than a single picture does.
     """
-    question = Question.of(parameters, engine.detector)
-    pictures = await read_pictures(request, settings.max_upload_bytes, settings.max_batch)
-    with engine.admission():
-        return BatchResult(results=[await _result_or_problem(engine, data, question) for data in pictures])
+    detector = models.detector(parameters.model)
+    question = Question.of(parameters, detector)
+    pictures = await read_pictures(request, limits, settings.max_batch)
 
+    async def one(data: bytes) -> DetectionResult | Problem:
+        try:
+            answer = await engine.detect(limits.visit, detector, data, question)
+        except Exception as error:
+            known = service_error(error)
+            if isinstance(known, InternalError):
+                _logger.exception("A picture of a batch failed.")
+            note_problem(known.kind, of_picture=True)
+            return known.problem()
+        return detection_result(answer, detector)
 
-async def _result_or_problem(engine: Engine, data: bytes, question: Question) -> DetectionResult | Problem:
-    try:
-        answer = await engine.detect(data, question)
-    except Exception as error:
-        known = service_error(error)
-        if isinstance(known, InternalError):
-            _logger.exception("A picture of a batch failed.")
-        note_problem(known.kind, of_picture=True)
-        return known.problem()
-    return detection_result(answer, engine.detector)
+    async with engine.accepted(request, len(pictures)):
+        return BatchResult(results=await asyncio.gather(*map(one, pictures)))

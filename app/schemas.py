@@ -1,11 +1,13 @@
 """The shapes of what the service takes and answers. Field descriptions become the OpenAPI document."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Wnid = Annotated[str, Field(max_length=64, examples=["n02084071"])]
+ModelName = Annotated[str, Field(max_length=100, examples=["default"])]
 Milliseconds = Annotated[float, Field(ge=0)]
 
 
@@ -38,6 +40,9 @@ class DetectionParameters(BaseModel):
         description="Side of the square the picture is scaled into, in pixels, one of the model's sizes "
         "(GET /model). Smaller is faster, larger finds smaller things. Default: the model's own.",
     )
+    model: ModelName | None = Field(
+        default=None, description="Which model answers, of GET /models. Default: the default."
+    )
 
 
 class ClassesParameters(BaseModel):
@@ -54,6 +59,7 @@ class ClassesParameters(BaseModel):
     )
     limit: int = Field(default=100, ge=1, le=1000, description="Most items in the answer.")
     offset: int = Field(default=0, ge=0, le=10_000_000, description="Items to skip.")
+    model: ModelName | None = Field(default=None, description="Whose classes, of GET /models. Default: the default's.")
 
 
 class ImageSize(BaseModel):
@@ -205,7 +211,29 @@ class ModelDescription(BaseModel):
     providers: list[str] = Field(description="ONNX Runtime execution providers in use.")
 
 
+class ModelState(BaseModel):
+    """A model that is served, or would be if its file could be used."""
+
+    name: str = Field(description="What `model` names it by.")
+    default: bool = Field(description="Whether it answers where no model is named.")
+    model: ModelIdentity | None = Field(description="What answers under this name; none before it has been loaded.")
+    providers: list[str] = Field(description="ONNX Runtime execution providers in use; none before it is loaded.")
+    loaded_at: datetime | None = Field(description="Since when it answers.")
+    loading: bool = Field(description="Whether the file, or a newer one in its place, is being loaded.")
+    refused: str | None = Field(description="Why the newest file cannot be used; what was loaded before goes on.")
+
+
+class ModelList(BaseModel):
+    """The models that are served."""
+
+    default: str = Field(description="The name of the one that answers where none is named.")
+    items: list[ModelState]
+
+
 class Health(BaseModel):
     """The state of the service."""
 
     status: str = Field(examples=["ready"])
+    providers: list[str] | None = Field(
+        default=None, description="ONNX Runtime execution providers that run the default model (readiness only)."
+    )

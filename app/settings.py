@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.keys import KeyEntry, KeyRing, read_entries
 from app.logs import LogFormat, LogLevel
 from model.picture import MAX_PIXELS
+from model.providers import Provider
 from model.runtime import default_model_path
 
 PREFIX = "YOLO9000_"
@@ -45,13 +46,38 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every network interface.")
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0 picks a free one.")
-    model: Path = Field(default_factory=default_model_path, description="The model file, a YOLO9000 bundle.")
-    device: Literal["cpu", "cuda"] = Field(default="cpu", description="What runs the network; cuda is an NVIDIA GPU.")
+    model: Path = Field(
+        default_factory=default_model_path,
+        description="The model file, a YOLO9000 bundle; it answers where a request names no other model.",
+    )
+    models: Path | None = Field(
+        default=None,
+        description="A folder whose .onnx files are served too, each under its name without the ending. New, replaced "
+        "and removed files are taken up while the service runs. Default: none.",
+    )
+    provider: Provider = Field(
+        default="auto",
+        description="What runs the network: cpu, cuda (an NVIDIA GPU), tensorrt (the same, through TensorRT), or auto: "
+        "cuda where it can be used, else cpu.",
+    )
+    gpu_memory_limit: int | None = Field(
+        default=None, ge=1, description="Most bytes of GPU memory a model's arena may take. Default: no limit."
+    )
     threads: int | None = Field(
-        default=None, ge=1, description="CPU threads one inference uses. Default: one for each physical core."
+        default=None,
+        ge=1,
+        description="CPU threads one inference uses. Default: one for each physical core the process may use.",
     )
     workers: int = Field(default=2, ge=1, description="Pictures decoded or drawn at the same time.")
     max_upload_bytes: int = Field(default=20_000_000, ge=1, description="Largest request body, in bytes.")
+    max_total_upload_bytes: int = Field(
+        default=200_000_000,
+        ge=1,
+        description="Most bytes of request bodies held at once; requests beyond are told to come back (429).",
+    )
+    upload_timeout: float = Field(
+        default=60, gt=0, description="Seconds a request body may take to arrive; a slower one is refused (408)."
+    )
     max_pixels: int = Field(
         default=MAX_PIXELS,
         ge=1,
@@ -60,9 +86,32 @@ class Settings(BaseSettings):
     max_waiting: int = Field(
         default=32,
         ge=1,
-        description="Requests for detection held at once; further ones are told to come back (429).",
+        description="Pictures held for detection at once; requests beyond are told to come back (429).",
     )
     max_batch: int = Field(default=16, ge=1, description="Most pictures in one request to /detect/batch.")
+    deadline: float = Field(
+        default=30, gt=0, description="Seconds from a request's body to its answer; later it is dropped (504)."
+    )
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most pictures in one run of the network; runs are of 1, 2, 4, 8 ... pictures. "
+        "Default: 1 on a CPU, 16 on a GPU.",
+    )
+    batch_wait_ms: float = Field(
+        default=2,
+        ge=0,
+        description="Longest time, in milliseconds, that a run which is not full waits for pictures being decoded.",
+    )
+    drain_delay: float = Field(
+        default=0,
+        ge=0,
+        description="Seconds that the service, told to stop, still answers new requests with 503, so that a load "
+        "balancer notices.",
+    )
+    drain_timeout: float = Field(
+        default=30, ge=0, description="Seconds that accepted requests have to finish after the service is told to stop."
+    )
     api_keys: Several = Field(
         default_factory=list,
         repr=False,
@@ -94,6 +143,22 @@ class Settings(BaseSettings):
     )
     log_format: LogFormat = Field(default="text", description="Form of the log's lines; json is for log collectors.")
     log_level: LogLevel = Field(default="info", description="Least level that is logged.")
+
+    @field_validator("models")
+    @classmethod
+    def _check_folder(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not folder.is_dir():
+            raise ValueError(f"there is no folder {folder}")
+        return folder
+
+    @model_validator(mode="after")
+    def _check_bytes(self) -> Self:
+        if self.max_total_upload_bytes < self.max_upload_bytes:
+            raise ValueError(
+                f"max_total_upload_bytes ({self.max_total_upload_bytes}) is less than one request may have: "
+                f"max_upload_bytes ({self.max_upload_bytes})"
+            )
+        return self
 
     @field_validator("api_keys")
     @classmethod

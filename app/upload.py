@@ -4,13 +4,16 @@ A body is either one picture, with a content type image/*, or a form (multipart/
 pictures in fields called `image`. What a picture really is, is told from its bytes, when it is decoded.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from app.errors import MalformedUploadError, UnsupportedUploadError, UploadTooLargeError
+from app.admission import Visit
+from app.errors import MalformedUploadError, UnsupportedUploadError, UploadTimeoutError, UploadTooLargeError
 
 FIELD = "image"
 
@@ -18,29 +21,46 @@ MAX_PARTS = 64
 """Parts a form may have beside its pictures; each costs time, however few bytes it has."""
 
 
-async def read_picture(request: Request, max_bytes: int) -> bytes:
+@dataclass(frozen=True)
+class UploadLimits:
+    """How much may arrive, and for how long.
+
+    Attributes:
+        max_bytes: the longest body allowed, the form around the pictures included.
+        seconds: how long it may take to arrive.
+        visit: what counts the bytes of all requests together.
+    """
+
+    max_bytes: int
+    seconds: float
+    visit: Visit
+
+
+async def read_picture(request: Request, limits: UploadLimits) -> bytes:
     """Read the one picture of a request.
 
     Args:
         request: a request whose body nobody has read.
-        max_bytes: the longest body allowed, the form around the picture included.
+        limits: how much may arrive, and for how long.
 
     Returns:
         The picture file; it is not empty, but may be no picture.
 
     Raises:
         MalformedUploadError: the body is empty, a broken form, or a form without exactly one picture.
+        UploadTimeoutError: the body did not arrive in time.
         UploadTooLargeError: the body is too long.
+        QueueFullError: all requests together hold as many bytes as they may.
         UnsupportedUploadError: the content type is neither image/* nor multipart/form-data.
     """
     if _content_type(request).startswith("image/"):
         body = bytearray()
-        async for chunk in _counted(request, max_bytes):
+        async for chunk in _counted(request, limits):
             body += chunk
         if not body:
             raise MalformedUploadError("the request body is empty")
         return bytes(body)
-    pictures = await read_pictures(request, max_bytes)
+    pictures = await read_pictures(request, limits)
     if len(pictures) > 1:
         raise MalformedUploadError(
             f"the form has {len(pictures)} fields {FIELD!r}; POST /detect/batch takes several pictures"
@@ -48,17 +68,19 @@ async def read_picture(request: Request, max_bytes: int) -> bytes:
     return pictures[0]
 
 
-async def read_pictures(request: Request, max_bytes: int, max_pictures: int | None = None) -> list[bytes]:
+async def read_pictures(request: Request, limits: UploadLimits, max_pictures: int | None = None) -> list[bytes]:
     """Read the pictures of a form, at least one, in the order sent.
 
     Args:
         request: a request whose body nobody has read.
-        max_bytes: the longest body allowed, all pictures together.
+        limits: how much may arrive, all pictures together, and for how long.
         max_pictures: the most pictures allowed; None for no limit but that on all parts.
 
     Raises:
         MalformedUploadError: the form is broken, ends early, or has no picture.
+        UploadTimeoutError: the body did not arrive in time.
         UploadTooLargeError: the body is too long, or there are too many pictures or other parts.
+        QueueFullError: all requests together hold as many bytes as they may.
         UnsupportedUploadError: the content type is not multipart/form-data.
     """
     header = request.headers.get("content-type", "")
@@ -71,7 +93,7 @@ async def read_pictures(request: Request, max_bytes: int, max_pictures: int | No
     form = _Form(MAX_PARTS + (max_pictures or 0))
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
-        async for chunk in _counted(request, max_bytes):
+        async for chunk in _counted(request, limits):
             parser.write(chunk)
     except FormParserError as error:
         raise MalformedUploadError("the form is not valid multipart/form-data") from error
@@ -90,19 +112,30 @@ def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _counted(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the body as it arrives; stop at a declared or real length above the limit."""
+async def _counted(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
+    """Yield the body as it arrives; stop at a declared or real length above the limit, and at its deadline."""
+    max_bytes = limits.max_bytes
     too_large = UploadTooLargeError(f"the request body is longer than the limit of {max_bytes} bytes")
     declared = request.headers.get("content-length", "")
     # Compared by its digits first: Python refuses to read a number of thousands of digits.
     digits = declared.lstrip("0") if declared.isdecimal() else ""
     if len(digits) > len(str(max_bytes)) or int(digits or 0) > max_bytes:
         raise too_large
+    end = asyncio.get_running_loop().time() + limits.seconds
     received = 0
-    async for chunk in request.stream():
+    chunks = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout_at(end):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise UploadTimeoutError(limits.seconds) from error
         received += len(chunk)
         if received > max_bytes:
             raise too_large
+        limits.visit.add(len(chunk))
         yield chunk
 
 

@@ -24,12 +24,13 @@ from model.version import VERSION
 from model.wordtree import UnknownConceptError, WordTree, packaged_tree
 
 if TYPE_CHECKING:
-    from model.runtime import OnnxDetector, ProviderUnavailableError, default_model_path
+    from model.runtime import DeviceLostError, OnnxDetector, ProviderUnavailableError, default_model_path
 
 __all__ = [
     "VERSION",
     "BundleMetadata",
     "Detections",
+    "DeviceLostError",
     "InvalidBundleError",
     "Letterbox",
     "OnnxDetector",
@@ -54,7 +55,7 @@ __all__ = [
     "packaged_tree",
 ]
 
-_FROM_RUNTIME = ("OnnxDetector", "ProviderUnavailableError", "default_model_path")
+_FROM_RUNTIME = ("DeviceLostError", "OnnxDetector", "ProviderUnavailableError", "default_model_path")
 
 
 def __getattr__(name: str) -> object:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,13 @@ class RawDetections:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def at_least(self, threshold: float) -> Self:
+        """Return the boxes whose objectness is at least the threshold, compared as the graph does it."""
+        passes = self.objectness >= np.float32(threshold)
+        if passes.all():
+            return self
+        return type(self)(self.boxes[passes], self.objectness[passes], self.class_logits[passes])
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -24,7 +25,20 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from model.avif import coded_sizes
+from model.colour import PLAIN_MODES, FloatSamplesError, to_srgb
 from model.geometry import Letterbox
+
+Opener = Callable[[io.BytesIO], ImageFile.ImageFile]
+
+HEIC: Opener | None
+"""What opens HEIC; None without the extra `heic`, which is apart because what it brings is under the GPL and LGPL."""
+try:
+    from pillow_heif import HeifImageFile
+except ImportError:
+    HEIC = None
+else:
+    HEIC = HeifImageFile
 
 MAX_PIXELS = 100_000_000
 """Default limit on width x height: the largest sensors of ordinary cameras; 300 MB once decoded."""
@@ -35,7 +49,12 @@ MAX_JPEG_SCANS = 100
 PADDING = 127
 """Grey level around a letterboxed picture."""
 
-ACCEPTED_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+ACCEPTED_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", *(("HEIC",) if HEIC else ()))
+"""What `decode_picture` takes. HEIC needs the extra `heic`."""
+
+MOST_CODED = 4
+"""An AVIF's coded frames (the picture, its transparency, a thumbnail) have at most this many times the pixels that are
+allowed for the picture."""
 
 _RESAMPLING = Image.Resampling.BILINEAR
 
@@ -64,11 +83,12 @@ class PictureTooLargeError(PictureError):
 def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a picture file to RGB as a person sees it.
 
-    EXIF orientation is applied, transparency is laid over white, deeper samples are reduced to 8 bits, and of
-    an animation the first frame is taken. The size is read from the header and checked before decoding.
+    EXIF orientation is applied, transparency is laid over white, deeper samples are reduced to 8 bits, a colour
+    profile is applied, and of an animation the first frame is taken. The size is read from the header and checked
+    before decoding.
 
     Args:
-        data: a whole JPEG, PNG, WebP, GIF, BMP or TIFF file.
+        data: a whole JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or, with the extra `heic`, HEIC file.
         max_pixels: the most pixels (width x height) to decode.
 
     Returns:
@@ -80,7 +100,7 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         PictureTooLargeError: more pixels than `max_pixels`, or a JPEG of more than `MAX_JPEG_SCANS` scans.
     """
     with _opened(data, max_pixels) as file:
-        return _to_rgb(_upright(file))
+        return to_srgb(_upright(file))
 
 
 def decode_letterboxed(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], Letterbox]:
@@ -88,27 +108,31 @@ def decode_letterboxed(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) 
 
     The same as `letterbox(decode_picture(data), size)`, but of a JPEG at least four times as large as its
     place in the square only a half, a quarter or an eighth of the resolution is decoded. That is several
-    times as fast, and the square a few grey levels different.
+    times as fast, and the square a few grey levels different. Colours are converted when the picture is small.
 
     Args:
         data, max_pixels: see `decode_picture`, which also says what is raised.
         size: side of the square in pixels.
     """
     with _opened(data, max_pixels) as file:
-        if not isinstance(file, JpegImageFile):
-            return letterbox(_to_rgb(_upright(file)), size)
-        stored = Letterbox(size, file.width, file.height)
-        resized = (stored.resized_width, stored.resized_height)
-        # Twice the pixels that are needed: most of the averaging stays with the resizing, as in training.
-        draft = file.draft(None, (2 * resized[0], 2 * resized[1]))
+        frame, box = None, None
+        if isinstance(file, JpegImageFile):
+            frame = Letterbox(size, file.width, file.height)
+            # Twice the pixels that are needed: most of the averaging stays with the resizing, as in training.
+            draft = file.draft(None, (2 * frame.resized_width, 2 * frame.resized_height))
+            # The last column and row may stand for less than a whole pixel; the draft's box says for how much.
+            box = draft and draft[1]
         file.load()
+        frame = frame or Letterbox(size, file.width, file.height)
+        plain = file.mode in PLAIN_MODES and not file.has_transparency_data
+        image = file if plain else to_srgb(file)
+        image = image.resize((frame.resized_width, frame.resized_height), _RESAMPLING, box=box)
         turn = _turn(file)
-        # The last column and row may stand for less than a whole pixel; the draft's box says for how much.
-        image = _to_rgb(file).resize(resized, _RESAMPLING, box=draft and draft[1])
-        if turn is None:
-            return _placed(image, stored), stored
-        turned = Letterbox(size, stored.height, stored.width) if turn in _QUARTER_TURNS else stored
-        return _placed(image.transpose(turn), turned), turned
+        if turn is not None:
+            image = image.transpose(turn)
+            if turn in _QUARTER_TURNS:
+                frame = Letterbox(size, frame.height, frame.width)
+        return _placed(to_srgb(image) if plain else image, frame), frame
 
 
 def letterbox(image: Image.Image, size: int) -> tuple[NDArray[np.uint8], Letterbox]:
@@ -143,6 +167,8 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     if not data:
         raise UnreadablePictureError("the picture is empty (0 bytes)")
     name, opener = _recognise(data)
+    if name == "AVIF":
+        data = _checked_avif(data, max_pixels)
     if name == "WEBP":  # its plugin allocates the canvas on opening
         _check_pixels(*_webp_canvas(data), max_pixels)
     try:
@@ -151,13 +177,13 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
             yield file
     except (PictureError, MemoryError):
         raise
+    except FloatSamplesError as error:
+        raise UnsupportedPictureError(str(error)) from error
     except Image.DecompressionBombError as error:
         raise PictureTooLargeError(f"the {name} has more pixels than the limit of {max_pixels}") from error
     except Exception as error:  # the decoders raise what they meet: OSError, SyntaxError, struct.error and more
         raise UnreadablePictureError(f"the {name} is damaged or cut short") from error
 
-
-Opener = Callable[[io.BytesIO], ImageFile.ImageFile]
 
 # The plugins are called directly: `Image.open` adds a limit of its own that cannot be set for one call, and
 # for some JPEG files a parser for the further pictures in them, which nobody here looks at.
@@ -181,7 +207,37 @@ def _recognise(data: bytes) -> tuple[str, Opener]:
     for signature, name, opener in _SIGNATURES:
         if data.startswith(signature):
             return name, opener
+    brands = _brands(data)
+    if brands & {b"avif", b"avis"}:
+        return "AVIF", AvifImageFile
+    if brands & {b"heic", b"heix", b"heim", b"heis"} and HEIC:
+        return "HEIC", HEIC
     raise UnsupportedPictureError(f"not a picture type that is accepted here ({', '.join(ACCEPTED_FORMATS)})")
+
+
+def _brands(data: bytes) -> set[bytes]:
+    """Return what an ISO base media file says it is: its first box, `ftyp` (ISO/IEC 14496-12, section 4.3)."""
+    if data[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(data[:4], "big"), 256)
+    return {data[8:12], *(data[place : place + 4] for place in range(16, end, 4))}
+
+
+def _checked_avif(data: bytes, max_pixels: int) -> bytes:
+    """Refuse an AVIF whose frames are too large, and have the still picture of an animation taken.
+
+    The animation itself, which the first brand makes the decoder choose, is described elsewhere in the file; every
+    animation has its first frame as a still picture too (AVIF specification, section 6.3).
+    """
+    try:
+        sizes = coded_sizes(data)
+    except ValueError as error:
+        raise UnreadablePictureError("the AVIF is damaged or cut short") from error
+    for coded in sizes:
+        _check_pixels(coded.width, coded.height, max_pixels)
+    if sum(coded.width * coded.height for coded in sizes) > MOST_CODED * max_pixels:
+        raise PictureTooLargeError(f"the AVIF's frames have more than {MOST_CODED} times {max_pixels} pixels")
+    return data[:8] + b"avif" + data[12:] if data[8:12] == b"avis" else data
 
 
 def _webp_canvas(data: bytes) -> tuple[int, int]:
@@ -257,20 +313,3 @@ def _turn(file: ImageFile.ImageFile) -> Image.Transpose | None:
         return _TURNS.get(file.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - a picture is worth answering whatever its metadata looks like
         return None
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Turn any mode into RGB without the sender's metadata."""
-    if image.mode == "F":
-        raise UnsupportedPictureError("pictures with floating point samples are not accepted")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        levels = np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)
-        image = Image.fromarray(levels).convert("RGB")
-    elif image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.new("RGB", layer.size, "white")
-        image.paste(layer, mask=layer)
-    elif image.mode != "RGB":
-        image = image.convert("RGB")
-    image.info = {}  # Pillow would save it with what is drawn on this, even a colour profile of another mode
-    return image

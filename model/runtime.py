@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,25 @@ from model.bundle import INPUTS, METADATA_KEY, OUTPUTS, BundleMetadata, InvalidB
 from model.detections import Detections, RawDetections, detect
 from model.geometry import Letterbox
 from model.picture import letterbox
+from model.providers import CPU, Options, Provider, provider_choices, usable_cores
 from model.wordtree import WordTree
 
 MAX_DETECTIONS = 100
 """Answers to one picture where no other number is asked for."""
 
 
+_DEVICE_LOST = re.compile(r"\b(CUDA|CUDNN|CUBLAS|TensorRT) (failure|error)\b(?! 2:)", re.IGNORECASE)
+"""What ONNX Runtime says where a call of these libraries failed; 2 is the want of memory, which passes."""
+
+_logger = logging.getLogger(__name__)
+
+
 class ProviderUnavailableError(RuntimeError):
     """ONNX Runtime cannot use an execution provider that was asked for."""
+
+
+class DeviceLostError(RuntimeError):
+    """The GPU failed in the middle of its work: in this process nothing will run on it any more."""
 
 
 def default_model_path() -> Path:
@@ -37,7 +50,8 @@ class OnnxDetector:
         bundle: what the file says about itself.
         tree: the WordTree of its answers.
         trained_tree: the tree of the trained nodes alone.
-        providers: the execution providers in use, as ONNX Runtime reports them.
+        providers: the execution providers in use, as ONNX Runtime reports them, the one that does most first.
+        on_gpu: whether that is a GPU's.
     """
 
     def __init__(self, session: Any, bundle: BundleMetadata) -> None:
@@ -46,30 +60,38 @@ class OnnxDetector:
         self.tree: WordTree = bundle.word_tree()
         self.trained_tree: WordTree = bundle.trained_tree()
         self.providers: tuple[str, ...] = tuple(session.get_providers())
+        self.on_gpu = self.providers[0] != CPU
 
     @classmethod
     def load(
         cls,
         path: str | Path,
         *,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        provider: Provider = "cpu",
         threads: int | None = None,
+        gpu_memory_limit: int | None = None,
+        cache: Path | None = None,
     ) -> OnnxDetector:
         """Load a model file and check that it is one.
 
         Args:
             path: the model file.
-            providers: execution providers in order of preference; each must be usable.
-            threads: CPU threads for one inference; None: as many as there are physical cores.
+            provider: what runs the network.
+            threads: CPU threads for one inference; None: one for each physical core the process may use.
+            gpu_memory_limit: most bytes of GPU memory for the model's arena; None: no limit.
+            cache: a folder where TensorRT keeps the engines it builds; None: it builds them every time.
 
         Raises:
             InvalidBundleError: there is no such file, or it is no model file of this project.
-            ProviderUnavailableError: a provider is not installed, or its libraries or device are missing.
+            ProviderUnavailableError: the provider is not installed, or its libraries or device are missing.
         """
         path = Path(path)
         if not path.is_file():
             raise InvalidBundleError(f"there is no model file at {path}")
-        session = _start_session(path, providers, threads)
+        choices = provider_choices(
+            provider, onnxruntime.get_available_providers(), gpu_memory_limit=gpu_memory_limit, cache=cache
+        )
+        session = _first_session(path, choices, threads)
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise InvalidBundleError(f"{path} is an ONNX file, but has no metadata under {METADATA_KEY!r}")
@@ -92,6 +114,7 @@ class OnnxDetector:
 
         Raises:
             ValueError: an argument is not as stated.
+            DeviceLostError: the GPU failed, and will go on failing.
         """
         shape = pictures.shape
         square = len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3
@@ -101,10 +124,29 @@ class OnnxDetector:
             raise ValueError(f"the input size {shape[1]} is not one of {list(self.bundle.sizes)}")
         if not 0 <= threshold <= 1:
             raise ValueError(f"the objectness threshold must be 0 to 1, not {threshold}")
-        inputs = {"pictures": pictures, "threshold": np.array(threshold, dtype=np.float32)}
-        boxes, objectness, picture, logits = self._session.run(list(OUTPUTS), inputs)
+        inputs: dict[str, NDArray[Any]] = {"pictures": pictures, "threshold": np.array(threshold, dtype=np.float32)}
+        try:
+            boxes, objectness, picture, logits = self._outputs(inputs)
+        except Exception as error:
+            if self.on_gpu and _DEVICE_LOST.search(str(error)):
+                raise DeviceLostError(f"the GPU failed: {error}") from error
+            raise
         chosen = [np.flatnonzero(picture == number) for number in range(shape[0])]
         return [RawDetections(boxes[rows], objectness[rows], logits[rows]) for rows in chosen]
+
+    def _outputs(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run the session. On a GPU the arrays are bound, which spares a copy and an allocation of each."""
+        if not self.on_gpu:
+            outputs: list[NDArray[Any]] = self._session.run(list(OUTPUTS), inputs)
+            return outputs
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_cpu_input(name, array)
+        for name in OUTPUTS:
+            binding.bind_output(name, "cpu")  # how many boxes there are is known only when it has run
+        self._session.run_with_iobinding(binding)
+        bound: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
+        return bound
 
     def detect(
         self,
@@ -174,24 +216,37 @@ class OnnxDetector:
         )
 
 
-def _start_session(path: Path, providers: Sequence[str], threads: int | None) -> Any:
+def _first_session(path: Path, choices: Sequence[Sequence[Options]], threads: int | None) -> Any:
+    """Start a session with the first list of providers that can be used; say so where it is not the first."""
+    for number, providers in enumerate(choices, start=1):
+        try:
+            return _start_session(path, providers, threads)
+        except ProviderUnavailableError as error:
+            if number == len(choices):
+                raise
+            _logger.warning("%s goes on without a GPU: %s.", path.name, error)
+    raise AssertionError("there is always a list of providers")
+
+
+def _start_session(path: Path, providers: Sequence[Options], threads: int | None) -> Any:
     available = onnxruntime.get_available_providers()
-    for provider in providers:
+    for provider, _ in providers:
         if provider not in available:
             raise ProviderUnavailableError(
                 f"{provider} is not in this installation of ONNX Runtime; it has {', '.join(available)}"
             )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; its warnings are about how it optimises graphs
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    options.intra_op_num_threads = usable_cores() if threads is None else threads
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:
         # It has an exception class for each kind of failure, with nothing in common but Exception.
+        if _DEVICE_LOST.search(str(error)):
+            raise ProviderUnavailableError(f"{providers[0][0]} could not start: {error}") from error
         raise InvalidBundleError(f"{path} is not an ONNX file, or is damaged or cut short") from error
     # A provider whose libraries or device are missing is left out with no more than a line in the log.
-    for provider in providers:
+    for provider, _ in providers:
         if provider not in session.get_providers():
             raise ProviderUnavailableError(f"{provider} could not start; its libraries or its device are missing")
     return session

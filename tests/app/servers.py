@@ -42,7 +42,7 @@ def serving(*options: str) -> Iterator[httpx.Client]:
 def running(
     *options: str, environment: Mapping[str, str] | None = None, before: Sequence[str] = ()
 ) -> Iterator[Running]:
-    """The same, with the process: it may have been told to stop meanwhile.
+    """The same, with the process: it may have been told to stop meanwhile, and must end with exit code 0.
 
     Args:
         options: of `yolo9000 serve`.
@@ -73,13 +73,14 @@ def running(
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(timeout=20)
+                code = process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                code = process.wait()
             reader.join(10)
         assert "Traceback" not in server.output, server.output
         assert "Finished server process" in server.output, server.output
+        assert code == 0, server.output
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from app import cli
+from app.server import Server
 from app.settings import Settings
 from tests.app import pictures
 from tests.app.pictures import BLUE, draw, encode
@@ -170,21 +171,37 @@ def test_a_faulty_option_of_serve_ends_in_one_sentence() -> None:
 
 
 def test_serve_passes_its_options_on(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served: dict[str, object] = {}
+    served: list[Server] = []
     logging: list[tuple[str, str]] = []
-    monkeypatch.setattr("uvicorn.run", lambda app, **options: served.update(options, app=app))
+
+    def run_server(server: Server) -> None:
+        served.append(server)
+
+    monkeypatch.setattr(Server, "run", run_server)
     monkeypatch.setattr("app.cli.configure_logging", lambda *how: logging.append(how))
     monkeypatch.setenv("YOLO9000_MAX_BATCH", "5")
     monkeypatch.setenv("YOLO9000_LOG_LEVEL", "error")
     options = ["--model", str(tiny_bundle), "--port", "8123", "--max-pixels", "1000", "--threads", "1"]
     run("serve", *options, "--log-format", "json", "--cors-origins", "https://a.org,https://b.org")
-    assert (served["host"], served["port"]) == ("127.0.0.1", 8123)
-    settings = served["app"].state.settings  # type: ignore[attr-defined]
-    assert settings.cors_origins == ["https://a.org", "https://b.org"]
-    assert settings.max_batch == 5
-    assert settings.max_pixels == 1000
-    assert settings.model == tiny_bundle
+    (server,) = served
+    assert (server.config.host, server.config.port) == ("127.0.0.1", 8123)
+    settings = server.config.app.state.settings  # type: ignore[union-attr]
+    assert settings == Settings(
+        model=tiny_bundle,
+        port=8123,
+        max_pixels=1000,
+        threads=1,
+        max_batch=5,
+        log_format="json",
+        log_level="error",
+        cors_origins=["https://a.org", "https://b.org"],
+    )
     assert logging == [("json", "error")]
+
+
+def test_serve_has_an_option_for_every_setting() -> None:
+    options = {parameter.name for parameter in get_command(cli.command).commands["serve"].params}  # type: ignore[attr-defined]
+    assert options == set(Settings.model_fields)
 
 
 @pytest.mark.parametrize("name", ["serve", "detect", "classes", "settings", "key"])

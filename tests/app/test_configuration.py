@@ -18,7 +18,7 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
     [
         ("PORT", "many"),
         ("WORKERS", "0"),
-        ("DEVICE", "abacus"),
+        ("PROVIDER", "abacus"),
         ("METRICS", "everyone"),
         ("LOG_LEVEL", "loud"),
         ("RATE_LIMIT", "nan"),

@@ -15,14 +15,15 @@ from tests.app.conftest import started
 
 pytestmark = pytest.mark.anyio
 
-DETECT = {"400", "404", "413", "415", "422", "429", "500", "503"}
+DETECT = {"400", "404", "408", "413", "415", "422", "429", "500", "503", "504"}
 ERRORS = {
     ("post", "/detect"): DETECT,
     ("post", "/detect/batch"): DETECT,
     ("get", "/classes"): {"404", "422", "500", "503"},
     ("get", "/classes/{wnid}"): {"404", "422", "500", "503"},
-    ("get", "/model"): {"500", "503"},
-    ("get", "/health/live"): {"500"},
+    ("get", "/model"): {"404", "422", "500", "503"},
+    ("get", "/models"): {"500", "503"},
+    ("get", "/health/live"): {"500", "503"},
     ("get", "/health/ready"): {"500", "503"},
     ("get", "/metrics"): {"500"},
 }
@@ -72,6 +73,7 @@ async def test_the_document_describes_bodies_and_parameters(client: httpx.AsyncC
         "max_detections",
         "under",
         "size",
+        "model",
     }
     assert all(parameter["description"] for parameter in parameters.values())
     assert "304" in paths["/classes"]["get"]["responses"]

@@ -8,7 +8,7 @@ from app.main import create_app
 from app.settings import Settings
 from model.runtime import OnnxDetector
 from tests.app import pictures
-from tests.app.conftest import client_of, engine_of, problem, started
+from tests.app.conftest import client_of, problem, started
 from tests.app.pictures import BLUE, draw, encode
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +63,7 @@ async def test_a_fault_of_the_service_is_logged_and_tells_nothing(
         def fail(*_: object) -> None:
             raise RuntimeError("secret")
 
-        monkeypatch.setattr(engine_of(app), "_infer", fail)
+        monkeypatch.setattr(OnnxDetector, "run", fail)
         results = (await post(client, pictures.red())).json()["results"]
     assert results[0]["status"] == 500
     assert "secret" not in str(results)

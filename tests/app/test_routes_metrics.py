@@ -23,7 +23,7 @@ async def test_metrics_of_a_detection(client: httpx.AsyncClient) -> None:
     }
     assert requests == {("/detect", "200"): 1, ("/detect", "415"): 1}
     (info,) = families["yolo9000_model_info"].samples
-    assert (info.labels["model"], info.labels["name"]) == ("default", "tiny")
+    assert (info.labels["model"], info.labels["name"]) == ("tiny", "tiny")
     assert info.labels["providers"] == "CPUExecutionProvider"
     assert families["process_resident_memory_bytes"].samples[0].value > 0
     for name in ("queue_length", "pictures_in_flight"):

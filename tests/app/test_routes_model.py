@@ -30,7 +30,7 @@ async def test_model(client: httpx.AsyncClient) -> None:
 
 async def test_health(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health/live")).json() == {"status": "live"}
-    assert (await client.get("/health/ready")).json() == {"status": "ready"}
+    assert (await client.get("/health/ready")).json() == {"status": "ready", "providers": ["CPUExecutionProvider"]}
 
 
 async def test_before_the_model_is_ready(app: FastAPI) -> None:

@@ -1,7 +1,9 @@
 """The few things that need a real server and a socket, with the tiny bundle."""
 
+import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pytest
 
 from tests.app import pictures
 from tests.app.conftest import problem
-from tests.app.servers import serving
+from tests.app.servers import Running, running, serving
+from tests.bundles import tiny_metadata, write_tiny_bundle
 
 PNG = {"content-type": "image/png"}
+HEAD = b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +71,100 @@ def test_several_clients_at_once(server: httpx.Client) -> None:
     with ThreadPoolExecutor(8) as clients:
         names = list(clients.map(ask, colours))
     assert names == ["beagle", "dog", "bicycle"] * 8
+
+
+# --- what the signals of an operator do
+
+
+def connection_to(server: Running) -> socket.socket:
+    url = server.client.base_url
+    connection = socket.create_connection((url.host, url.port or 0))
+    connection.settimeout(30)
+    return connection
+
+
+def begin_upload(server: Running, data: bytes) -> socket.socket:
+    """Send all of a request but its last byte."""
+    connection = connection_to(server)
+    connection.sendall(HEAD % len(data) + data[:-1])
+    return connection
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    """Read what the server sends, up to the end of the body or of the connection."""
+    answer = b""
+    while chunk := connection.recv(65536):
+        answer += chunk
+        head, _, body = answer.partition(b"\r\n\r\n")
+        if b"content-length: %d\r\n" % len(body) in head + b"\r\n":
+            break
+    connection.close()
+    return answer
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_told_to_stop_it_finishes_what_has_begun_and_refuses_what_comes(tiny_bundle: Path) -> None:
+    with running("--model", str(tiny_bundle), "--threads", "1") as server:
+        data = pictures.red()
+        upload = begin_upload(server, data)
+        server.client.get("/health/ready")  # by now the upload has begun
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: server.client.get("/health/ready").status_code == 503)
+        problem(server.client.post("/detect", content=data, headers=PNG), 503)
+        assert server.client.get("/health/live").status_code == 200
+        upload.sendall(data[-1:])
+        answer = answer_of(upload)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"beagle" in answer
+        assert server.process.wait(timeout=20) == 0
+
+
+def test_what_does_not_end_in_time_is_given_up(tiny_bundle: Path) -> None:
+    with running("--model", str(tiny_bundle), "--threads", "1", "--drain-timeout", "0.2") as server:
+        upload = begin_upload(server, pictures.red())
+        server.client.get("/health/ready")
+        server.process.send_signal(signal.SIGTERM)
+        answer = answer_of(upload)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"did not end in time" in answer
+        assert server.process.wait(timeout=20) == 0
+
+
+def test_it_answers_503_for_a_while_so_that_a_load_balancer_notices(tiny_bundle: Path) -> None:
+    with running("--model", str(tiny_bundle), "--threads", "1", "--drain-delay", "1.5") as server:
+        told = time.monotonic()
+        server.process.send_signal(signal.SIGINT)
+        until(lambda: server.client.get("/health/ready").status_code == 503)
+        assert server.process.wait(timeout=20) == 0
+        assert time.monotonic() - told >= 1.5
+
+
+def test_a_slow_body_is_given_up(tiny_bundle: Path) -> None:
+    with running("--model", str(tiny_bundle), "--threads", "1", "--upload-timeout", "0.3") as server:
+        answer = answer_of(begin_upload(server, pictures.red()))
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"connection: close" in answer.lower()
+        assert server.client.post("/detect", content=pictures.red(), headers=PNG).status_code == 200
+
+
+def test_sighup_has_the_model_files_looked_at(tmp_path: Path) -> None:
+    """The file lies in a folder that is not watched: only the signal tells of it."""
+    real = tmp_path / "real"
+    real.mkdir()
+    write_tiny_bundle(real / "tiny.onnx", tiny_metadata(version="1"))
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "tiny.onnx").symlink_to(real / "tiny.onnx")
+    with running(
+        "--models", str(served), "--model", str(tmp_path / "served" / "tiny.onnx"), "--threads", "1"
+    ) as server:
+        assert server.client.get("/model").json()["version"] == "1"
+        write_tiny_bundle(real / "new", tiny_metadata(version="2")).replace(real / "tiny.onnx")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: server.client.get("/model").json()["version"] == "2")

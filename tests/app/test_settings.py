@@ -15,7 +15,7 @@ def test_defaults() -> None:
     assert settings.model == default_model_path()
     assert settings.max_upload_bytes == 20_000_000
     assert settings.max_pixels == 100_000_000
-    assert settings.device == "cpu"
+    assert settings.provider == "auto"
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +26,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings(port=1).port == 1
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "70000"), ("THREADS", "0"), ("DEVICE", "abacus")])
+@pytest.mark.parametrize(("name", "value"), [("PORT", "70000"), ("THREADS", "0"), ("PROVIDER", "abacus")])
 def test_out_of_range(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"YOLO9000_{name}", value)
     with pytest.raises(ValidationError):

@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 
@@ -23,6 +24,9 @@ def corners(image: Image.Image) -> list[str]:
     for y, x in ((3, 3), (3, -4), (-4, 3), (-4, -4)):
         found.append(min(names, key=lambda name: np.abs(pixels[y, x] - names[name]).sum()))
     return found
+
+
+pillow_heif.register_heif_opener()  # for writing them
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -47,5 +51,6 @@ FILES = {
     "BMP": encode(detailed(), "BMP"),
     "TIFF": encode(detailed(), "TIFF"),
     "LZW TIFF": encode(detailed(), "TIFF", compression="tiff_lzw"),
+    "AVIF": encode(detailed(), "AVIF"),
     "deflate TIFF": encode(detailed(), "TIFF", compression="tiff_adobe_deflate"),
 }

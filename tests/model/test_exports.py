@@ -9,6 +9,7 @@ EXPORTS = [
     "VERSION",
     "BundleMetadata",
     "Detections",
+    "DeviceLostError",
     "InvalidBundleError",
     "Letterbox",
     "OnnxDetector",

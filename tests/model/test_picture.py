@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from model.picture import (
     PADDING,
@@ -16,7 +17,7 @@ from model.picture import (
 from tests.model.pictures import FILES, corners, encode, quarters
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
 def test_every_accepted_type_decodes_to_rgb(kind: str) -> None:
     image = decode_picture(encode(quarters(), kind))
 
@@ -25,7 +26,7 @@ def test_every_accepted_type_decodes_to_rgb(kind: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
     undo = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -116,7 +117,7 @@ def test_half_transparency_is_mixed_with_white() -> None:
     assert decoded.getpixel((1, 1)) == (127, 127, 127)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
 def test_of_an_animation_the_first_frame_is_taken(kind: str) -> None:
     data = encode(quarters(), kind, save_all=True, append_images=[Image.new("RGB", (64, 48), "black")], duration=50)
 
@@ -176,7 +177,14 @@ def test_letterbox_refuses_other_modes() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "size"),
-    [("JPEG", (1600, 1203)), ("JPEG", (801, 800)), ("JPEG", (90, 50)), ("PNG", (400, 300))],
+    [
+        ("JPEG", (1600, 1203)),
+        ("AVIF", (400, 300)),
+        ("WEBP", (401, 300)),
+        ("JPEG", (801, 800)),
+        ("JPEG", (90, 50)),
+        ("PNG", (400, 300)),
+    ],
 )
 def test_decoding_into_the_input_agrees_with_decoding_in_full(kind: str, size: tuple[int, int]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (12, 16, 3), dtype=np.uint8)
@@ -198,3 +206,26 @@ def test_decoding_into_the_input_has_the_same_limits() -> None:
         decode_letterboxed(FILES["JPEG"][:-100], 64)
     with pytest.raises(UnsupportedPictureError):
         decode_letterboxed(b"hello", 64)
+
+
+def test_of_a_large_jpeg_only_what_is_needed_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[tuple[int, int]] = []
+    load = JpegImageFile.load
+
+    def watched(file: JpegImageFile) -> Any:
+        loaded = load(file)
+        decoded.append(file.size)
+        return loaded
+
+    data = encode(quarters(3200, 2400), "JPEG")
+    monkeypatch.setattr(JpegImageFile, "load", watched)
+    decode_letterboxed(data, 96)
+    assert decoded[0] == (400, 300)
+
+
+def test_without_its_plugin_a_heic_is_a_type_that_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode(quarters(), "HEIF")
+    assert decode_picture(data).size == (64, 48)
+    monkeypatch.setattr("model.picture.HEIC", None)
+    with pytest.raises(UnsupportedPictureError):
+        decode_picture(data)

@@ -1,7 +1,8 @@
 """The proof itself on a part of its corpus, and that it would notice a fault."""
 
 import json
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,7 +51,16 @@ def test_every_format_is_damaged_in_every_way() -> None:
 
 
 @pytest.fixture
-def prover() -> Callable[..., Prover]:
+def idle_process() -> Iterator[subprocess.Popen[bytes]]:
+    """A process whose memory stays as it is, in place of a server's."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def prover(idle_process: subprocess.Popen[bytes]) -> Callable[..., Prover]:
     """Make provers against a server that answers what the test says."""
 
     def make(alone: Any = PROBLEM, status: int = 400, batch: Any = None, good_later: Any = GOOD) -> Prover:
@@ -66,8 +76,7 @@ def prover() -> Callable[..., Prover]:
             return httpx.Response(200, json=GOOD if len(seen) == 1 else good_later)
 
         client = httpx.Client(transport=httpx.MockTransport(answer), base_url="http://service")
-        process = SimpleNamespace(pid="self")
-        return Prover(SimpleNamespace(client=client, process=process))  # type: ignore[arg-type]
+        return Prover(SimpleNamespace(client=client, process=idle_process))  # type: ignore[arg-type]
 
     return make
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, NonNegativeInt, model_validator
 
+from model.providers import Provider
 from model.runtime import OnnxDetector, default_model_path
 from training.command_line import ConfigurationError
 from training.data.coco import DetectionSet
@@ -61,10 +62,8 @@ class EvaluateConfiguration(Rules):
     drawn: NonNegativeInt = Field(
         default=6, description="how many of the best and of the worst pictures of a set the HTML file shows"
     )
-    providers: tuple[str, ...] = Field(
-        default=("CPUExecutionProvider",),
-        min_length=1,
-        description="ONNX Runtime's execution providers, best first",
+    provider: Provider = Field(
+        default="cpu", description="What runs the network: cpu, cuda, tensorrt, or auto: cuda where it can be used"
     )
     threads: int | None = Field(
         default=None,
@@ -90,7 +89,7 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
         InvalidDatasetError: a set cannot be used; all sets are read before the first is scored.
         ConfigurationError: the model does not take this input size.
     """
-    detector = OnnxDetector.load(configuration.model, providers=configuration.providers, threads=configuration.threads)
+    detector = OnnxDetector.load(configuration.model, provider=configuration.provider, threads=configuration.threads)
     sizes = detector.bundle.sizes
     if configuration.size not in (None, *sizes):
         raise ConfigurationError(f"size: the model takes {', '.join(map(str, sizes))} px, not {configuration.size} px")

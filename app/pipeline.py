@@ -1,0 +1,106 @@
+"""The steps from the bytes of a picture to an answer, each a plain function: what the service and the command share."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import InvalidParameterError
+from app.schemas import DetectionParameters, InvalidParameter, Timing
+from model.detections import Detections, RawDetections
+from model.geometry import Letterbox
+from model.picture import decode_letterboxed
+from model.runtime import OnnxDetector
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one picture: `DetectionParameters` with the model's defaults filled in.
+
+    Attributes:
+        under: indices of the model's tree.
+        size: side of the network's input in pixels.
+    """
+
+    threshold: float
+    hierarchy_threshold: float
+    iou_threshold: float
+    max_detections: int
+    under: tuple[int, ...]
+    size: int
+
+    @classmethod
+    def of(cls, parameters: DetectionParameters, detector: OnnxDetector) -> Self:
+        """Fill in the defaults of a detector.
+
+        Raises:
+            InvalidParameterError: the model does not allow the size.
+            UnknownConceptError: a wnid of `under` is not in its tree.
+        """
+        bundle = detector.bundle
+        size = bundle.default_size if parameters.size is None else parameters.size
+        if size not in bundle.sizes:
+            allowed = ", ".join(map(str, bundle.sizes))
+            raise InvalidParameterError(InvalidParameter(name="size", detail=f"must be one of {allowed}"))
+        defaults = bundle.thresholds
+        return cls(
+            threshold=_given(parameters.threshold, defaults.objectness),
+            hierarchy_threshold=_given(parameters.hierarchy_threshold, defaults.hierarchy),
+            iou_threshold=_given(parameters.iou_threshold, defaults.iou),
+            max_detections=parameters.max_detections,
+            under=tuple(detector.tree.index(wnid) for wnid in parameters.under),
+            size=size,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A picture ready for the network: uint8 pixels [1, size, size, 3], and how the picture lies in them."""
+
+    pixels: NDArray[np.uint8]
+    frame: Letterbox
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was found in a picture of `width` x `height` pixels, and how long each step took."""
+
+    width: int
+    height: int
+    detections: Detections
+    timing: Timing
+
+
+def prepare(data: bytes, size: int, max_pixels: int) -> Prepared:
+    """Decode a picture and lay it into the network's input.
+
+    Of a large JPEG no more is decoded than the input needs, and the decoded picture is let go: while its request
+    waits for the network, only the small input is held.
+
+    Raises:
+        PictureError: the bytes are not a picture that can be used.
+    """
+    pixels, frame = decode_letterboxed(data, size, max_pixels=max_pixels)
+    return Prepared(pixels[None], frame)
+
+
+def infer(detector: OnnxDetector, prepared: Prepared, question: Question) -> RawDetections:
+    """Run the network on one picture."""
+    return detector.run(prepared.pixels, question.threshold)[0]
+
+
+def finish(detector: OnnxDetector, prepared: Prepared, raw: RawDetections, question: Question) -> Detections:
+    """Turn the network's output into answers."""
+    return detector.answer(
+        raw,
+        prepared.frame,
+        hierarchy_threshold=question.hierarchy_threshold,
+        iou_threshold=question.iou_threshold,
+        max_detections=question.max_detections,
+        under=question.under,
+    )
+
+
+def _given(value: float | None, default: float) -> float:
+    return default if value is None else value
