@@ -220,7 +220,9 @@ class ModelState(BaseModel):
     providers: list[str] = Field(description="ONNX Runtime execution providers in use; none before it is loaded.")
     loaded_at: datetime | None = Field(description="Since when it answers.")
     loading: bool = Field(description="Whether the file, or a newer one in its place, is being loaded.")
-    refused: str | None = Field(description="Why the newest file cannot be used; what was loaded before goes on.")
+    refused: str | None = Field(
+        default=None, description="Why the newest file cannot be used; what was loaded before goes on."
+    )
 
 
 class ModelList(BaseModel):
