@@ -1,5 +1,7 @@
 """From arrays to the shapes of the API: what the routes and the command line both answer with."""
 
+import numpy as np
+
 from app.models import ServedModel
 from app.pipeline import Answer
 from app.schemas import (
@@ -15,6 +17,7 @@ from app.schemas import (
     ModelState,
     PathStep,
     Timing,
+    TreeColumns,
     TreeSummary,
 )
 from model.detections import Detections
@@ -114,6 +117,19 @@ def class_detail(node: int, detector: OnnxDetector) -> ClassDetail:
     )
 
 
+def tree_columns(detector: OnnxDetector) -> TreeColumns:
+    """Describe the whole tree in little space."""
+    tree, bundle = detector.tree, detector.bundle
+    return TreeColumns(
+        digest=tree.digest,
+        wnids=list(tree.wnids),
+        parents=tree.parents.tolist(),
+        names=list(tree.names),
+        trained=list(bundle.trained),
+        unproven=bundle.trained_nodes[bundle.unproven].tolist(),
+    )
+
+
 def is_trained(node: int, detector: OnnxDetector) -> bool:
     """Tell whether the model can answer with a node."""
     return detector.tree.wnids[node] in detector.trained_tree
@@ -121,16 +137,21 @@ def is_trained(node: int, detector: OnnxDetector) -> bool:
 
 def _detected_object(found: Detections, row: int, detector: OnnxDetector) -> DetectedObject:
     tree = detector.tree
-    x1, y1, x2, y2 = (round(float(edge), 2) for edge in found.boxes[row])
-    steps = zip(found.paths[row].tolist(), found.probabilities[row].tolist(), strict=True)
+    x1, y1, x2, y2 = (_exact(edge) for edge in found.boxes[row])
+    steps = zip(found.paths[row].tolist(), found.probabilities[row], strict=True)
     return DetectedObject(
         box=Box(x1=x1, y1=y1, x2=x2, y2=y2),
         label=concept(int(found.nodes[row]), detector),
-        score=round(float(found.scores[row]), 6),
-        objectness=round(float(found.objectness[row]), 6),
+        score=_exact(found.scores[row]),
+        objectness=_exact(found.objectness[row]),
         path=[
-            PathStep(wnid=tree.wnids[node], name=tree.names[node], probability=round(probability, 6))
+            PathStep(wnid=tree.wnids[node], name=tree.names[node], probability=_exact(probability))
             for node, probability in steps
             if node >= 0
         ],
     )
+
+
+def _exact(value: np.float32) -> float:
+    """Return the shortest decimal that reads back as the same float32: nothing is lost, and no digit says nothing."""
+    return float(str(value))

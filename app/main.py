@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app import routes_classes, routes_detect, routes_metrics, routes_model
+from app import routes_classes, routes_detect, routes_metrics, routes_model, routes_page
 from app.configuration import load_settings
 from app.engine import Engine
 from app.errors import ERRORS, add_error_handlers
@@ -75,7 +75,7 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
     app.state.engine = app.state.models = None
     add_error_handlers(app)
     add_middleware(app, settings, metrics, tracing)
-    for routes in (routes_detect, routes_classes, routes_model):
+    for routes in (routes_detect, routes_classes, routes_model, routes_page):
         app.include_router(routes.router)
     if settings.metrics != "off":
         app.include_router(routes_metrics.router)

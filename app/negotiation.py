@@ -1,4 +1,7 @@
-"""Which form of an answer suits the client: RFC 9110, sections 12.5.1 (Accept) and 13.1.2 (If-None-Match)."""
+"""Which form of an answer suits the client, by RFC 9110.
+
+Sections 12.5.1 (Accept), 12.5.3 (Accept-Encoding) and 13.1.2 (If-None-Match).
+"""
 
 from collections.abc import Sequence
 
@@ -25,8 +28,16 @@ def matches_etag(if_none_match: str | None, etag: str) -> bool:
     return etag in tags or "*" in tags
 
 
+def accepts_coding(accept_encoding: str | None, coding: str) -> bool:
+    """Tell whether an Accept-Encoding header allows a content coding, by its name or by `*`; no header allows none."""
+    if not accept_encoding:
+        return False
+    weights = dict(_media_range(part) for part in accept_encoding.split(","))
+    return weights.get(coding, weights.get("*", 0.0)) > 0
+
+
 def _media_range(part: str) -> tuple[str, float]:
-    """Split 'image/*;q=0.8' into the range and its weight; a weight that is no number counts as 0."""
+    """Split 'image/*;q=0.8' or 'gzip;q=0.8' into name and weight; a weight that is no number counts as 0."""
     media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
     for parameter in parameters:
         name, _, value = parameter.partition("=")

@@ -1,14 +1,17 @@
-"""GET /classes and GET /classes/{wnid}: the tree of concepts."""
+"""GET /classes, GET /classes/{wnid} and GET /tree: the tree of concepts."""
 
 from typing import Annotated, Any
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.answers import class_detail, class_summary
+from app.answers import class_detail, class_summary, tree_columns
 from app.errors import InvalidParameterError, NotReadyError, UnknownClassError, UnknownModelError, error_responses
 from app.negotiation import matches_etag
-from app.schemas import ClassDetail, ClassesParameters, ClassList
+from app.schemas import ClassDetail, ClassesParameters, ClassList, TreeColumns
 from app.state import ChosenDetector, ServedModels
+from app.stored import StoredAnswer
+from model.runtime import OnnxDetector
 from model.wordtree import WordTree
 
 router = APIRouter(tags=["classes"])
@@ -53,6 +56,29 @@ def show_class(
         return _not_modified(tree)
     response.headers["ETag"] = _etag(tree)
     return class_detail(node, detector)
+
+
+@router.get(
+    "/tree",
+    summary="Show the whole tree",
+    response_model=TreeColumns,
+    responses={
+        200: {"headers": {"ETag": {"description": "Digest of the answer.", "schema": {"type": "string"}}}},
+        304: {"description": "The client has it already: If-None-Match names the answer's digest."},
+        **error_responses(UnknownModelError, NotReadyError),
+    },
+)
+def show_tree(request: Request, detector: ChosenDetector) -> Response:
+    """Every concept in one answer, compact enough to draw the tree from; compressed for those who accept gzip."""
+    stored = _stored_trees.get(detector)
+    if stored is None:
+        stored = StoredAnswer.of(tree_columns(detector).model_dump_json().encode(), "application/json")
+        _stored_trees[detector] = stored
+    return stored.response(request, {"Cache-Control": "no-cache"})
+
+
+_stored_trees: WeakKeyDictionary[OnnxDetector, StoredAnswer] = WeakKeyDictionary()
+"""Made once for each model, and gone with it."""
 
 
 def select_classes(tree: WordTree, parameters: ClassesParameters) -> list[int]:

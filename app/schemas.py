@@ -182,6 +182,20 @@ class ClassDetail(Concept):
     children: list[ClassSummary] = Field(description="The concepts directly below.")
 
 
+class TreeColumns(BaseModel):
+    """The whole tree by columns: entry i of each of the first three describes node i."""
+
+    digest: str = Field(description="Digest of the tree.", examples=["sha256:..."])
+    wnids: list[Wnid] = Field(description="Parents stand before children, and the children of one node side by side.")
+    parents: list[int] = Field(description="The parent's place in the columns; -1 for a root.")
+    names: list[str]
+    trained: list[int] = Field(description="Ascending, the nodes the model can answer with.")
+    unproven: list[int] = Field(
+        description="Ascending, the trained nodes no answer ends at unless `under` asks for them: they have their "
+        "parent's probability, because none of their siblings was trained."
+    )
+
+
 class TreeSummary(BaseModel):
     """The tree a model answers with."""
 

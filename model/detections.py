@@ -165,8 +165,9 @@ def lineage_suppression(
     """Keep one box an object, where labels on one line from root to leaf may name the same object.
 
     A 'dog' and a 'beagle' at one place are one animal; a 'dog' and a 'sofa' there are two things. Boxes are
-    taken by descending score (of equal ones the first); a box goes if its intersection over union with a kept
-    one exceeds the threshold and one of the two labels is the other or lies below it.
+    taken by descending score (of equal ones the one further left, then by its other edges and its label, so that
+    the order they come in decides nothing); a box goes if its intersection over union with a kept one exceeds the
+    threshold and one of the two labels is the other or lies below it.
 
     Args:
         boxes: [N, 4]; x1, y1, x2, y2.
@@ -179,7 +180,7 @@ def lineage_suppression(
     Returns:
         Indices of the kept boxes by descending score.
     """
-    waiting = np.argsort(-scores, kind="stable")
+    waiting = np.lexsort((nodes, *boxes.T[::-1], -scores))  # by its last key first
     kept: list[int] = []
     while waiting.size and (limit is None or len(kept) < limit):
         best, waiting = int(waiting[0]), waiting[1:]

@@ -65,7 +65,8 @@ def walk(
 
     The walk starts at the likeliest root, which always stands: something was found there, and this is the
     least that can be said of it. It goes on to the likeliest child (of equal ones, the first) while that
-    child's absolute probability is at least `threshold`.
+    child's absolute probability is at least `threshold`. Both are compared as float32, which is how the
+    probability is given out: whoever has a path of threshold 0 can tell where a walk with another one ends.
 
     Args:
         tree: the tree that the columns of the logits belong to.
@@ -102,7 +103,7 @@ def walk(
         parents = nodes[rows]
         child, conditional = _likeliest(logits, rows, tree.first_child[parents], tree.child_count[parents])
         reached = reached * conditional
-        stands = reached >= threshold
+        stands = reached.astype(np.float32) >= np.float32(threshold)
         rows, reached, child = rows[stands], reached[stands], child[stands]
         at = lengths[rows]
         nodes[rows] = paths[rows, at] = child
@@ -195,7 +196,8 @@ def _start_under(
     candidates = along[:, np.searchsorted(closed, given)]
     # A node within another is never likelier than that one, and comes after it: it is never chosen.
     best = candidates.argmax(axis=1)
-    starts = np.where(candidates[np.arange(len(logits)), best] >= threshold, given[best], -1).astype(np.int32)
+    likely_enough = candidates[np.arange(len(logits)), best].astype(np.float32) >= np.float32(threshold)
+    starts = np.where(likely_enough, given[best], -1).astype(np.int32)
 
     paths, absolute = np.full((len(logits), tree.levels), -1, np.int32), np.zeros((len(logits), tree.levels))
     for node in given.tolist():

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI
 
@@ -184,3 +185,14 @@ async def test_concurrent_requests_get_their_own_answers(app: FastAPI) -> None:
         answers = await asyncio.gather(*requests)
     for answer, box in zip(answers, boxes, strict=True):
         assert near(answer.json()["detections"][0]["box"], box)
+
+
+async def test_numbers_are_float32_written_in_full(client: httpx.AsyncClient) -> None:
+    """Whoever reads them has what the service compared with its thresholds, and computes on without a loss."""
+    response = await client.post("/detect", content=pictures.red_and_blue(), headers={"content-type": "image/png"})
+    for found in response.json()["detections"]:
+        numbers = [*found["box"].values(), found["score"], found["objectness"]]
+        numbers += [step["probability"] for step in found["path"]]
+        assert all(float(str(np.float32(number))) == number for number in numbers)
+        product = np.float32(found["objectness"]) * np.float32(found["path"][-1]["probability"])
+        assert np.float32(found["score"]) == product

@@ -139,7 +139,7 @@ def crowds(draw: st.DrawFn) -> tuple[Any, Any, Any]:
 def test_suppression_agrees_with_the_rule_box_by_box(crowd: tuple[Any, Any, Any], threshold: float) -> None:
     boxes, scores, nodes = crowd
     kept: list[int] = []
-    for index in sorted(range(len(boxes)), key=lambda index: -scores[index]):
+    for index in sorted(range(len(boxes)), key=lambda index: (-scores[index], *boxes[index], nodes[index])):
         same_object = [
             box_iou(boxes[[index]], boxes[[other]])[0, 0] > threshold
             and TREE.same_lineage(int(nodes[index]), int(nodes[other]))
@@ -150,6 +150,18 @@ def test_suppression_agrees_with_the_rule_box_by_box(crowd: tuple[Any, Any, Any]
 
     assert lineage_suppression(boxes, scores, nodes, TREE, threshold).tolist() == kept
     assert lineage_suppression(boxes, scores, nodes, TREE, threshold, limit=2).tolist() == kept[:2]
+
+
+@settings(deadline=None)
+@given(crowds(), st.randoms(use_true_random=False))
+def test_the_order_boxes_come_in_decides_nothing(crowd: tuple[Any, Any, Any], random: Any) -> None:
+    boxes, scores, nodes = crowd
+    order = np.array(random.sample(range(len(boxes)), len(boxes)), dtype=np.intp)
+    kept = lineage_suppression(boxes, scores, nodes, TREE, 0.3)
+    again = order[lineage_suppression(boxes[order], scores[order], nodes[order], TREE, 0.3)]
+
+    for column in (boxes, scores, nodes):
+        np.testing.assert_array_equal(column[kept], column[again])
 
 
 def fields(**changes: Any) -> dict[str, Any]:

@@ -63,9 +63,9 @@ def answers(result: Walk) -> list[tuple[list[int], list[float]]]:
 def is_close_call(absolute: Sequence[float], threshold: float, under: Sequence[int] = ()) -> bool:
     """Tell whether rounding alone may decide: a node next to the threshold, or two starts next to each other.
 
-    A probability equal to the threshold is no close call where both come from exact arithmetic (0, 1/2, 1).
+    Thresholds are compared as float32, of which half a step is 6e-8 at most, starts as float64. A probability equal to the threshold is no close call where both come from exact arithmetic (0, 1/2, 1).
     """
-    at_threshold = any(0 < abs(probability - threshold) < 1e-9 for probability in absolute)
+    at_threshold = any(0 < abs(probability - threshold) < 1e-7 for probability in absolute)
     likely = sorted(absolute[node] for node in set(under))
     return at_threshold or any(above - below < 1e-9 for below, above in pairwise(likely))
 
@@ -206,6 +206,15 @@ class TestThreshold:
     def test_equality_goes_on(self) -> None:
         result = walk(tree_of([-1, 0, 0]), np.zeros((1, 3), np.float32), threshold=0.5)
         assert result.paths.tolist() == [[0, 1]]
+
+    def test_what_is_compared_is_what_is_given_out(self) -> None:
+        """A third is more as a float32 than as a float64; asked for at exactly the probability given out, it stands."""
+        tree, logits = tree_of([-1, 0, 0, 0, 1, 2]), np.zeros((1, 6), np.float32)
+        given_out = float(walk(tree, logits, threshold=0).probabilities[0, 1])
+        assert given_out > 1 / 3
+        assert walk(tree, logits, threshold=given_out).paths.tolist() == [[0, 1, 4]]
+        assert walk(tree, logits, threshold=given_out, under=[1]).paths.tolist() == [[0, 1, 4]]
+        assert walk(tree, logits, threshold=float(np.nextafter(np.float32(given_out), 1))).paths[0, 1] == -1
 
     def test_a_root_always_stands(self) -> None:
         result = walk(tree_of([-1, -1, 0, 0]), np.zeros((1, 4), np.float32), threshold=1)
