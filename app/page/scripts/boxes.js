@@ -1,0 +1,80 @@
+/** The boxes over the photo: for eyes and pointers; the list of objects says the same to everyone else. */
+
+import { make } from "./dom.js";
+import { css, readableOn } from "./tree.js";
+
+/**
+ * @typedef {import("./walk.js").Answer} Answer
+ * @typedef {import("./tree.js").Tree} Tree
+ */
+
+export class Boxes {
+  #place;
+  #chosen;
+  /** @type {Map<number, HTMLElement>} by the candidate's id, so that a box stays the same element while labels move */
+  #drawn = new Map();
+
+  /**
+   * @param {HTMLElement} place
+   * @param {(id: number) => void} chosen called when a box is pointed at or tapped
+   */
+  constructor(place, chosen) {
+    this.#place = place;
+    this.#chosen = chosen;
+  }
+
+  clear() {
+    this.#drawn.clear();
+    this.#place.replaceChildren();
+  }
+
+  /**
+   * Show these answers and no others.
+   * @param {Answer[]} answers
+   * @param {Tree} tree
+   * @param {{ width: number, height: number }} image size of the picture in pixels
+   * @param {number} selected id of the selected candidate
+   */
+  show(answers, tree, image, selected) {
+    const wanted = new Set(answers.map(({ candidate }) => candidate.id));
+    for (const [id, box] of this.#drawn) {
+      if (!wanted.has(id)) {
+        box.remove();
+        this.#drawn.delete(id);
+      }
+    }
+    for (const found of answers) {
+      const { id } = found.candidate;
+      const box = this.#drawn.get(id) ?? this.#draw(found, image);
+      const colour = tree.colour(found.node);
+      box.style.setProperty("--colour", css(colour));
+      box.style.setProperty("--on-colour", readableOn(colour));
+      box.classList.toggle("selected", id === selected);
+      const [label] = box.children;
+      if (label.textContent !== tree.names[found.node]) label.textContent = tree.names[found.node];
+    }
+  }
+
+  /**
+   * @param {Answer} found
+   * @param {{ width: number, height: number }} image
+   */
+  #draw({ candidate: { id, box } }, image) {
+    const element = make("div", { class: "box" }, make("span", { class: "box-label" }));
+    const width = (box.x2 - box.x1) / image.width;
+    const height = (box.y2 - box.y1) / image.height;
+    element.style.left = `${(100 * box.x1) / image.width}%`;
+    element.style.top = `${(100 * box.y1) / image.height}%`;
+    element.style.width = `${100 * width}%`;
+    element.style.height = `${100 * height}%`;
+    // Small ones lie on top, so that each can be reached.
+    element.style.zIndex = String(1 + Math.round(1000 * (1 - width * height)));
+    element.classList.toggle("at-top", box.y1 < 0.06 * image.height);
+    element.classList.toggle("at-right", box.x1 > 0.7 * image.width);
+    element.addEventListener("pointerenter", () => this.#chosen(id));
+    element.addEventListener("click", () => this.#chosen(id));
+    this.#drawn.set(id, element);
+    this.#place.append(element);
+    return element;
+  }
+}

@@ -1,0 +1,266 @@
+/** The view of one photo: it asks the service once, and answers every move of the sliders by itself. */
+
+import { asJpeg, detect, loadTree, once, ProblemError } from "./api.js";
+import { Boxes } from "./boxes.js";
+import { byId, copy, make, save } from "./dom.js";
+import { Objects } from "./objects.js";
+import { annotated, curl, parameters, shown } from "./report.js";
+import { Sliders } from "./sliders.js";
+import { setUpSources } from "./source.js";
+import { answer, candidates } from "./walk.js";
+
+/**
+ * @typedef {import("./api.js").DetectionResult} DetectionResult
+ * @typedef {import("./tree.js").Tree} Tree
+ * @typedef {import("./walk.js").Answer} Answer
+ * @typedef {import("./walk.js").Candidate} Candidate
+ *
+ * @typedef {object} Look what the service found in a photo, before any slider
+ * @property {DetectionResult} result
+ * @property {Candidate[]} all
+ * @property {Set<number>} under places of the concepts it was restricted to
+ * @property {Tree} tree
+ */
+
+/** The least objectness the service is asked for, and so the least that the slider goes down to. */
+const LEAST_OBJECTNESS = 0.05;
+/** As many as the service gives in one answer. */
+const MOST_CANDIDATES = 300;
+/** As many as the service gives where a request does not say. */
+const MOST_ANSWERS = 100;
+
+const photo = /** @type {HTMLImageElement} */ (byId("photo"));
+const problem = byId("problem");
+const waiting = byId("waiting");
+
+/** @type {{ blob: Blob, name: string, url: string } | undefined} */
+let given;
+/** @type {Look | undefined} */
+let look;
+/** @type {Answer[]} */
+let answers = [];
+/** @type {string[]} wnids */
+let under = [];
+let selected = -1;
+let redrawing = false;
+let running = new AbortController();
+
+const sliders = new Sliders(byId("sliders"), redraw);
+const boxes = new Boxes(byId("boxes"), (id) => select(id, true));
+const objects = new Objects(byId("objects"), (id) => select(id === selected ? -1 : id, false));
+
+/** Make the view work. */
+export function setUpDetect() {
+  setUpSources(show, (text) => complain("Not a photo", text));
+  const saves = /** @type {[string, () => Promise<void>][]} */ ([
+    ["save-picture", savePicture],
+    ["save-json", saveJson],
+    ["copy-curl", () => copy(byId("copy-curl"), byId("curl").textContent ?? "")],
+  ]);
+  for (const [id, act] of saves) {
+    byId(id).addEventListener("click", () => act().catch((error) => complain("Not saved", error.message)));
+  }
+  once("model").then(
+    ({ thresholds, tree }) => {
+      if (!look) sliders.set(thresholds);
+      byId("tree-size").textContent = tree.nodes.toLocaleString("en");
+    },
+    () => sliders.set(sliders.values),
+  );
+  // Ready by the time a photo is; if it fails, the photo's own request tells.
+  loadTree().catch(() => undefined);
+}
+
+/**
+ * Restrict answers to some concepts and what lies below them.
+ * @param {string[]} wnids none for no restriction
+ */
+export async function restrict(wnids) {
+  under = wnids;
+  await showScope();
+  if (given) await askService();
+}
+
+/**
+ * Show a photo and what is in it.
+ * @param {Blob} blob
+ * @param {string} name
+ */
+async function show(blob, name) {
+  if (given) URL.revokeObjectURL(given.url);
+  given = { blob, name, url: URL.createObjectURL(blob) };
+  if (location.hash !== "" && location.hash !== "#detect") location.hash = "#detect";
+  document.body.classList.add("has-photo");
+  byId("result").hidden = false;
+  photo.alt = `The photo: ${name}`;
+  await askService();
+}
+
+async function askService() {
+  if (!given) return;
+  running.abort();
+  running = new AbortController();
+  const { signal } = running;
+  const { blob } = given;
+  forget();
+  busy("Looking …");
+  const patience = {
+    signal,
+    /** @type {(seconds: number, reason: string) => void} */
+    onWait: (seconds, reason) => busy(`${reason}: asking again in ${seconds} s`),
+  };
+  try {
+    await display(blob, patience);
+    const [tree, result] = await Promise.all([loadTree(), askForAll(blob, patience)]);
+    if (signal.aborted) return;
+    const places = new Set(under.map((wnid) => tree.index(wnid)));
+    look = { result, tree, under: places, all: candidates(result.detections, tree) };
+    byId("saving").hidden = false;
+    draw();
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof ProblemError)) throw error;
+    complain(error.title, error.message, askService);
+  } finally {
+    if (!signal.aborted) waiting.hidden = true;
+  }
+}
+
+/**
+ * Ask for every box with its whole path. An answer as long as the service gives may lack some: then only surer
+ * boxes are asked for, so that what is at hand is complete.
+ * @param {Blob} blob
+ * @param {import("./api.js").Patience} patience
+ */
+async function askForAll(blob, patience) {
+  for (let objectness = LEAST_OBJECTNESS; ; objectness = Math.min(1, 2 * objectness)) {
+    const query = parameters({ objectness, hierarchy: 0, iou: 1, most: MOST_CANDIDATES }, under);
+    const result = await detect(blob, query, patience);
+    if (result.detections.length < MOST_CANDIDATES || objectness === 1) {
+      sliders.limitObjectness(objectness);
+      return result;
+    }
+  }
+}
+
+/**
+ * Show the photo, or a JPEG of it where the browser does not know its format.
+ * @param {Blob} blob
+ * @param {import("./api.js").Patience} patience
+ */
+async function display(blob, patience) {
+  if (!given) return;
+  photo.src = given.url;
+  try {
+    await photo.decode();
+  } catch {
+    if (patience.signal?.aborted) return;
+    const shownInstead = await asJpeg(blob, patience);
+    URL.revokeObjectURL(given.url);
+    given.url = URL.createObjectURL(shownInstead);
+    photo.src = given.url;
+    await photo.decode().catch(() => undefined);
+  }
+}
+
+/** Answer the sliders, once a frame at most. */
+function redraw() {
+  if (redrawing) return;
+  redrawing = true;
+  requestAnimationFrame(() => {
+    redrawing = false;
+    draw();
+  });
+}
+
+function draw() {
+  if (!look || !given) return;
+  const { result, all, tree } = look;
+  const thresholds = { ...sliders.values, most: MOST_ANSWERS };
+  answers = answer(all, thresholds, tree, look.under);
+  if (!answers.some(({ candidate }) => candidate.id === selected)) selected = answers[0]?.candidate.id ?? -1;
+  boxes.show(answers, tree, result.image, selected);
+  objects.show(answers, tree, thresholds.hierarchy, selected);
+  const count = `${answers.length} ${answers.length === 1 ? "object" : "objects"}`;
+  const milliseconds = Object.values(result.timing_ms).reduce((sum, part) => sum + part, 0);
+  byId("summary").textContent = `${count} · ${result.image.width} × ${result.image.height} px · ${Math.round(milliseconds)} ms`;
+  byId("objects-title").textContent = answers.length ? `Objects (${answers.length})` : "Objects";
+  byId("nothing").hidden = answers.length > 0;
+  byId("nothing").textContent = all.length
+    ? "No box is sure enough. Lower the objectness to see what was passed over."
+    : "Nothing was found in this photo.";
+  byId("curl").textContent = curl(given.name, parameters(thresholds, under));
+}
+
+/**
+ * @param {number} id of a candidate; -1 selects none
+ * @param {boolean} reveal whether the list is to scroll there
+ */
+function select(id, reveal) {
+  if (!look || id === selected) return;
+  selected = id;
+  boxes.show(answers, look.tree, look.result.image, id);
+  objects.show(answers, look.tree, sliders.values.hierarchy, id);
+  if (reveal) objects.reveal(id);
+}
+
+/** Forget what was found before. */
+function forget() {
+  look = undefined;
+  answers = [];
+  selected = -1;
+  boxes.clear();
+  objects.clear();
+  problem.hidden = true;
+  byId("saving").hidden = true;
+  byId("nothing").hidden = true;
+  byId("summary").textContent = "";
+  byId("objects-title").textContent = "Objects";
+}
+
+/** @param {string} text */
+function busy(text) {
+  waiting.hidden = false;
+  waiting.textContent = text;
+  byId("summary").textContent = text;
+}
+
+/**
+ * @param {string} title
+ * @param {string} detail
+ * @param {() => void} [again] tries once more
+ */
+function complain(title, detail, again) {
+  byId("result").hidden = false;
+  byId("summary").textContent = "";
+  problem.replaceChildren(make("strong", {}, title), make("p", {}, detail));
+  if (again) {
+    const button = make("button", { type: "button" }, "Try again");
+    button.addEventListener("click", again);
+    problem.append(button);
+  }
+  problem.hidden = false;
+}
+
+async function showScope() {
+  const scope = byId("scope");
+  scope.hidden = !under.length;
+  if (!under.length) return;
+  const tree = await loadTree();
+  const names = under.map((wnid) => make("a", { href: `#${wnid}` }, tree.names[tree.index(wnid)] ?? wnid));
+  const everything = make("button", { type: "button" }, "Look for everything");
+  everything.addEventListener("click", () => restrict([]));
+  scope.replaceChildren(make("span", {}, "Looking only for ", ...names), everything);
+}
+
+async function savePicture() {
+  if (look) save(await annotated(photo, answers, look.tree), `${stem()}-annotated.jpg`);
+}
+
+async function saveJson() {
+  if (!look) return;
+  const text = JSON.stringify(shown(look.result, answers), null, 2);
+  save(new Blob([text], { type: "application/json" }), `${stem()}.json`);
+}
+
+const stem = () => (given?.name ?? "photo").replace(/\.[^.]*$/, "");

@@ -1,0 +1,137 @@
+/** The list of objects, and for the selected one its path from the root with a probability bar at each level. */
+
+import { make } from "./dom.js";
+import { css } from "./tree.js";
+
+/**
+ * @typedef {import("./walk.js").Answer} Answer
+ * @typedef {import("./tree.js").Tree} Tree
+ */
+
+export class Objects {
+  #list;
+  #chosen;
+  /** @type {Map<number, HTMLLIElement>} by the candidate's id */
+  #items = new Map();
+
+  /**
+   * @param {HTMLElement} list
+   * @param {(id: number) => void} chosen called when an object is selected in the list
+   */
+  constructor(list, chosen) {
+    this.#list = list;
+    this.#chosen = chosen;
+  }
+
+  clear() {
+    this.#items.clear();
+    this.#list.replaceChildren();
+  }
+
+  /**
+   * Show these answers and no others, in their order.
+   * @param {Answer[]} answers
+   * @param {Tree} tree
+   * @param {number} hierarchy the threshold that ended the paths
+   * @param {number} selected id of the selected candidate
+   */
+  show(answers, tree, hierarchy, selected) {
+    const items = answers.map((found) => {
+      const { id } = found.candidate;
+      const item = this.#items.get(id) ?? this.#make(id);
+      update(item, found, tree, id === selected);
+      const open = item.querySelector(".levels");
+      if (id === selected) {
+        const levels = open ?? item.appendChild(makeLevels(found, tree));
+        mark(/** @type {HTMLElement} */ (levels), found, hierarchy);
+      } else {
+        open?.remove();
+      }
+      return item;
+    });
+    this.#items = new Map(items.map((item) => [Number(item.dataset.id), item]));
+    const inPlace = items.length === this.#list.children.length && items.every((item, at) => this.#list.children[at] === item);
+    if (inPlace) return;
+    // An element that is moved loses the focus.
+    const focused = document.activeElement;
+    this.#list.replaceChildren(...items);
+    if (focused instanceof HTMLElement && this.#list.contains(focused)) focused.focus({ preventScroll: true });
+  }
+
+  /** @param {number} id */
+  reveal(id) {
+    this.#items.get(id)?.scrollIntoView({ block: "nearest" });
+  }
+
+  /** @param {number} id */
+  #make(id) {
+    const button = make(
+      "button",
+      { type: "button", class: "object" },
+      make("span", { class: "swatch", "aria-hidden": "true" }),
+      make("span", { class: "object-name" }),
+      make("span", { class: "score" }),
+    );
+    button.addEventListener("click", () => this.#chosen(id));
+    const item = make("li", {}, button);
+    item.dataset.id = String(id);
+    return item;
+  }
+}
+
+/**
+ * @param {HTMLLIElement} item
+ * @param {Answer} found
+ * @param {Tree} tree
+ * @param {boolean} selected
+ */
+function update(item, found, tree, selected) {
+  const button = /** @type {HTMLElement} */ (item.firstElementChild);
+  const [swatch, name, score] = /** @type {HTMLElement[]} */ ([...button.children]);
+  button.setAttribute("aria-expanded", String(selected));
+  swatch.style.background = css(tree.colour(found.node));
+  name.textContent = tree.names[found.node];
+  score.textContent = found.score.toFixed(2);
+  score.title = "score: objectness times the label's probability";
+}
+
+/**
+ * @param {Answer} found
+ * @param {Tree} tree
+ */
+function makeLevels({ candidate: { nodes, probabilities, objectness } }, tree) {
+  const levels = nodes.map((node, depth) => {
+    const bar = make("span", { class: "bar", "aria-hidden": "true" }, make("span", { class: "bar-filled" }));
+    bar.style.setProperty("--value", `${100 * probabilities[depth]}%`);
+    bar.style.setProperty("--colour", css(tree.colour(node)));
+    const level = make(
+      "li",
+      {},
+      make("a", { href: `#${tree.wnids[node]}`, title: "Show in the tree of concepts" }, tree.names[node]),
+      bar,
+      make("span", { class: "probability" }, probabilities[depth].toFixed(2)),
+    );
+    if (tree.unproven[node]) {
+      level.title = "No sibling of this concept was trained: it has its parent's probability, and no answer ends here.";
+    }
+    return level;
+  });
+  const box = make("p", { class: "small muted" }, `The box itself: objectness ${objectness.toFixed(2)}`);
+  return make("div", { class: "levels" }, make("ol", { "aria-label": "Path from the root" }, ...levels), box);
+}
+
+/**
+ * Tell the part of the path that stands from the rest, and the label.
+ * @param {HTMLElement} levels
+ * @param {Answer} found
+ * @param {number} hierarchy
+ */
+function mark(levels, found, hierarchy) {
+  levels.style.setProperty("--threshold", `${100 * hierarchy}%`);
+  const list = /** @type {HTMLElement} */ (levels.firstElementChild);
+  for (const [depth, level] of [...list.children].entries()) {
+    level.classList.toggle("beyond", depth >= found.length);
+    if (depth === found.length - 1) level.setAttribute("aria-current", "true");
+    else level.removeAttribute("aria-current");
+  }
+}
