@@ -16,7 +16,7 @@ export class Boxes {
 
   /**
    * @param {HTMLElement} place
-   * @param {(id: number) => void} chosen called when a box is pointed at or tapped
+   * @param {(id: number, pressed: boolean) => void} chosen called when a box is pointed at, and when it is pressed
    */
   constructor(place, chosen) {
     this.#place = place;
@@ -71,8 +71,10 @@ export class Boxes {
     element.style.zIndex = String(1 + Math.round(1000 * (1 - width * height)));
     element.classList.toggle("at-top", box.y1 < 0.06 * image.height);
     element.classList.toggle("at-right", box.x1 > 0.7 * image.width);
-    element.addEventListener("pointerenter", () => this.#chosen(id));
-    element.addEventListener("click", () => this.#chosen(id));
+    element.addEventListener("pointerenter", (event) => {
+      if (event.pointerType === "mouse") this.#chosen(id, false);
+    });
+    element.addEventListener("click", () => this.#chosen(id, true));
     this.#drawn.set(id, element);
     this.#place.append(element);
     return element;

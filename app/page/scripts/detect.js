@@ -46,8 +46,11 @@ let redrawing = false;
 let running = new AbortController();
 
 const sliders = new Sliders(byId("sliders"), redraw);
-const boxes = new Boxes(byId("boxes"), (id) => select(id, true));
-const objects = new Objects(byId("objects"), (id) => select(id === selected ? -1 : id, false));
+const boxes = new Boxes(byId("boxes"), (id, pressed) => {
+  select(id);
+  objects.reveal(id, pressed);
+});
+const objects = new Objects(byId("objects"), (id) => select(id === selected ? -1 : id));
 
 /** Make the view work. */
 export function setUpDetect() {
@@ -161,6 +164,8 @@ async function display(blob, patience) {
     photo.src = given.url;
     await photo.decode().catch(() => undefined);
   }
+  photo.style.setProperty("--width", `${photo.naturalWidth}px`);
+  photo.style.setProperty("--aspect", String(photo.naturalWidth / photo.naturalHeight));
 }
 
 /** Answer the sliders, once a frame at most. */
@@ -192,16 +197,12 @@ function draw() {
   byId("curl").textContent = curl(given.name, parameters(thresholds, under));
 }
 
-/**
- * @param {number} id of a candidate; -1 selects none
- * @param {boolean} reveal whether the list is to scroll there
- */
-function select(id, reveal) {
+/** @param {number} id of a candidate; -1 selects none */
+function select(id) {
   if (!look || id === selected) return;
   selected = id;
   boxes.show(answers, look.tree, look.result.image, id);
   objects.show(answers, look.tree, sliders.values.hierarchy, id);
-  if (reveal) objects.reveal(id);
 }
 
 /** Forget what was found before. */

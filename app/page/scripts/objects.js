@@ -58,9 +58,16 @@ export class Objects {
     if (focused instanceof HTMLElement && this.#list.contains(focused)) focused.focus({ preventScroll: true });
   }
 
-  /** @param {number} id */
-  reveal(id) {
-    this.#items.get(id)?.scrollIntoView({ block: "nearest" });
+  /**
+   * Scroll to an object: within the list, or with the whole page if it was asked for by a press.
+   * @param {number} id
+   * @param {boolean} pressed
+   */
+  reveal(id, pressed) {
+    const item = this.#items.get(id);
+    if (!item) return;
+    if (pressed) item.scrollIntoView({ block: "nearest" });
+    else this.#list.scrollTop += item.getBoundingClientRect().top - this.#list.getBoundingClientRect().top;
   }
 
   /** @param {number} id */

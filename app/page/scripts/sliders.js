@@ -11,8 +11,8 @@ import { make } from "./dom.js";
  * @property {string} title
  * @property {string} low what the left end means
  * @property {string} high what the right end means
- * @property {number} step
- * @property {boolean} reversed whether the threshold sinks to the right
+ * @property {(position: number) => number} threshold at a position of 0 to 1 from the left
+ * @property {(threshold: number) => number} position
  * @property {(threshold: number) => string} says the threshold in words
  */
 
@@ -23,8 +23,9 @@ const SLIDERS = [
     title: "Specificity",
     low: "general",
     high: "particular",
-    step: 0.01,
-    reversed: true,
+    // The probabilities of a path crowd near 1: there the slider moves the threshold least.
+    threshold: (position) => rounded(1 - position ** 2, 4),
+    position: (threshold) => Math.sqrt(1 - threshold),
     says: (value) => `labels at least ${percent(value)} probable`,
   },
   {
@@ -32,8 +33,8 @@ const SLIDERS = [
     title: "Objectness",
     low: "more boxes",
     high: "surer boxes",
-    step: 0.01,
-    reversed: false,
+    threshold: (position) => rounded(position, 2),
+    position: (threshold) => threshold,
     says: (value) => `boxes at least ${percent(value)} sure`,
   },
   {
@@ -41,14 +42,22 @@ const SLIDERS = [
     title: "Overlap",
     low: "one box each",
     high: "keep doubles",
-    step: 0.01,
-    reversed: false,
+    threshold: (position) => rounded(position, 2),
+    position: (threshold) => threshold,
     says: (value) => `related boxes overlap at most ${percent(value)}`,
   },
 ];
 
 /** @param {number} value */
-const percent = (value) => `${Math.round(value * 100)}%`;
+const percent = (value) => `${rounded(100 * value, value > 0.9 && value < 1 ? 1 : 0)}%`;
+
+/**
+ * @param {number} value
+ * @param {number} decimals
+ */
+function rounded(value, decimals) {
+  return Number(value.toFixed(decimals));
+}
 
 export class Sliders {
   /** @type {Map<Name, { input: HTMLInputElement, output: HTMLOutputElement, slider: Slider }>} */
@@ -63,12 +72,10 @@ export class Sliders {
   constructor(place, changed) {
     for (const slider of SLIDERS) {
       const id = `slider-${slider.name}`;
-      const input = make("input", { type: "range", id, min: "0", max: "1", step: String(slider.step) });
+      const input = make("input", { type: "range", id, min: "0", max: "1", step: "0.01" });
       const output = make("output", { for: id, "aria-hidden": "true" });
       input.addEventListener("input", () => {
-        // Two decimals: a step of the slider may be off by an error in the 17th.
-        const position = Number(input.value);
-        this.#values[slider.name] = Number((slider.reversed ? 1 - position : position).toFixed(2));
+        this.#values[slider.name] = slider.threshold(Number(input.value));
         this.#say(slider.name);
         changed();
       });
@@ -90,7 +97,7 @@ export class Sliders {
   set(values) {
     this.#values = { ...values };
     for (const [name, { input, slider }] of this.#parts) {
-      input.value = String(slider.reversed ? 1 - values[name] : values[name]);
+      input.value = String(slider.position(values[name]));
       this.#say(name);
     }
   }

@@ -11,7 +11,7 @@ export function setUpTheme(button) {
     if (theme === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
     const label = LABELS[/** @type {keyof typeof LABELS} */ (theme)];
-    button.textContent = label;
+    button.textContent = `◐ ${label}`;
     button.setAttribute("aria-label", `Colours: ${label}`);
   };
   button.addEventListener("click", () => {
