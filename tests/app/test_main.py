@@ -26,6 +26,12 @@ ERRORS = {
     ("get", "/health/live"): {"500", "503"},
     ("get", "/health/ready"): {"500", "503"},
     ("get", "/metrics"): {"500"},
+    ("get", "/classes"): {"404", "422", "503"},
+    ("get", "/classes/{wnid}"): {"404", "422", "503"},
+    ("get", "/tree"): {"503"},
+    ("get", "/model"): {"503"},
+    ("get", "/health/live"): set(),
+    ("get", "/health/ready"): {"503"},
 }
 
 

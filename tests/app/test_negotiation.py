@@ -1,6 +1,6 @@
 import pytest
 
-from app.negotiation import matches_etag, preferred_type
+from app.negotiation import accepts_coding, matches_etag, preferred_type
 
 OFFERED = ("application/json", "image/jpeg", "image/png")
 
@@ -43,3 +43,21 @@ def test_preferred_type(accept: str | None, expected: str) -> None:
 )
 def test_matches_etag(header: str | None, expected: bool) -> None:
     assert matches_etag(header, '"a"') is expected
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        (None, False),
+        ("", False),
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("*", True),
+        ("gzip;q=0, *", False),
+        ("*;q=0", False),
+        ("br", False),
+        ("gzip;q=nonsense", False),
+    ],
+)
+def test_content_codings(header: str | None, accepted: bool) -> None:
+    assert accepts_coding(header, "gzip") is accepted

@@ -104,3 +104,19 @@ async def test_etag(client: httpx.AsyncClient, path: str) -> None:
 
 async def test_errors_come_before_not_modified(client: httpx.AsyncClient) -> None:
     problem(await client.get("/classes/n00000000", headers={"if-none-match": "*"}), 404)
+
+
+async def test_the_whole_tree(client: httpx.AsyncClient) -> None:
+    response = await client.get("/tree")
+    assert response.status_code == 200
+    tree = tiny_tree()
+    body = response.json()
+    assert body["digest"] == tree.digest
+    assert body["wnids"] == list(tree.wnids)
+    assert body["names"] == list(tree.names)
+    assert body["parents"] == tree.parents.tolist()
+    assert [tree.names[node] for node in range(len(tree)) if node not in body["trained"]] == ["matter", "car"]
+    assert body["unproven"] == []
+    assert response.headers["cache-control"] == "no-cache"
+    again = await client.get("/tree", headers={"if-none-match": response.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
