@@ -63,7 +63,8 @@ def answers(result: Walk) -> list[tuple[list[int], list[float]]]:
 def is_close_call(absolute: Sequence[float], threshold: float, under: Sequence[int] = ()) -> bool:
     """Tell whether rounding alone may decide: a node next to the threshold, or two starts next to each other.
 
-    Thresholds are compared as float32, of which half a step is 6e-8 at most, starts as float64. A probability equal to the threshold is no close call where both come from exact arithmetic (0, 1/2, 1).
+    Thresholds are compared as float32, of which half a step is 6e-8 at most, starts as float64. A probability equal
+    to the threshold is no close call where both come from exact arithmetic (0, 1/2, 1).
     """
     at_threshold = any(0 < abs(probability - threshold) < 1e-7 for probability in absolute)
     likely = sorted(absolute[node] for node in set(under))

@@ -7,10 +7,15 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import expect
 
+from app.routes_page import PAGE
 from tests.app.page.conftest import DOG, Visitor
 
+DOG_SAMPLE = PAGE / "samples" / "dog.jpg"
+
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
-RUN_AXE = "async () => (await axe.run()).violations.map(({id, impact, nodes}) => [id, impact, nodes.map((n) => n.html)])"
+RUN_AXE = (
+    "async () => (await axe.run()).violations.map(({id, impact, nodes}) => [id, impact, nodes.map((n) => n.html)])"
+)
 MOST_BYTES = 300_000
 TRANSFERRED = """() => performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
   .reduce((sum, entry) => sum + entry.transferSize, 0)"""
@@ -75,7 +80,10 @@ class TestKeyboard:
         reach(visitor, "button", "Detect only this")
         page.keyboard.press("Enter")
         visitor.answered()
-        expect(visitor.objects).to_have_text(["malamute"])
+        service: dict[str, Any] = {"under": DOG, "hierarchy_threshold": 0}
+        data, kind = DOG_SAMPLE.read_bytes(), {"content-type": "image/jpeg"}
+        found = visitor.service.post("/detect", params=service, content=data, headers=kind).json()["detections"]
+        expect(visitor.objects).to_have_text([one["label"]["name"] for one in found])
 
 
 def reach(visitor: Visitor, role: Any, name: str) -> None:

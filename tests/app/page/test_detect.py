@@ -13,7 +13,6 @@ from playwright.sync_api import Route, expect
 
 from tests.app.page.conftest import DOG, DOG_PICTURE, Visitor
 
-BIRD = "n01503061"
 DROP = """([bytes, type]) => {
   const files = new DataTransfer();
   files.items.add(new File([new Uint8Array(bytes)], 'given.jpg', { type: 'image/jpeg' }));
@@ -23,9 +22,9 @@ DROP = """([bytes, type]) => {
 }"""
 
 
-def ask(service: httpx.Client, picture: bytes = b"", **parameters: Any) -> Any:
-    """What the service itself answers."""
-    content = picture or DOG_PICTURE.read_bytes()
+def ask(service: httpx.Client, **parameters: Any) -> Any:
+    """What the service itself answers to the photo of the dog."""
+    content = DOG_PICTURE.read_bytes()
     response = service.post("/detect", params=parameters, content=content, headers={"content-type": "image/jpeg"})
     assert response.status_code == 200, response.text
     return response.json()
@@ -237,7 +236,7 @@ def test_a_service_that_is_gone_can_be_tried_again(visitor: Visitor) -> None:
 
 
 def test_more_boxes_than_one_answer_holds(visitor: Visitor) -> None:
-    """An answer as long as may be may lack boxes: the page asks for surer ones, and lets no less sure ones be chosen."""
+    """An answer as long as may be may lack boxes: the page asks for surer ones, and offers no others."""
 
     def crowded(route: Route) -> None:
         response = route.fetch()

@@ -156,7 +156,9 @@ def test_photos_are_answered_as_by_the_service(visitor: Visitor, under: list[str
     columns = visitor.service.get("/tree").json()
     samples = ROOT / "app" / "page" / "samples"
     for picture in (DOG_PICTURE, samples / "coffee.jpg"):
-        low = post(visitor.service, picture.read_bytes(), {"objectness": 0.05, "hierarchy": 0, "iou": 1, "most": 300}, under)
+        low = post(
+            visitor.service, picture.read_bytes(), {"objectness": 0.05, "hierarchy": 0, "iou": 1, "most": 300}, under
+        )
         cases = [{"columns": columns, "found": low, "thresholds": thresholds, "under": under} for thresholds in GRID]
         for thresholds, answer in zip(GRID, visitor.page.evaluate(AS_THE_PAGE, cases), strict=True):
             expected = post(visitor.service, picture.read_bytes(), thresholds, under)["detections"]
