@@ -124,9 +124,11 @@ function facts({ depth, children: below, descendants, trained }) {
 /** @param {Detail} detail */
 function children({ children: below }) {
   if (!below.length) return [];
-  const items = below.slice(0, MOST_CHILDREN).map(({ wnid, name, trained }) =>
-    make("li", {}, make("a", { href: `#${wnid}`, class: trained ? "chip" : "chip untrained" }, name)),
-  );
+  const items = below
+    .slice(0, MOST_CHILDREN)
+    .map(({ wnid, name, trained }) =>
+      make("li", {}, make("a", { href: `#${wnid}`, class: trained ? "chip" : "chip untrained" }, name)),
+    );
   const rest = below.length - items.length;
   if (rest > 0) items.push(make("li", { class: "muted small" }, `and ${rest} more in the tree`));
   return [make("h3", {}, "Directly below"), make("ul", { class: "chips" }, ...items)];

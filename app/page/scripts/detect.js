@@ -110,7 +110,7 @@ async function askService() {
   const patience = {
     signal,
     /** @type {(seconds: number, reason: string) => void} */
-    onWait: (seconds, reason) => busy(`${reason}: asking again in ${seconds} s`),
+    onWait: (seconds, reason) => busy(`${reason}: asking again in ${seconds} s`, `${reason}: waiting`),
   };
   try {
     await display(blob, patience);
@@ -188,7 +188,8 @@ function draw() {
   objects.show(answers, tree, thresholds.hierarchy, selected);
   const count = `${answers.length} ${answers.length === 1 ? "object" : "objects"}`;
   const milliseconds = Object.values(result.timing_ms).reduce((sum, part) => sum + part, 0);
-  byId("summary").textContent = `${count} · ${result.image.width} × ${result.image.height} px · ${Math.round(milliseconds)} ms`;
+  byId("summary").textContent =
+    `${count} · ${result.image.width} × ${result.image.height} px · ${Math.round(milliseconds)} ms`;
   byId("objects-title").textContent = answers.length ? `Objects (${answers.length})` : "Objects";
   byId("nothing").hidden = answers.length > 0;
   byId("nothing").textContent = all.length
@@ -213,17 +214,21 @@ function forget() {
   boxes.clear();
   objects.clear();
   problem.hidden = true;
+  byId("stage").hidden = byId("side").hidden = false;
   byId("saving").hidden = true;
   byId("nothing").hidden = true;
   byId("summary").textContent = "";
   byId("objects-title").textContent = "Objects";
 }
 
-/** @param {string} text */
-function busy(text) {
+/**
+ * @param {string} text
+ * @param {string} [status] what is read aloud, if it is to be read less often than the text changes
+ */
+function busy(text, status = text) {
   waiting.hidden = false;
   waiting.textContent = text;
-  byId("summary").textContent = text;
+  if (byId("summary").textContent !== status) byId("summary").textContent = status;
 }
 
 /**
@@ -233,6 +238,8 @@ function busy(text) {
  */
 function complain(title, detail, again) {
   byId("result").hidden = false;
+  byId("stage").hidden = !photo.naturalWidth;
+  byId("side").hidden = !look;
   byId("summary").textContent = "";
   problem.replaceChildren(make("strong", {}, title), make("p", {}, detail));
   if (again) {

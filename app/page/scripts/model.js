@@ -21,7 +21,9 @@ export async function showModel() {
     shown = true;
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    place.replaceChildren(make("div", { class: "problem", role: "alert" }, make("strong", {}, "No answer"), make("p", {}, detail)));
+    place.replaceChildren(
+      make("div", { class: "problem", role: "alert" }, make("strong", {}, "No answer"), make("p", {}, detail)),
+    );
   }
 }
 
@@ -30,7 +32,18 @@ export async function showModel() {
  * @param {Tree} tree
  */
 function card(model, tree) {
-  const { evaluation, training, thresholds, preprocessing, tree: summary, name, version, licence, providers, ...rest } = model;
+  const {
+    evaluation,
+    training,
+    thresholds,
+    preprocessing,
+    tree: summary,
+    name,
+    version,
+    licence,
+    providers,
+    ...rest
+  } = model;
   const lead = make(
     "p",
     { class: "lead" },
@@ -73,7 +86,12 @@ function describe(value, tree) {
  */
 function terms(entries, tree) {
   const rows = entries.map(([key, one]) =>
-    make("div", {}, make("dt", {}, words(key)), make("dd", {}, isFields(one) || isRecords(one) ? nested(one, tree) : text(one, tree))),
+    make(
+      "div",
+      {},
+      make("dt", {}, words(key)),
+      make("dd", {}, isFields(one) || isRecords(one) ? nested(one, tree) : text(one, tree)),
+    ),
   );
   return make("dl", { class: "terms" }, ...rows);
 }
@@ -83,7 +101,12 @@ function terms(entries, tree) {
  * @param {Tree} tree
  */
 function nested(value, tree) {
-  return isRecords(value) ? table(value.map((one, at) => [String(at + 1), one]), tree) : describe(value, tree);
+  return isRecords(value)
+    ? table(
+        value.map((one, at) => [String(at + 1), one]),
+        tree,
+      )
+    : describe(value, tree);
 }
 
 /**
@@ -92,6 +115,7 @@ function nested(value, tree) {
  * @param {Tree} tree
  */
 function comparison(records, tree) {
+  /** @type {HTMLElement[]} */
   const parts = [table(records, tree)];
   for (const [name, fields] of records) {
     for (const [key, value] of Object.entries(fields)) {
@@ -108,11 +132,18 @@ function comparison(records, tree) {
  */
 function table(records, tree) {
   const columns = [...new Set(records.flatMap(([, fields]) => Object.keys(fields)))].filter((column) =>
-    records.some(([, fields]) => fields[column] !== undefined && !isFields(fields[column]) && !isRecords(fields[column])),
+    records.some(
+      ([, fields]) => fields[column] !== undefined && !isFields(fields[column]) && !isRecords(fields[column]),
+    ),
   );
   const head = make("tr", {}, make("td", {}), ...columns.map((column) => make("th", { scope: "col" }, words(column))));
   const rows = records.map(([name, fields]) =>
-    make("tr", {}, make("th", { scope: "row" }, name), ...columns.map((column) => make("td", {}, text(fields[column] ?? "", tree)))),
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, name),
+      ...columns.map((column) => make("td", {}, text(fields[column] ?? "", tree))),
+    ),
   );
   const region = { class: "scroll", tabIndex: 0, role: "group", "aria-label": "Table" };
   return make("div", region, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));

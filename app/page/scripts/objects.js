@@ -50,7 +50,8 @@ export class Objects {
       return item;
     });
     this.#items = new Map(items.map((item) => [Number(item.dataset.id), item]));
-    const inPlace = items.length === this.#list.children.length && items.every((item, at) => this.#list.children[at] === item);
+    const inPlace =
+      items.length === this.#list.children.length && items.every((item, at) => this.#list.children[at] === item);
     if (inPlace) return;
     // An element that is moved loses the focus.
     const focused = document.activeElement;

@@ -86,7 +86,12 @@ export class Sliders {
           make("label", { htmlFor: id }, slider.title),
           output,
           input,
-          make("span", { class: "ends", "aria-hidden": "true" }, make("span", {}, slider.low), make("span", {}, slider.high)),
+          make(
+            "span",
+            { class: "ends", "aria-hidden": "true" },
+            make("span", {}, slider.low),
+            make("span", {}, slider.high),
+          ),
         ),
       );
       this.#parts.set(slider.name, { input, output, slider });

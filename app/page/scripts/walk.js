@@ -112,9 +112,15 @@ function suppressed(answers, { iou, most }) {
  * @param {Answer} b
  */
 function better(a, b) {
-  const { box: one } = a.candidate, { box: other } = b.candidate;
+  const { box: one } = a.candidate,
+    { box: other } = b.candidate;
   return (
-    b.score - a.score || one.x1 - other.x1 || one.y1 - other.y1 || one.x2 - other.x2 || one.y2 - other.y2 || a.node - b.node
+    b.score - a.score ||
+    one.x1 - other.x1 ||
+    one.y1 - other.y1 ||
+    one.x2 - other.x2 ||
+    one.y2 - other.y2 ||
+    a.node - b.node
   );
 }
 
