@@ -24,10 +24,13 @@ export class ProblemError extends Error {
   /**
    * @param {string} title
    * @param {string} detail
+   * @param {number} [status] 0 where the service cannot be reached
    */
-  constructor(title, detail) {
+  constructor(title, detail, status = 0) {
     super(detail);
     this.title = title;
+    /** Whether the same request may be answered another time. */
+    this.passing = status === 0 || status >= FULL;
   }
 }
 
@@ -73,6 +76,7 @@ async function problemOf(response) {
   return new ProblemError(
     body.title ?? `Error ${response.status}`,
     body.detail ?? "The service gave no reason that this page can read.",
+    response.status,
   );
 }
 

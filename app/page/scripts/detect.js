@@ -123,7 +123,7 @@ async function askService() {
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof ProblemError)) throw error;
-    complain(error.title, error.message, askService);
+    complain(error.title, error.message, error.passing ? askService : undefined);
   } finally {
     if (!signal.aborted) waiting.hidden = true;
   }

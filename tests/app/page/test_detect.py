@@ -185,6 +185,7 @@ def test_a_file_that_is_no_photo(visitor: Visitor) -> None:
     problem = visitor.page.get_by_role("alert").filter(visible=True)
     expect(problem).to_contain_text(re.compile("Unsupported type|Unreadable picture"))
     expect(visitor.page.locator("#stage")).to_be_hidden()
+    expect(visitor.page.get_by_role("button", name="Try again")).to_have_count(0)
     visitor.upload()
     expect(problem).to_have_count(0)
     expect(visitor.objects.first).to_be_visible()
