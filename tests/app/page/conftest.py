@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 DOG_PICTURE = ROOT / "docs" / "dog.jpg"
 DOG = "n02084071"
 
-PATIENCE_MILLISECONDS = 30_000
+PATIENCE_MILLISECONDS = 60_000
 """How long anything on the page may take: many times what it does, for busy machines."""
 
 ARGUMENTS = [
