@@ -106,5 +106,13 @@ EXAMPLES: dict[str, Any] = {
             }
         ],
     },
+    "TreeColumns": {
+        "digest": _TREE,
+        "wnids": ["n00002452", "n00020827", "n00002684", "n11425580"],
+        "parents": [-1, -1, -1, -1],
+        "names": ["thing", "matter", "object", "atmospheric phenomenon"],
+        "trained": [1, 2],
+        "unproven": [],
+    },
     "Health": {"status": "ready", "providers": ["CPUExecutionProvider"]},
 }

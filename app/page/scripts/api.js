@@ -13,8 +13,10 @@
  * @property {(seconds: number, reason: string) => void} [onWait] called each second of waiting, with what is left of it
  */
 
+import { askForKey, keyHeaders } from "./key.js";
 import { Tree } from "./tree.js";
 
+const KEY_NEEDED = 401;
 const FULL = 429;
 const NOT_READY = 503;
 const MOST_WAITS = 30;
@@ -44,9 +46,11 @@ export class ProblemError extends Error {
  */
 export async function ask(address, options = {}, { signal, onWait } = {}) {
   for (let waits = 0; ; waits += 1) {
-    const response = await reach(address, { ...options, signal });
+    const headers = { ...options.headers, ...keyHeaders() };
+    const response = await reach(address, { ...options, headers, signal });
     if (response.ok) return response;
     const problem = await problemOf(response);
+    if (response.status === KEY_NEEDED && (await askForKey(problem.message))) continue;
     const worthWaiting = response.status === FULL || response.status === NOT_READY;
     if (!worthWaiting || waits >= MOST_WAITS) throw problem;
     const seconds = Math.max(1, Number(response.headers.get("Retry-After")) || 2);

@@ -238,6 +238,27 @@ def test_a_service_that_is_gone_can_be_tried_again(visitor: Visitor) -> None:
     expect(visitor.objects.first).to_be_visible()
 
 
+def test_a_service_that_wants_a_key_is_given_one(visitor: Visitor) -> None:
+    def guarded(route: Route) -> None:
+        if route.request.headers.get("x-api-key") == "the key":
+            route.continue_()
+            return
+        body = {"type": "urn:yolo9000:problem:unauthorized", "title": "Unauthorized", "status": 401, "detail": "No."}
+        route.fulfill(status=401, json=body, content_type="application/problem+json")
+
+    for path in ("model", "tree", "detect?*"):
+        visitor.page.route(f"**/{path}", guarded)
+    visitor.page.goto(str(visitor.service.base_url))
+    for key in ("another", "the key"):
+        dialog = visitor.page.get_by_role("dialog")
+        expect(dialog).to_have_count(1)
+        dialog.get_by_label("Key").fill(key)
+        visitor.page.keyboard.press("Enter")
+    expect(visitor.page.locator("#tree-size")).to_have_text(re.compile(r"^\d"))
+    visitor.upload()
+    expect(visitor.objects.first).to_be_visible()
+
+
 def test_more_boxes_than_one_answer_holds(visitor: Visitor) -> None:
     """An answer as long as may be may lack boxes: the page asks for surer ones, and offers no others."""
 
