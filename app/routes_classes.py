@@ -65,7 +65,7 @@ def show_class(
     responses={
         200: {"headers": {"ETag": {"description": "Digest of the answer.", "schema": {"type": "string"}}}},
         304: {"description": "The client has it already: If-None-Match names the answer's digest."},
-        **error_responses(UnknownModelError, NotReadyError),
+        **error_responses(InvalidParameterError, UnknownModelError, NotReadyError),
     },
 )
 def show_tree(request: Request, detector: ChosenDetector) -> Response:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.answers import detection_result
-from app.engine import Answer
+from app.pipeline import Answer
 from app.schemas import Timing
 from model.detections import RawDetections, detect
 from model.geometry import Letterbox, box_iou
