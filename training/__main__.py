@@ -6,6 +6,9 @@ detect     joint training of a detector on pictures with boxes and pictures with
 export     write a run's weights as one model file
 evaluate   score a model file on detection sets
 
+import-darknet    turn a darknet cfg and weights into a model file
+export-darknet    turn a checkpoint of a darknet network back into cfg and weights
+
 `python -m training COMMAND --help` lists the options of a command.
 """
 
@@ -70,12 +73,40 @@ def evaluate(arguments: Sequence[str]) -> int:
     return 0
 
 
+def import_darknet(arguments: Sequence[str]) -> int:
+    """Import a darknet network."""
+    from training.command_line import configure
+    from training.darknet.import_darknet import ImportDarknetConfiguration
+    from training.darknet.import_darknet import import_darknet as import_network
+
+    report = import_network(configure(ImportDarknetConfiguration, f"{PROGRAM} import-darknet", arguments))
+    sys.stdout.write(
+        f"{report.output}: {report.size / 1e6:.1f} MB, {report.concepts} concepts; largest difference to torch "
+        f"{report.difference:.1g} in probabilities\n"
+        f"weights file: {report.sha256}\n"
+    )
+    return 0
+
+
+def export_darknet(arguments: Sequence[str]) -> int:
+    """Write a checkpoint as darknet's files."""
+    from training.command_line import configure
+    from training.darknet.export_darknet import ExportDarknetConfiguration
+    from training.darknet.export_darknet import export_darknet as export_network
+
+    report = export_network(configure(ExportDarknetConfiguration, f"{PROGRAM} export-darknet", arguments))
+    sys.stdout.write(f"{report.cfg}\n{report.weights}: {report.weights.stat().st_size / 1e6:.1f} MB\n")
+    return 0
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "wordtree": wordtree,
     "anchors": anchors,
     "detect": detect,
     "export": export,
     "evaluate": evaluate,
+    "import-darknet": import_darknet,
+    "export-darknet": export_darknet,
 }
 
 
@@ -106,6 +137,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
     from model.runtime import ProviderUnavailableError
     from training.checkpoint import FolderInUseError, InvalidCheckpointError
     from training.command_line import ConfigurationError
+    from training.darknet.errors import DarknetError
     from training.data.coco import InvalidDatasetError
     from training.export import ExportError
 
@@ -113,6 +145,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         return command(arguments)
     except (
         ConfigurationError,
+        DarknetError,
         ExportError,
         FloatingPointError,
         FolderInUseError,

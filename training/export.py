@@ -9,10 +9,10 @@ with torch.
 import copy
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import onnx
@@ -114,10 +114,10 @@ def export_detector(
     temporary = path.with_name(f".{path.name}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _write(model, temporary)
+        write_model(model, temporary)
         report = _compare(graph, temporary, batches, TOLERANCE)
         if half_storage:
-            _write(_store_in_half(model), temporary)
+            write_model(store_in_half(model), temporary)
             report = _compare(graph, temporary, batches, HALF_TOLERANCE)
         temporary.replace(path)
     finally:
@@ -141,10 +141,40 @@ def _to_onnx(graph: ExportGraph, bundle: BundleMetadata) -> onnx.ModelProto:
     """Trace, translate, fold, and describe."""
     multiple = graph.detector.multiple
     side = multiple * Dim("cells", min=1)
-    example = (torch.zeros(2, 3 * multiple, 3 * multiple, 3, dtype=torch.uint8), torch.tensor(0.5))
+    model = translate(
+        graph,
+        (torch.zeros(2, 3 * multiple, 3 * multiple, 3, dtype=torch.uint8), torch.tensor(0.5)),
+        ({0: Dim("batch", min=1), 1: side, 2: side}, {}),
+        inputs=INPUTS,
+        outputs=OUTPUTS,
+    )
+    shapes = ("batch", "size", "size", 3), (), ("found", 4), ("found",), ("found",), ("found", None)
+    tidy(model, "detector", shapes)
+    helper.set_model_props(model, {METADATA_KEY: bundle.to_json()})
+    return model
+
+
+def translate(
+    graph: nn.Module,
+    example: tuple[Tensor, ...],
+    dynamic_shapes: tuple[dict[int, Any], ...],
+    *,
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+) -> onnx.ModelProto:
+    """Trace a module with example inputs, translate it to ONNX, and fold what depends on weights only.
+
+    Args:
+        graph: in evaluation mode.
+        example: its inputs.
+        dynamic_shapes: for each of them the dimensions that may change, as torch.export has it.
+        inputs, outputs: their names.
+    """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here uses
+    for optimiser in ("onnxscript", "onnx_ir"):  # they tell of every node that they fold, or do not
+        logging.getLogger(optimiser).setLevel(logging.WARNING)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch's own deprecated calls, and dimension names replaced below
+        warnings.simplefilter("ignore")  # torch's own deprecated calls, and dimension names replaced by `tidy`
         program = cast(
             "torch.onnx.ONNXProgram",
             torch.onnx.export(
@@ -153,38 +183,38 @@ def _to_onnx(graph: ExportGraph, bundle: BundleMetadata) -> onnx.ModelProto:
                 dynamo=True,
                 verbose=False,
                 opset_version=OPSET,
-                input_names=list(INPUTS),
-                output_names=list(OUTPUTS),
-                dynamic_shapes=({0: Dim("batch", min=1), 1: side, 2: side}, {}),
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_shapes=dynamic_shapes,
             ),
         )
         # The exporter folds small tensors only.
         no_limit = 2**40
-        folded = onnxscript.optimizer.optimize(
-            program.model_proto, input_size_limit=no_limit, output_size_limit=no_limit
-        )
-    _tidy(folded)
-    helper.set_model_props(folded, {METADATA_KEY: bundle.to_json()})
-    return folded
+        return onnxscript.optimizer.optimize(program.model_proto, input_size_limit=no_limit, output_size_limit=no_limit)
 
 
-def _tidy(model: onnx.ModelProto) -> None:
-    """Leave out which lines of which source file each node came from, and name the dimensions."""
+def tidy(model: onnx.ModelProto, name: str, shapes: Iterable[tuple[str | int | None, ...]]) -> None:
+    """Leave out which lines of which source file each node came from, and name the dimensions.
+
+    Args:
+        model: changed in place.
+        name: the graph's.
+        shapes: of the inputs and then the outputs; a dimension that is no string stays as it is.
+    """
     model.producer_name, model.producer_version, model.doc_string = "yolo9000", VERSION, ""
     graph = model.graph
-    graph.name, graph.doc_string = "detector", ""
+    graph.name, graph.doc_string = name, ""
     del graph.value_info[:], graph.metadata_props[:], model.functions[:]
     for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
         part.doc_string = ""
         del part.metadata_props[:]
-    shapes = ("batch", "size", "size", 3), (), ("found", 4), ("found",), ("found",), ("found", None)
     for value, shape in zip((*graph.input, *graph.output), shapes, strict=True):
-        for dimension, name in zip(value.type.tensor_type.shape.dim, shape, strict=True):
-            if isinstance(name, str):
-                dimension.dim_param = name
+        for dimension, dimension_name in zip(value.type.tensor_type.shape.dim, shape, strict=True):
+            if isinstance(dimension_name, str):
+                dimension.dim_param = dimension_name
 
 
-def _store_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
+def store_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with its large float32 weights as float16 and, in the graph, cast back to float32.
 
     ONNX Runtime folds the casts when it loads the file, so they cost nothing at run time.
@@ -207,7 +237,8 @@ def _store_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     return halved
 
 
-def _write(model: onnx.ModelProto, path: Path) -> None:
+def write_model(model: onnx.ModelProto, path: Path) -> None:
+    """Check a model and write it."""
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 

@@ -13,7 +13,7 @@ from model.bundle import BundleMetadata
 from model.picture import letterbox
 from model.runtime import OnnxDetector
 from tests.bundles import tiny_metadata
-from training.export import HALF_LEAST_VALUES, ExportError, ExportReport, _store_in_half, export_detector
+from training.export import HALF_LEAST_VALUES, ExportError, ExportReport, export_detector, store_in_half
 from training.networks.detector import BoxIndex, Detector, Prediction
 
 ANCHORS = [[0.8, 1.1], [2.0, 1.5]]
@@ -216,7 +216,7 @@ def test_weights_that_half_precision_cannot_hold_stay_as_they_are() -> None:
         )
     )
 
-    halved = _store_in_half(model)
+    halved = store_in_half(model)
 
     onnx.checker.check_model(halved, full_check=True)
     types = {tensor.name: tensor.data_type for tensor in halved.graph.initializer}
