@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,7 @@ class OnnxDetector:
             provider, onnxruntime.get_available_providers(), gpu_memory_limit=gpu_memory_limit, cache=cache
         )
         session = _first_session(path, choices, threads)
+        _return_freed_memory()
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise InvalidBundleError(f"{path} is an ONNX file, but has no metadata under {METADATA_KEY!r}")
@@ -250,6 +253,18 @@ def _start_session(path: Path, providers: Sequence[Options], threads: int | None
         if provider not in session.get_providers():
             raise ProviderUnavailableError(f"{provider} could not start; its libraries or its device are missing")
     return session
+
+
+def _return_freed_memory() -> None:
+    """Give memory that is free back to the system, where the C library is glibc.
+
+    Reading and optimising a file frees nearly as much as the weights take, in pieces that glibc keeps: of YOLO9000's
+    466 MB after loading 167 (measured).
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def _check_graph(session: Any, bundle: BundleMetadata) -> None:

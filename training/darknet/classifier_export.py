@@ -112,7 +112,8 @@ def export_classifier(
 
 
 def _difference(graph: ClassifierGraph, path: Path, size: int) -> float:
-    pictures = np.random.default_rng(0).integers(0, 256, (2, size // 8, size // 8, 3), dtype=np.uint8)
+    """Compare on another number of pictures of another size than the graph was traced with."""
+    pictures = np.random.default_rng(0).integers(0, 256, (1, size // 8, size // 8, 3), dtype=np.uint8)
     pictures = pictures.repeat(8, axis=1).repeat(8, axis=2)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     _, found = session.run(list(OUTPUTS), {"pictures": pictures})

@@ -96,8 +96,8 @@ class Route(nn.Module):
         self.sources = tuple(sources)
 
     def forward(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Join the sources' [B, C, H, W] along C."""
-        return torch.cat([outputs[source] for source in self.sources], dim=1)
+        """Join the sources' outputs, each [B, C, H, W], along C."""
+        return torch.cat(list(outputs), dim=1)
 
 
 class Reorg(nn.Module):

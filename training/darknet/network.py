@@ -82,7 +82,7 @@ class DarknetClassifier(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Map RGB pictures [B, 3, S, S], values 0 to 255, to logits [B, classes]: what [softmax] is given."""
         logits: Tensor = self.body(scale_pictures(pictures, self.stride))
-        return logits.flatten(1)
+        return logits[:, :, 0, 0]
 
 
 DarknetNetwork = DarknetDetector | DarknetClassifier

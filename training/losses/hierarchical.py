@@ -42,7 +42,7 @@ class HierarchicalSoftmax(nn.Module):
         """Return log P(node | parent) [K, N]: a log-softmax within each sibling group."""
         logits = at_least_float32(logits)
         index = self.group_of.expand_as(logits)
-        shape = (len(logits), self.groups)
+        shape = (logits.shape[0], self.groups)  # not len(), which an exported graph would keep as a constant
         largest = logits.new_full(shape, -torch.inf).scatter_reduce(1, index, logits.detach(), "amax")
         shifted = logits - largest.gather(1, index)
         total = logits.new_zeros(shape).scatter_add(1, index, shifted.exp())
