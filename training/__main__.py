@@ -1,13 +1,12 @@
 """`python -m training COMMAND`: trains, exports and evaluates, and prepares what training needs.
 
-wordtree   build a WordTree of a list of labels from WordNet
-anchors    find a detector's anchors by k-means over the boxes of data sets
-detect     joint training of a detector on pictures with boxes and pictures with labels
-export     write a run's weights as one model file
-evaluate   score a model file on detection sets
-
-import-darknet    turn a darknet cfg and weights into a model file
-export-darknet    turn a checkpoint of a darknet network back into cfg and weights
+wordtree         build a WordTree of a list of labels from WordNet
+anchors          find a detector's anchors by k-means over the boxes of data sets
+detect           joint training of a detector on pictures with boxes and pictures with labels
+export           write a run's weights as one model file
+evaluate         score a model file on detection sets
+import-darknet   turn darknet's cfg and weights into a model file
+export-darknet   turn a checkpoint of a darknet network back into cfg and weights
 
 `python -m training COMMAND --help` lists the options of a command.
 """

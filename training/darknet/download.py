@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT: Final = 30.0  # seconds without a byte
 ATTEMPTS: Final = 5  # at one address, counted anew whenever bytes arrive
-CHUNK: Final = 1 << 20  # bytes
+PAUSE: Final = 1.0  # seconds before asking again where nothing arrived
 DIGEST_LENGTHS: Final = {"sha256": 64, "sha1": 40, "md5": 32}  # hexadecimal digits
 
 
@@ -120,6 +121,8 @@ def _fetch(address: str, partial: Path, most: int) -> None:
                     f"{address}: {_reason(error)}; {after} bytes are kept, and the same command goes on from them"
                 ) from error
             logger.warning("%s: %s; going on from byte %d", address, _reason(error), after)
+            if after == before:
+                time.sleep(PAUSE)
         else:
             return
 
@@ -144,11 +147,11 @@ def _fetch_once(address: str, partial: Path, start: int, most: int) -> None:
             raise DownloadError(f"{address}: has {start + length} bytes, where {most} at most are right")
         with (
             partial.open("r+b" if start else "wb") as file,
-            tqdm(desc=partial.name[1:], initial=start, total=start + length or None, unit="B", unit_scale=True) as bar,
+            tqdm(desc=address.rpartition("/")[2], initial=start, total=start + length or None, unit="B", unit_scale=True) as bar,
         ):
             file.seek(start)
             file.truncate()
-            for chunk in response.iter_raw(CHUNK):
+            for chunk in response.iter_raw():
                 file.write(chunk)
                 bar.update(len(chunk))
                 if file.tell() > most:

@@ -145,7 +145,7 @@ def import_darknet(configuration: ImportDarknetConfiguration) -> ImportReport:
     else:
         difference = _export_classifier(configuration, network, concepts, cfg.input_size(), name, training)
     if configuration.checkpoint is not None:
-        _save(configuration.checkpoint, network, text, header)
+        save_darknet_checkpoint(configuration.checkpoint, network, text, header)
     count = len(concepts) if isinstance(concepts, WordTree) else len(concepts.names)
     size = configuration.output.stat().st_size
     return ImportReport(configuration.output, size, network.classes, count, difference, sha256)
@@ -267,6 +267,7 @@ def _export_classifier(
     return export_classifier(network, metadata, tree, configuration.output, half_storage=configuration.half_storage)
 
 
-def _save(folder: Path, network: DarknetNetwork, text: str, header: Header) -> None:
+def save_darknet_checkpoint(folder: Path, network: DarknetNetwork, text: str, header: Header) -> None:
+    """Write a checkpoint that knows the cfg and the header it came from."""
     tensors = {f"{NETWORK_PREFIX}{key}": value for key, value in network.state_dict().items()}
     save_checkpoint(folder, tensors, {"step": 0, STATE: {"cfg": text, "header": asdict(header)}})

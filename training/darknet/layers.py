@@ -64,7 +64,7 @@ class Convolution(nn.Module):
 
 
 class MaxPool(nn.Module):
-    """[maxpool]: `padding` pixels are added in all, the odd one and no value at the right and the bottom.
+    """[maxpool]: `padding` cells without a value are added in all, half of them, rounded up, at the right and the bottom.
 
     With size=2 and stride=1, as in the tiny networks, the grid keeps its size.
     """
@@ -75,11 +75,10 @@ class MaxPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, H, W] to [B, C, (H + padding - size) / stride + 1, ...]."""
-        # Sides are multiples of the stride: padding that no window reaches is left out.
-        unreached = self.size == self.stride and self.padding < self.stride
-        if self.padding and not unreached:
-            before = self.padding // 2
-            after = self.padding - before
+        before = self.padding // 2
+        after = self.padding - before
+        # Sides are multiples of the stride, so with windows no wider than that none reaches beyond the last cell.
+        if before or self.size > self.stride:
             x = F.pad(x, (before, after, before, after), value=-torch.inf)
         return F.max_pool2d(x, self.size, self.stride)
 

@@ -20,6 +20,7 @@ from model.picture import letterbox
 from model.runtime import OnnxDetector
 from model.walk import absolute_probabilities, walk
 from model.wordtree import packaged_tree
+from tests.app.servers import serving
 from tests.model.reference_walk import walk as reference_walk
 from tests.training.darknet.libdarknet import PHOTOS, SHARE, detect_with_darknet, needs_libdarknet, run_darknet
 from tests.training.darknet.networks import (
@@ -29,6 +30,7 @@ from tests.training.darknet.networks import (
     random_weights,
     spread_answers,
     without_end,
+    write_network,
 )
 from training.darknet.cfg import parse_cfg
 from training.darknet.import_darknet import ImportDarknetConfiguration, import_darknet
@@ -38,6 +40,7 @@ from training.darknet.weights import Header, read_weights, write_weights
 pytestmark = needs_libdarknet
 
 SIZE = 128
+SERVED_SIZES = (320, 544)
 RELATIVE = 1e-4
 LABELS = {"yolov2": "coco", "yolov2-tiny": "coco", "yolov2-voc": "voc", "yolov2-tiny-voc": "voc"}
 FLAT = tuple(LABELS)
@@ -90,7 +93,7 @@ def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         labels = {"labels": folder / "labels"}
         labels["labels"].write_text("\n".join(f"class {number}" for number in range(1000)))
     configuration = ImportDarknetConfiguration.model_validate(
-        {"cfg": cfg, "weights": weights, "output": onnx, "sizes": (SIZE,), **labels}
+        {"cfg": cfg, "weights": weights, "output": onnx, "sizes": (SIZE, *SERVED_SIZES), **labels}
     )
     import_darknet(configuration)
     read_weights(network, weights)
@@ -102,6 +105,73 @@ def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def relative_difference(found: Floats, expected: Floats) -> float:
     assert found.shape == expected.shape
     return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+ODD = """
+[net]
+width=48
+height=48
+channels=3
+[convolutional]
+batch_normalize=1
+filters=6
+size=5
+stride=2
+pad=1
+activation=linear
+[convolutional]
+filters=8
+size=3
+padding=1
+activation=leaky
+[maxpool]
+size=3
+stride=1
+[maxpool]
+size=3
+stride=2
+[convolutional]
+filters=4
+size=2
+stride=2
+activation=leaky
+[maxpool]
+size=3
+stride=3
+[route]
+layers=2,1
+[reorg]
+stride=4
+[route]
+layers=-1
+[maxpool]
+stride=2
+size=3
+padding=1
+[convolutional]
+filters=21
+activation=linear
+[region]
+anchors=1,1, 2,2, 3,3
+num=3
+classes=2
+softmax=1
+"""
+
+
+def test_other_sizes_strides_and_paddings_are_darknets(tmp_path: Path) -> None:
+    cfg, weights = write_network(tmp_path, ODD)
+    network = build_network(parse_cfg(ODD)).eval()
+    assert isinstance(network, DarknetDetector)
+    read_weights(network, weights)
+    pictures = np.ascontiguousarray(photos()[:2, 40:88, 40:88])
+    cfg.write_text(without_end(ODD))
+
+    expected = run_darknet(cfg, weights, scaled(pictures), tmp_path)
+
+    with torch.no_grad():
+        raw = network.dense(torch.from_numpy(pictures).permute(0, 3, 1, 2).float())
+    assert relative_difference(raw.flatten(1).numpy(), expected) < RELATIVE
 
 
 def test_raw_outputs_are_darknets(imported: Imported, tmp_path: Path) -> None:
@@ -197,3 +267,27 @@ def test_yolo9000_walks_its_tree_as_the_reference_does(imported: Imported, tmp_p
         length = answers.lengths[place]
         assert answers.paths[place, :length].tolist() == path
         assert answers.probabilities[place, :length] == pytest.approx(probabilities, abs=1e-4)
+
+
+@pytest.mark.parametrize("imported", ["yolo9000"], indirect=True)
+def test_yolo9000_is_served_with_all_its_concepts_at_every_size(imported: Imported) -> None:
+    photo = (SHARE / "data" / "dog.jpg").read_bytes()
+    with serving("--model", str(imported.onnx), "--threads", "1") as client:
+        model = client.get("/model").json()
+        roots = client.get("/classes").json()["items"]
+        items = roots + [
+            item
+            for parent in ("n00002684", "n02084071", "n07705931", "n12205694")
+            for item in client.get("/classes", params={"parent": parent, "limit": 200}).json()["items"]
+        ]
+        answers = [
+            client.post("/detect", params={"size": size, "threshold": 0.9}, files={"image": photo})
+            for size in (SIZE, *SERVED_SIZES)
+        ]
+
+    assert (model["tree"]["nodes"], model["tree"]["trained"]) == (9418, 9418)
+    assert sum(1 + item["descendants"] for item in roots) == 9418
+    assert len(items) > 100
+    assert all(item["trained"] for item in items)
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert all(answer.json()["detections"] for answer in answers)
