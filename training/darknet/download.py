@@ -147,7 +147,9 @@ def _fetch_once(address: str, partial: Path, start: int, most: int) -> None:
             raise DownloadError(f"{address}: has {start + length} bytes, where {most} at most are right")
         with (
             partial.open("r+b" if start else "wb") as file,
-            tqdm(desc=address.rpartition("/")[2], initial=start, total=start + length or None, unit="B", unit_scale=True) as bar,
+            tqdm(
+                desc=address.rpartition("/")[2], initial=start, total=start + length or None, unit="B", unit_scale=True
+            ) as bar,
         ):
             file.seek(start)
             file.truncate()

@@ -17,6 +17,7 @@ from training.networks.layers import LEAKY_SLOPE, DarknetBatchNorm, initialise, 
 logger = logging.getLogger(__name__)
 
 ACTIVATIONS: Final = ("leaky", "linear")
+LARGEST_WINDOW: Final = 64  # cells; the largest of darknet's cfgs is 11
 # What the sections may say, but for options that only matter while training.
 KNOWN_OPTIONS: Final = {
     "convolutional": {
@@ -64,7 +65,7 @@ class Convolution(nn.Module):
 
 
 class MaxPool(nn.Module):
-    """[maxpool]: `padding` cells without a value are added in all, half of them, rounded up, at the right and the bottom.
+    """[maxpool]: `padding` cells without a value are added in all, the odd one at the right and the bottom.
 
     With size=2 and stride=1, as in the tiny networks, the grid keeps its size.
     """
@@ -124,8 +125,9 @@ def _convolution(section: Section, before: Sequence[Shape]) -> tuple[nn.Module, 
     _refuse(section, ("binary", "xnor", "flipped", "dontload", "dontloadscales"))
     _only(section, "groups", 1)
     filters = section.integer("filters", 1, least=1)
-    size, stride = section.integer("size", 1, least=1, most=31), section.integer("stride", 1, least=1, most=32)
-    padding = section.integer("padding", 0, most=31)
+    size = section.integer("size", 1, least=1, most=LARGEST_WINDOW)
+    stride = section.integer("stride", 1, least=1, most=LARGEST_WINDOW)
+    padding = section.integer("padding", 0, most=LARGEST_WINDOW)
     if section.integer("pad", 0):
         padding = size // 2
     activation = section.text("activation") or "logistic"
@@ -147,9 +149,9 @@ def _convolution(section: Section, before: Sequence[Shape]) -> tuple[nn.Module, 
 
 def _maxpool(section: Section, before: Sequence[Shape]) -> tuple[nn.Module, Shape]:
     channels, stride_so_far = before[-1]
-    stride = section.integer("stride", 1, least=1, most=32)
-    size = section.integer("size", stride, least=1, most=31)
-    padding = section.integer("padding", size - 1, most=30)
+    stride = section.integer("stride", 1, least=1, most=LARGEST_WINDOW)
+    size = section.integer("size", stride, least=1, most=LARGEST_WINDOW)
+    padding = section.integer("padding", size - 1, most=LARGEST_WINDOW)
     if not -stride <= padding - size < 0:
         raise InvalidCfgError(f"{section}: size={size}, stride={stride} and padding={padding} do not fit the grid")
     return MaxPool(size, stride, padding), Shape(channels, stride_so_far * stride)
@@ -174,7 +176,7 @@ def _route(section: Section, before: Sequence[Shape]) -> tuple[nn.Module, Shape]
 def _reorg(section: Section, before: Sequence[Shape]) -> tuple[nn.Module, Shape]:
     channels, stride_so_far = before[-1]
     _refuse(section, ("reverse", "flatten", "extra"))
-    stride = section.integer("stride", 1, least=1, most=32)
+    stride = section.integer("stride", 1, least=1, most=LARGEST_WINDOW)
     if channels % stride**2:
         raise InvalidCfgError(f"{section}: {channels} channels cannot be split in {stride**2}")
     return Reorg(stride), Shape(channels * stride**2, stride_so_far * stride)

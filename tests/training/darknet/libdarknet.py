@@ -31,7 +31,8 @@ class Found(NamedTuple):
 
 def run_darknet(cfg: Path, weights: Path, inputs: Floats, folder: Path) -> Floats:
     """Return the output of a cfg's last layer for inputs [N, 3, S, S] of values 0 to 1, a row each."""
-    return _call("outputs", cfg, weights, inputs, folder)["outputs"]
+    outputs: Floats = _call("outputs", cfg, weights, inputs, folder)["outputs"]
+    return outputs
 
 
 def detect_with_darknet(

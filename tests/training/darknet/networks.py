@@ -90,9 +90,7 @@ def random_weights(network: nn.Module) -> None:
     """Fill a network: convolutions have He's initialisation already, batch norms get statistics like trained ones."""
     with torch.no_grad():
         for part in parts(network):
-            if part.name == "scales":
-                part.tensor.uniform_(0.5, 1.5)
-            elif part.name == "rolling variances":
+            if part.name in {"scales", "rolling variances"}:
                 part.tensor.uniform_(0.5, 1.5)
             elif part.name != "weights":
                 part.tensor.normal_(0, 0.1)

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -65,7 +64,7 @@ def test_the_file_answers_as_the_classifier_does(tree: WordTree | None, half_sto
 
 class DifferentWhenExported(DarknetClassifier):
     def forward(self, pictures: Tensor) -> Tensor:
-        logits: Any = super().forward(pictures)
+        logits: Tensor = super().forward(pictures)
         return logits * 2 if torch.compiler.is_compiling() else logits
 
 

@@ -92,9 +92,7 @@ def fetch(server: Server, path: Path, where: str = "/weights", digest: Digest | 
     return download([server.address(where)], path, digest, most=len(CONTENT))
 
 
-def test_a_file_is_fetched_with_a_progress_bar(
-    server: Server, path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_is_fetched_with_a_progress_bar(server: Server, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fetch(server, path) == DIGEST
 
     assert path.read_bytes() == CONTENT
@@ -113,9 +111,7 @@ def test_after_a_cut_it_goes_on_where_it_was(server: Server, path: Path) -> None
     assert server.ranges == [None, "bytes=1000000-", "bytes=1500000-"]
 
 
-def test_a_later_call_goes_on_from_an_earlier_one(
-    server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_later_call_goes_on_from_an_earlier_one(server: Server, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ATTEMPTS", 1)
     server.cuts = [1_000_000, 0]
     with pytest.raises(DownloadError, match="1000000 bytes are kept, and the same command goes on"):
@@ -170,9 +166,7 @@ def test_older_digests_are_checked_too(algorithm: str, server: Server, path: Pat
     assert fetch(server, path, digest=digest) == DIGEST
 
 
-def test_without_a_published_digest_it_is_told(
-    server: Server, path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_a_published_digest_it_is_told(server: Server, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert fetch(server, path, digest=None) == DIGEST
 

@@ -21,8 +21,10 @@ from training.checkpoint import FolderInUseError, load_checkpoint
 from training.command_line import ConfigurationError
 from training.darknet import import_darknet as module
 from training.darknet.cfg import parse_cfg
+from training.darknet.download import Digest
 from training.darknet.errors import InvalidLabelsError, InvalidWeightsError
 from training.darknet.import_darknet import ImportDarknetConfiguration, ImportReport, import_darknet
+from training.darknet.presets import Preset
 
 STRIDE_32 = TINY_DETECTOR.replace("size=2\nstride=2", "size=32\nstride=32\npadding=1")
 
@@ -229,9 +231,7 @@ def test_options_that_contradict_each_other_are_refused(options: dict[str, Any],
         ImportDarknetConfiguration.model_validate({"output": "x.onnx", **options})
 
 
-def test_a_preset_downloads_what_it_needs_and_has_its_labels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_preset_downloads_what_it_needs_and_has_its_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a network of a preset's classes that is small enough for a test."""
     cfg = STRIDE_32.replace("filters=14", "filters=50").replace("classes=2", "classes=20")
     _, weights = write_network(tmp_path, cfg)
@@ -240,10 +240,10 @@ def test_a_preset_downloads_what_it_needs_and_has_its_labels(
     def fetch(addresses: Any, path: Path, digest: Any, *, most: int) -> Any:
         asked.append((addresses, path, str(digest), most))
         weights.rename(path)
-        return module.Digest.of(path)
+        return Digest.of(path)
 
     monkeypatch.setattr(module, "download", fetch)
-    monkeypatch.setattr(module.Preset, "cfg", lambda _: (parse_cfg(cfg), cfg))
+    monkeypatch.setattr(Preset, "cfg", lambda _: (parse_cfg(cfg), cfg))
     monkeypatch.chdir(tmp_path)
     configuration = ImportDarknetConfiguration(
         preset="yolov2-tiny-voc", download=True, output=tmp_path / "x.onnx", sizes=(64,)

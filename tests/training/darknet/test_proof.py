@@ -102,7 +102,7 @@ def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         path.unlink()
 
 
-def relative_difference(found: Floats, expected: Floats) -> float:
+def relative_difference(found: Floats, expected: NDArray[np.floating]) -> float:
     assert found.shape == expected.shape
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 

@@ -104,7 +104,7 @@ def test_a_file_with_more_after_the_last_layer_is_refused(more: bytes, weights: 
 
 
 def test_a_file_of_another_cfg_is_refused_with_the_layer(weights: Path) -> None:
-    with pytest.raises(InvalidWeightsError, match="ends in convolution 1 .* of another cfg"):
+    with pytest.raises(InvalidWeightsError, match=r"ends in convolution 1 .* of another cfg"):
         read_weights(network(TINY_DETECTOR.replace("filters=8", "filters=80")), weights)
 
 
