@@ -17,6 +17,7 @@ from training.__main__ import COMMANDS, main
 from training.checkpoint import FolderInUseError, InvalidCheckpointError
 from training.command_line import ConfigurationError
 from training.configuration import DetectConfiguration
+from training.darknet.errors import DarknetError
 from training.data.coco import InvalidDatasetError
 from training.export import ExportError, ExportReport
 from training.export_run import ExportConfiguration
@@ -50,7 +51,10 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(("train",)) == 2
-    assert capsys.readouterr().err == "'train' is no command; there are: wordtree, anchors, detect, export, evaluate\n"
+    assert capsys.readouterr().err == (
+        "'train' is no command; there are: wordtree, anchors, detect, export, evaluate, import-darknet, export-darknet
+"
+    )
 
 
 def test_an_error_is_one_message_without_a_traceback(tmp_path: Path) -> None:
@@ -82,6 +86,7 @@ def test_a_wrong_configuration(command: str, capsys: pytest.CaptureFixture[str])
         FolderInUseError("this is wrong"),
         InvalidBundleError("this is wrong"),
         InvalidCheckpointError("this is wrong"),
+        DarknetError("this is wrong"),
         InvalidDatasetError("this is wrong"),
         OSError("this is wrong"),
         ProviderUnavailableError("this is wrong"),
