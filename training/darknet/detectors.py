@@ -16,7 +16,7 @@ class UnderRoot(Detector):
     """
 
     def __init__(self, detector: Detector) -> None:
-        super().__init__(detector.anchors, detector.classes + 1, detector.stride)
+        super().__init__(detector.anchors, detector.classes + 1, detector.stride, detector.multiple)
         self.detector = detector
 
     def forward(self, pictures: Tensor) -> Prediction:

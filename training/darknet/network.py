@@ -54,7 +54,7 @@ class DarknetDetector(RegionDetector):
     def __init__(
         self, layers: Sequence[nn.Module], channels: int, anchors: Sequence[Sequence[float]], classes: int, stride: int
     ) -> None:
-        super().__init__(torch.tensor(anchors, dtype=torch.float32), classes, stride)
+        super().__init__(torch.tensor(anchors, dtype=torch.float32), classes, stride, multiple=stride)
         self.body = DarknetLayers(layers)
         self.head = RegionHead(channels, len(anchors), classes)
 
