@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from model.bundle import BundleMetadata, Preprocessing, TreeMetadata
@@ -171,3 +172,15 @@ def test_what_is_neither(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, {"average.x": torch.zeros(1)}, {"step": 1, "trained": [0], "tree": "sha256:other"})
     with pytest.raises(InvalidCheckpointError, match="another WordTree, sha256:other"):
         read_starting_point(tmp_path, tree)
+
+
+def test_the_weights_that_come_with_the_package_fit_todays_network_and_configuration() -> None:
+    folder = Path(__file__).parents[2] / "training"
+    start = read_starting_point(folder / "weights" / "yolov2-lite-16.onnx", packaged_tree())
+    text = (folder / "configurations" / "yolov2-lite.yaml").read_text(encoding="utf-8")
+    anchors = torch.tensor(yaml.safe_load(text)["network"]["anchors"])
+    made = YOLOv2Lite(anchors, len(start.wnids), EfficientNetLite0())
+    start_detector(made, start, start.wnids)
+
+    assert torch.equal(made.anchors, anchors)
+    assert torch.equal(made.class_layer.correction.weight, start.weights["class_layer.correction.weight"])
