@@ -38,7 +38,7 @@ def test_it_survives_being_written() -> None:
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_the_runs_that_come_with_the_package(path: Path) -> None:
     found = DetectConfiguration.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    assert len(found.network.anchors) == 5
+    assert len(found.network.anchors) == 6
     assert not found.resume
 
 
