@@ -14,6 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from model.wordtree import WordTree
+from training.files import replacing
+
 FORMAT: Final = 1
 INDEX: Final = "checkpoint.json"
 NETWORK_PREFIX: Final = "network."
@@ -48,14 +51,10 @@ def save_checkpoint(folder: Path, tensors: dict[str, Tensor], state: dict[str, A
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = f"step-{state['step']:08d}.safetensors"
-    temporary = folder / f".{name}.tmp"
-    try:
+    with replacing(folder / name) as temporary:
         save_file({key: value.detach().contiguous().cpu() for key, value in tensors.items()}, temporary)
         _flush(temporary)
-        temporary.replace(folder / name)
-        write_whole(folder / INDEX, json.dumps({"format": FORMAT, "tensors": name, **state}, indent=1))
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(folder / INDEX, json.dumps({"format": FORMAT, "tensors": name, **state}, indent=1))
     if os.name == "posix":
         _flush(folder)  # the renames are on the disk before the old tensors go
     for old in (*folder.glob("step-*.safetensors"), *folder.glob(".step-*.safetensors.tmp")):
@@ -65,13 +64,9 @@ def save_checkpoint(folder: Path, tensors: dict[str, Tensor], state: dict[str, A
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file that is, at any moment and after a power failure, either the old or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         _flush(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
@@ -125,6 +120,18 @@ def _read_index(folder: Path) -> tuple[str, dict[str, Any]]:
     if not isinstance(name, str) or Path(name).name != name or not isinstance(step, int):
         raise InvalidCheckpointError(f"{index}: damaged, it does not name its tensors and its step")
     return name, content
+
+
+def trained_nodes(folder: Path, state: dict[str, Any], tree: WordTree) -> list[int]:
+    """Return the nodes of the tree that a run's checkpoint has class rows for, ascending.
+
+    Raises:
+        InvalidCheckpointError: it belongs to another tree, or names none.
+    """
+    if state.get("tree") != tree.digest or "trained" not in state:
+        raise InvalidCheckpointError(f"{folder}: trained on another WordTree, {state.get('tree')}")
+    nodes: list[int] = state["trained"]
+    return nodes
 
 
 def tensors_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

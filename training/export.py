@@ -28,6 +28,7 @@ from model.detections import RawDetections
 from model.runtime import OnnxDetector
 from model.version import VERSION
 from model.walk import absolute_probabilities
+from training.files import replacing
 from training.networks.detector import BoxIndex, Detector, decode_boxes
 
 OPSET: Final = 18  # the oldest that torch's exporter writes without converting; read by ONNX Runtime 1.14 and later
@@ -111,17 +112,13 @@ def export_detector(
     graph = ExportGraph(copy.deepcopy(detector).to("cpu", torch.float32)).eval()
     model = _to_onnx(graph, bundle)
     batches = list(pictures) or _noise(bundle)
-    temporary = path.with_name(f".{path.name}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with replacing(path) as temporary:
         write_model(model, temporary)
         report = _compare(graph, temporary, batches, TOLERANCE)
         if half_storage:
             write_model(store_in_half(model), temporary)
             report = _compare(graph, temporary, batches, HALF_TOLERANCE)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return report
 
 

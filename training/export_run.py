@@ -13,7 +13,7 @@ from torch import Tensor
 from model.bundle import BundleMetadata, Preprocessing, Thresholds, TreeMetadata
 from model.picture import PictureError, decode_picture, letterbox
 from model.wordtree import WordTree, packaged_tree
-from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint, tensors_of
+from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint, tensors_of, trained_nodes
 from training.command_line import ConfigurationError, explain
 from training.configuration import DetectConfiguration, InputSize
 from training.evaluation.report import Report
@@ -70,9 +70,8 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
     tensors, state = load_checkpoint(configuration.run)
     run = read_record(DetectConfiguration, configuration.run / "configuration.json")
     tree = packaged_tree()
-    if state.get("tree") != tree.digest or "trained" not in state:
-        raise InvalidCheckpointError(f"{configuration.run}: trained on another WordTree, {state.get('tree')}")
-    detector = averaged_detector(run, tensors, len(state["trained"]))
+    trained = trained_nodes(configuration.run, state, tree)
+    detector = averaged_detector(run, tensors, len(trained))
     fold_norms(detector)
     if configuration.half_storage:
         round_to_half(detector)
@@ -80,7 +79,7 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         name=configuration.name,
         version=configuration.version,
         tree=TreeMetadata.of(tree),
-        trained=tuple(state["trained"]),
+        trained=tuple(trained),
         labelled=tuple(state.get("labelled", ())),
         boxed=tuple(state.get("boxed", ())),
         anchors=run.network.anchors,

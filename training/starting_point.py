@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from model.bundle import METADATA_KEY, BundleMetadata, InvalidBundleError
 from model.wordtree import WordTree
-from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint, tensors_of
+from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint, tensors_of, trained_nodes
 from training.export import HALF_SUFFIX, WEIGHT_PREFIX
 from training.networks.efficientnet_lite import FoldedConvolution
 from training.networks.yolov2_lite import NormalisedConvolution, YOLOv2Lite
@@ -41,9 +41,8 @@ def read_starting_point(path: Path, tree: WordTree) -> StartingPoint:
     if path.is_file():
         return _from_model_file(path)
     tensors, state = load_checkpoint(path)
-    if state.get("tree") != tree.digest or "trained" not in state:
-        raise InvalidCheckpointError(f"{path}: trained on another WordTree, {state.get('tree')}")
-    return StartingPoint(tensors_of(tensors, AVERAGE_PREFIX), tuple(tree.wnids[node] for node in state["trained"]))
+    wnids = tuple(tree.wnids[node] for node in trained_nodes(path, state, tree))
+    return StartingPoint(tensors_of(tensors, AVERAGE_PREFIX), wnids)
 
 
 def _from_model_file(path: Path) -> StartingPoint:
@@ -102,14 +101,13 @@ def _unfolded(detector: YOLOv2Lite, weights: Mapping[str, Tensor]) -> dict[str, 
     """Give folded convolutions back the parts they have while they train."""
     result = dict(weights)
     for name, module in detector.named_modules():
-        at, known = (
-            (f"{name}.0", f"{name}.1.weight") if isinstance(module, NormalisedConvolution) else (name, f"{name}.scale")
-        )
-        if (
-            isinstance(module, FoldedConvolution | NormalisedConvolution)
-            and known not in result
-            and f"{at}.bias" in result
-        ):
+        if isinstance(module, NormalisedConvolution):
+            at, norm = f"{name}.0", f"{name}.1.weight"
+        elif isinstance(module, FoldedConvolution):
+            at, norm = name, f"{name}.scale"
+        else:
+            continue
+        if norm not in result and f"{at}.bias" in result:
             parts = module.unfolded_state(result[f"{at}.weight"], result.pop(f"{at}.bias"))
             result |= {f"{name}.{part}": value for part, value in parts.items()}
     return result

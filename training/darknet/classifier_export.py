@@ -23,6 +23,7 @@ from torch.export import Dim
 from model.wordtree import WordTree
 from training.darknet.network import DarknetClassifier
 from training.export import HALF_TOLERANCE, TOLERANCE, ExportError, store_in_half, tidy, translate, write_model
+from training.files import replacing
 from training.losses.hierarchical import HierarchicalSoftmax
 
 METADATA_KEY: Final = "yolo9000.classifier"
@@ -98,16 +99,12 @@ def export_classifier(
     model = translate(graph, (example,), (shape,), inputs=("pictures",), outputs=OUTPUTS)
     tidy(model, "classifier", (("batch", "size", "size", 3), ("batch", None), ("batch", None)))
     helper.set_model_props(model, {METADATA_KEY: metadata.model_dump_json()})
-    temporary = path.with_name(f".{path.name}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with replacing(path) as temporary:
         write_model(store_in_half(model) if half_storage else model, temporary)
         difference = _difference(graph, temporary, metadata.default_size)
         if not difference <= (HALF_TOLERANCE if half_storage else TOLERANCE):
             raise ExportError(f"the exported graph differs from torch by {difference:.2g} in probabilities")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return difference
 
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from training.darknet.errors import InvalidWeightsError
+from training.files import replacing
 from training.networks.layers import DarknetBatchNorm
 
 VERSION: Final = struct.Struct("<3i")
@@ -146,15 +147,10 @@ def write_weights(network: nn.Module, path: Path, header: Header) -> None:
     Raises:
         InvalidWeightsError: the network holds what darknet has no place for.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(header.to_bytes())
-            for part in parts(network):
-                file.write(part.tensor.detach().cpu().numpy().astype(VALUE).tobytes())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(header.to_bytes())
+        for part in parts(network):
+            file.write(part.tensor.detach().cpu().numpy().astype(VALUE).tobytes())
 
 
 def _open(path: Path) -> BinaryIO:
