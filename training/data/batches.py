@@ -16,6 +16,7 @@ from model.picture import PictureError, decode_picture
 from training.data.augment import AugmentConfiguration, augment
 from training.data.coco import InvalidDatasetError, LabelledPicture
 from training.data.folder import ClassifiedPicture
+from training.data.mosaic import TILES, mosaic
 from training.losses.targets import Truths
 
 BATCHES_A_SIZE = 10  # batches between two changes of the input size (paper section 2, "multi-scale training")
@@ -103,9 +104,24 @@ class Mixture(Dataset[Example]):
             pixels = augment(image, whole, draw.size, self.augmentation, random).pixels
             nodes = self.trained[[picture.node]]
             return Example(pixels, np.zeros((0, 4), np.float32), nodes, 0.0, class_only=True)
-        view = augment(image, _boxes_on(image, picture), draw.size, self.augmentation, random)
-        nodes = self.trained[picture.nodes[view.kept]]
+        pictures = [picture, *self._companions(source, random)]
+        shown = [(image, _boxes_on(image, picture))]
+        for other in pictures[1:]:
+            image = _read(other)
+            shown.append((image, _boxes_on(image, other)))
+        if len(shown) == 1:
+            view = augment(*shown[0], draw.size, self.augmentation, random)
+        else:
+            view = mosaic(shown, draw.size, self.augmentation, random)
+        nodes = self.trained[np.concatenate([each.nodes for each in pictures])[view.kept]]
         return Example(view.pixels, view.boxes, nodes, source.negative_weight, class_only=False)
+
+    def _companions(self, source: Source, random: np.random.Generator) -> list[LabelledPicture]:
+        """Draw the other pictures of a mosaic, or none; all of one set, whose objects are labelled alike."""
+        if not self.augmentation.mosaic or random.random() >= self.augmentation.mosaic:
+            return []
+        drawn = (source.pictures[number] for number in random.integers(len(source.pictures), size=TILES - 1))
+        return [picture for picture in drawn if isinstance(picture, LabelledPicture)]
 
 
 def _read(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:

@@ -21,9 +21,10 @@ from training.losses.targets import (
     assign_anchors,
     best_iou,
     class_only_boxes,
+    generalised_iou_of_pairs,
     iou_of_pairs,
 )
-from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes
+from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes, decode_chosen
 
 
 class ObjectnessLoss(StrEnum):
@@ -42,6 +43,16 @@ class RegionLossConfiguration(BaseModel):
     noobject_scale: NonNegativeFloat = Field(1, description="weight of objectness where there is none")
     class_scale: NonNegativeFloat = Field(1, description="weight of the class loss")
     coordinate_scale: NonNegativeFloat = Field(1, description="weight of the box loss")
+    iou_scale: NonNegativeFloat = Field(
+        0, description="weight of 1 - generalised IOU of a box with its truth, beside the box loss"
+    )
+    further_anchor_iou: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="anchors of a truth's cell that overlap its shape by at least this learn it too; by default the "
+        "best one alone does",
+    )
     ignore_iou: float = Field(0.6, ge=0, le=1, description="boxes that overlap a truth by more are no negatives")
     rescore: bool = Field(True, description="objectness learns the box's overlap with its truth instead of 1")
     prior_pictures: NonNegativeInt = Field(
@@ -114,7 +125,7 @@ class RegionLoss(nn.Module):
         raw = prediction.boxes
         batch = len(raw)
         decoded = decode_boxes(raw.detach(), detector.anchors)
-        index = assign_anchors(truths, detector.anchors, raw.shape[2], raw.shape[3])
+        index = assign_anchors(truths, detector.anchors, raw.shape[2], raw.shape[3], settings.further_anchor_iou)
         place = tuple(index.boxes)
         chosen = raw[place]
         overlap = iou_of_pairs(decoded[place], truths.boxes[index.truth])
@@ -124,6 +135,11 @@ class RegionLoss(nn.Module):
         coordinates = settings.coordinate_scale * _coordinate_error(
             chosen, truths.boxes[index.truth], index, detector, grid
         )
+
+        if settings.iou_scale:
+            reached = decode_chosen(chosen, index.boxes, detector.anchors, grid)
+            lacking = 1 - generalised_iou_of_pairs(reached, truths.boxes[index.truth])
+            coordinates = coordinates + settings.iou_scale * lacking.sum()
 
         negative = best_iou(decoded, truths) <= settings.ignore_iou
         negative[place] = False

@@ -79,3 +79,17 @@ def decode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
     w = boxes[..., 2].exp() * anchor[..., 0] / width
     h = boxes[..., 3].exp() * anchor[..., 1] / height
     return torch.stack((x, y, w, h), dim=-1)
+
+
+def decode_chosen(raw: Tensor, index: BoxIndex, anchors: Tensor, grid: Tensor) -> Tensor:
+    """Return the boxes [K, 4], as `decode_boxes` has them, of the raw outputs [K, 5] of the K boxes of `index`.
+
+    Args:
+        raw: of those boxes alone.
+        index: which they are.
+        anchors: [A, 2], cells.
+        grid: [2], cells across and down.
+    """
+    corner = torch.stack((index.column, index.row), dim=1)
+    sizes = anchors[index.anchor].to(raw.dtype) * raw[:, 2:4].exp()
+    return torch.cat(((corner + raw[:, :2].sigmoid()) / grid, sizes / grid), dim=1)

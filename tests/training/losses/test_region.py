@@ -70,7 +70,9 @@ def test_it_agrees_with_the_slow_loss(problem: Problem) -> None:
 
 @pytest.mark.parametrize(("rescore", "prior", "squared"), list(product((False, True), repeat=3)))
 def test_it_agrees_under_every_option(rescore: bool, prior: bool, squared: bool) -> None:
-    chosen = constants(rescore=rescore, prior=prior, squared=squared, distillation_scale=1)
+    chosen = constants(
+        rescore=rescore, prior=prior, squared=squared, distillation_scale=1, iou_scale=2, further_anchor_iou=0.2
+    )
     for seed in range(4):
         check(problem_of(chosen, boxed=6, labelled=2, seed=seed))
 
@@ -201,7 +203,7 @@ def test_its_gradient_is_that_of_its_value(objectness: ObjectnessLoss) -> None:
     detector = TinyDetector(torch.tensor([[0.5, 0.7], [1.5, 1.0]]), len(PARENTS)).double()
     sizes = Sizes(pictures=2, anchors=2, height=2, width=3, boxed=3, labelled=1)
     tensors = as_tensors(make_problem(PARENTS, sizes, constants(distillation_scale=1), seed=0))
-    configuration = RegionLossConfiguration(rescore=False, objectness=objectness, distillation_scale=1)
+    configuration = RegionLossConfiguration(rescore=False, objectness=objectness, distillation_scale=1, iou_scale=2)
     loss = RegionLoss(softmax_of(PARENTS), configuration)
     pictures = torch.rand(2, 2, 2, 3, dtype=torch.float64, requires_grad=True)
 
