@@ -208,7 +208,7 @@ def test_a_gpu_gets_the_libraries_of_the_wheels_first(
     path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def preload() -> None:
-        print("Failed to load libcudart.so")
+        sys.stdout.write("Failed to load libcudart.so\n")
         steps.append("libraries")
 
     def start(*_args: object, **_options: object) -> _FallenBack:
