@@ -46,7 +46,9 @@ def test_every_alert_is_seen_firing_and_keeping_quiet(name: str) -> None:
 def test_an_alert_that_never_fires_would_be_noticed(promtool: str, tmp_path: Path) -> None:
     text = ALERTS.read_text().replace('up{job="yolo9000"} == 0', 'up{job="yolo9000"} == 2')
     (tmp_path / "alerts.yml").write_text(text)
-    (tmp_path / "alerts.test.yml").write_text((FOLDER / "alerts.test.yml").read_text())
+    tests = read_yaml(FOLDER / "alerts.test.yml")
+    tests["tests"] = [test for test in tests["tests"] if test["name"] == "a process that is gone"]
+    (tmp_path / "alerts.test.yml").write_text(yaml.safe_dump(tests))
     result = run_promtool(promtool, "test", "rules", str(tmp_path / "alerts.test.yml"))
     assert result.returncode != 0
     assert "Yolo9000Down" in result.stdout + result.stderr
