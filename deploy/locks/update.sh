@@ -19,5 +19,5 @@ lock pyproject.toml deploy/locks/gpu.txt --extra gpu
 
 requirements=$(mktemp)
 trap 'rm -f "$requirements"' EXIT
-.venv/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' >"$requirements"
+python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' >"$requirements"
 lock "$requirements" deploy/locks/build.txt --no-annotate
