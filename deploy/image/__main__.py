@@ -12,6 +12,7 @@ needed. Not tried: HEALTHCHECK's schedule (its command is run once), published p
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ def main() -> int:
     if os.geteuid():
         parser.error("buildah's chroot isolation and the namespaces need root")
     _find_tools(parser, install=options.install)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no container is left running
 
     buildah = Buildah(options.folder.resolve())
     base = options.base or buildah.stand_in()

@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from deploy.release.environment import Environment
+from deploy.release.environment import Environment, normalised
 from deploy.release.licences import table, unknown
 from deploy.release.trial import detect, serve
 from model.version import VERSION
@@ -89,7 +89,8 @@ def bill_of_materials(environment: Environment, dist: Path) -> str:
          "--output-file", file, environment.python],
         stderr=subprocess.DEVNULL, check=True,
     )  # fmt: skip
-    components = {component["name"]: component["version"] for component in json.loads(file.read_text())["components"]}
+    listed = json.loads(file.read_text())["components"]
+    components = {normalised(component["name"]): component["version"] for component in listed}
     assert components == {name: version for name, version in environment.packages().items() if name != "yolo9000"}
     return f"{file.name}, {len(components)} components"
 

@@ -11,6 +11,11 @@ from typing import Self
 _HASHES = re.compile(r" \\\n( +--hash=\S+( \\)?\n)+")
 
 
+def normalised(name: str) -> str:
+    """Return a package's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 @dataclass(frozen=True)
 class Environment:
     """A virtual environment.
@@ -48,17 +53,17 @@ class Environment:
         assert not strangers, f"not in {lock.name}: {strangers}"
 
     def packages(self) -> dict[str, str]:
-        """Return what is installed, with its versions."""
+        """Return what is installed, by normalised names, with its versions."""
         listed = json.loads(self._pip("list", "--format", "json"))
-        return {package["name"]: package["version"] for package in listed}
+        return {normalised(package["name"]): package["version"] for package in listed}
 
-    def licences(self) -> dict[str, tuple[str, str]]:
-        """Return the version and the licence of each package but the project's own."""
-        program = Path(sys.executable).with_name("pip-licenses")
+    def licences(self) -> dict[str, str]:
+        """Return the licence of each package but the project's own."""
+        program = str(Path(sys.executable).with_name("pip-licenses"))
         options = [f"--python={self.python}", "--format=json", "--from=mixed", "--with-system"]
         command = [program, *options, "--ignore-packages", "yolo9000"]
         told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        return {entry["Name"]: (entry["Version"], entry["License"]) for entry in json.loads(told.stdout)}
+        return {entry["Name"]: entry["License"] for entry in json.loads(told.stdout)}
 
     def _pip(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "pip", "--python", str(self.python), *arguments]

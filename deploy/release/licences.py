@@ -26,20 +26,20 @@ licence lets be passed on only as part of a program that needs them; read it bef
 The extra `heic` brings libheif and libde265 (LGPL) and x265 (GPL).
 [NOTICE](../NOTICE) has WordNet's licence, and that of the weights the embedded model started from.
 
-| package | version | licence |
-|---|---|---|
+| package | licence |
+|---|---|
 """
 
 
-def table(found: Mapping[str, tuple[str, str]]) -> str:
-    """Return the document of packages with their versions and licences."""
+def table(found: Mapping[str, str]) -> str:
+    """Return the document of packages with their licences; the versions are the bill of materials' part."""
     rows = sorted(found.items(), key=lambda entry: entry[0].lower())
-    return HEADER + "".join(f"| {name} | {version} | {licence} |\n" for name, (version, licence) in rows)
+    return HEADER + "".join(f"| {name} | {licence} |\n" for name, licence in rows)
 
 
-def unknown(found: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+def unknown(found: Mapping[str, str]) -> dict[str, str]:
     """Return the packages some licence of which is not allowed; one of several joined by OR is enough."""
-    return {name: licence for name, (_, licence) in found.items() if not _allowed(licence)}
+    return {name: licence for name, licence in found.items() if not _allowed(licence)}
 
 
 def _allowed(licence: str) -> bool:

@@ -22,7 +22,7 @@ def detect(environment: Environment, picture: Path, folder: Path) -> str:
         [environment.yolo9000, "detect", picture, "--json"],
         cwd=folder, env=_variables(), stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
-    return _labels(json.loads(told.stdout))
+    return _labels(json.loads(told.stdout)["result"])
 
 
 def serve(environment: Environment, picture: Path, folder: Path) -> str:
