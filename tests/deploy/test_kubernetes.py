@@ -35,7 +35,7 @@ def kustomize() -> list[str]:
         return [found, "build"]
     if found := shutil.which("kubectl"):
         told = subprocess.run([found, "version", "--client", "-o", "json"], capture_output=True, text=True, check=True)
-        if json.loads(told.stdout).get("kustomizeVersion", "v0") >= "v4":
+        if int(json.loads(told.stdout).get("kustomizeVersion", "v0").lstrip("v").split(".")[0]) >= 4:
             return [found, "kustomize"]
     pytest.skip("needs kustomize, or kubectl with kustomize 4 or later inside: Debian's package kubernetes-client")
 
