@@ -77,9 +77,9 @@ class Buildah:
         with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
             files = Path(temporary) / "files"
             include = f"--include={','.join(PACKAGES)}"
-            subprocess.run(
-                ["debootstrap", "--variant=minbase", include, SUITE, str(files)], stdout=subprocess.DEVNULL, check=True
-            )
+            # In a namespace of mounts: what debootstrap mounts in there is gone with it, however it ends.
+            command = ["unshare", "--mount", "debootstrap", "--variant=minbase", include, SUITE, str(files)]
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
             for left in ("var/cache/apt/archives", "var/lib/apt/lists"):  # an image does without them
                 shutil.rmtree(files / left)
                 (files / left).mkdir()

@@ -4,14 +4,20 @@ from collections.abc import Mapping
 
 ALLOWED = frozenset(
     {
+        "0BSD",
+        "3-Clause BSD License",
         "Apache Software License",
         "Apache-2.0",
         "BSD License",
         "BSD-2-Clause",
         "BSD-3-Clause",
+        "CC0-1.0",
+        "ISC License (ISCL)",
         "MIT",
         "MIT License",
         "MIT-CMU",
+        "PSF-2.0",
+        "Zlib",
     }
 )
 """Licences that ask for no more than to be named, by the names packages give them."""
@@ -44,7 +50,7 @@ def unknown(found: Mapping[str, str]) -> dict[str, str]:
 
 def _allowed(licence: str) -> bool:
     choices = licence.split(" OR ")
-    return any(all(part.strip("() ") in ALLOWED for part in _parts(choice)) for choice in choices)
+    return any(all(ALLOWED & {part.strip(), part.strip("() ")} for part in _parts(choice)) for choice in choices)
 
 
 def _parts(text: str) -> list[str]:

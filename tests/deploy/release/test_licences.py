@@ -10,7 +10,11 @@ _ENTRY = re.compile(r"^([A-Za-z0-9._-]+)==\S+( ; .+)? \\$", re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    "licence", ["MIT", "Apache-2.0 OR BSD-2-Clause", "BSD License; MIT License", "(MIT AND BSD-3-Clause) OR GPL-3.0"]
+    "licence",
+    [
+        *("MIT", "ISC License (ISCL)", "Apache-2.0 OR BSD-2-Clause", "BSD License; MIT License"),
+        "(MIT AND BSD-3-Clause) OR GPL-3.0",
+    ],
 )
 def test_licences_that_ask_for_no_more_than_a_name(licence: str) -> None:
     assert not unknown({"a": licence})
