@@ -3,7 +3,9 @@
 What a machine that dies had under way is done again elsewhere. What it had committed is found done.
 """
 
+import logging
 import os
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,8 +20,10 @@ from app.label.locations import Location, locate
 from app.label.pool import Pool
 from app.label.tables import PICTURES, Summary, part_name
 
-LOCAL = "local"
-"""The address that stands for a cluster started here, for this run."""
+LOCAL, AUTO = "local", "auto"
+"""The addresses that stand for a cluster started here, for this run, and for the one this machine is in."""
+
+CONNECT_SECONDS = 10
 
 STORE_BYTES = 100_000_000
 """Ray's object store, where it is started here. It carries numbers of shards and counts, never pictures."""
@@ -49,9 +53,17 @@ def run_on_ray(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
     ray = library("ray", "ray", "--ray")
     library("ray.data", "ray", "--ray")
-    bounds = {"num_cpus": processes * job.threads, "object_store_memory": STORE_BYTES} if address == LOCAL else {}
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    if address not in {LOCAL, AUTO}:
+        _check_reachable(address)
     try:
-        ray.init(address=address, include_dashboard=False, logging_level="warning", log_to_driver=False, **bounds)
+        ray.init(
+            address=address,
+            include_dashboard=False,
+            logging_level="warning",
+            log_to_driver=False,
+            **(_bounds(processes * job.threads) if address == LOCAL else {}),
+        )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise WorkError(f"--ray {address}: {error}") from error
     try:
@@ -63,6 +75,24 @@ def run_on_ray(
         raise WorkError(_reason(error)) from error
     finally:
         ray.shutdown()
+
+
+def _bounds(cpus: int) -> dict[str, Any]:
+    """Return what a cluster that is started here may take, and that only this machine reaches it."""
+    return {"num_cpus": cpus, "object_store_memory": STORE_BYTES, "_node_ip_address": "127.0.0.1"}
+
+
+def _check_reachable(address: str) -> None:
+    """See that something listens there: Ray itself would try for many minutes.
+
+    Raises:
+        WorkError: nothing does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise WorkError(f"--ray {address}: there is no Ray cluster to be reached ({error})") from error
 
 
 def _results(ray: Any, job: Job, shards: NDArray[np.int64]) -> Any:

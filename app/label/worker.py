@@ -43,7 +43,7 @@ def _work(connection: "Connection[Message, Job | Order]") -> None:
         connection.send(("failed", str(error)))
     except (DeviceLostError, EOFError, ConnectionError):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it is told to whoever gave the order
         traceback.print_exc()
         connection.send(("failed", f"a fault of this program, which the lines above describe ({error!r})"))
 
