@@ -32,12 +32,15 @@ class LabelCommand(TyperCommand):
     """A command whose option `--ray` may stand without its value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the value in where the option is the last, or another follows it."""
-        for place in (place for place, word in enumerate(args) if word == "--ray"):
-            if place + 1 == len(args) or args[place + 1].startswith("-"):
-                args = [*args[: place + 1], LOCAL_RAY, *args[place + 1 :]]
-                break
-        return super().parse_args(ctx, args)
+        """Parse the command's words."""
+        return super().parse_args(ctx, self.with_address(args))
+
+    @staticmethod
+    def with_address(words: list[str]) -> list[str]:
+        """Put the value in where the option is the last word, or another option follows it."""
+        place = words.index("--ray") + 1 if "--ray" in words else 0
+        alone = place and (place == len(words) or words[place].startswith("-"))
+        return [*words[:place], LOCAL_RAY, *words[place:]] if alone else words
 
 
 def label(

@@ -103,15 +103,15 @@ def rows_of(file: pq.ParquetFile, part: RowGroups, columns: Columns) -> Iterator
     """
     nested = pa.types.is_struct(file.schema_arrow.field(columns.picture).type)
     names = [f"{columns.picture}.{BYTES}" if nested else columns.picture, *([columns.key] if columns.key else [])]
-    numbers = list(range(part.first, part.first + part.groups))
     try:
-        for batch in file.iter_batches(batch_size=AT_ONCE, row_groups=numbers, columns=names):
-            pictures = batch.column(columns.picture)
-            keys = batch.column(columns.key) if columns.key else None
-            for row in range(batch.num_rows):
-                value = pictures[row].as_py()
-                key = None if keys is None else keys[row].as_py()
-                yield None if key is None else str(key), value.get(BYTES) if nested and value is not None else value
+        # One group after the other: of a batch that spans two, the first one's rows would be lost with the second.
+        for number in range(part.first, part.first + part.groups):
+            for batch in file.iter_batches(batch_size=AT_ONCE, row_groups=[number], columns=names):
+                pictures = batch.column(columns.picture).to_pylist()
+                keys = batch.column(columns.key).to_pylist() if columns.key else [None] * len(pictures)
+                for key, value in zip(keys, pictures, strict=True):
+                    data = value.get(BYTES) if nested and value is not None else value
+                    yield None if key is None else str(key), data
     except (pa.ArrowException, OSError) as error:
         raise _damage(error) from error
 

@@ -98,7 +98,7 @@ class Reader:
         except OSError as error:
             if not self.location.local:
                 raise self._failed(entry.name, error) from error
-            yield Item(name, partial(_refuse, f"it cannot be read on: {error.strerror or error}"))
+            yield Item(name, partial(_refuse, f"it cannot be read on: {_words(error)}"))
 
     def _member(self, archive: str, pictures: TarPictures, member: tarfile.TarInfo) -> Item:
         name = f"{archive}/{name_to_text(member.name)}"
@@ -147,17 +147,21 @@ class Reader:
             try:
                 return read()
             except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-                raise UnreadableError(f"it cannot be read: {error.strerror or error}") from error
-            except OSError as error:
-                if self.location.local:
-                    raise UnreadableError(f"it cannot be read: {error.strerror or error}") from error
-                if pause is None:
+                raise UnreadableError(f"it cannot be read: {_words(error)}") from error
+            except Exception as error:  # the libraries behind fsspec raise what they like
+                if self.location.local and isinstance(error, OSError):
+                    raise UnreadableError(f"it cannot be read: {_words(error)}") from error
+                if self.location.local or pause is None:
                     raise self._failed(name, error) from error
                 time.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
-    def _failed(self, name: str, error: OSError) -> WorkError:
-        return WorkError(f"{self.location.url}/{name_to_text(name)} cannot be read: {error.strerror or error}")
+    def _failed(self, name: str, error: Exception) -> WorkError:
+        return WorkError(f"{self.location.url}/{name_to_text(name)} cannot be read: {_words(error)}")
+
+
+def _words(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
 def _refuse(reason: str) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from app.label.errors import OutputError
+from app.label.errors import OutputError, WorkError
 from app.label.job import Job
 from app.label.listing import default_shard_size, first_difference, list_source, shards_of
 from app.label.locations import LocalFolder, Location, locate
@@ -56,6 +56,15 @@ def run(plan: Plan, tree: WordTree) -> Outcome:
         Stopped: by a signal. What is done is kept, and the same run again goes on.
     """
     output = locate(plan.job.output)
+    try:
+        return _run(plan, tree, output)
+    except NotADirectoryError as error:
+        raise OutputError(f"{error.filename}: {error.strerror}") from error
+    except OSError as error:
+        raise WorkError(f"{error.filename or output.url}: {error.strerror or error}") from error
+
+
+def _run(plan: Plan, tree: WordTree, output: Location) -> Outcome:
     read_manifest(output)  # before anything is made in a folder that is another's
     with ExitStack() as stack:
         stack.enter_context(_stopped_by_signals())

@@ -20,8 +20,8 @@ COUNTS = f"{FOLDER}/counts.parquet"
 UNKNOWN = -1
 """How many pictures a shard has where only reading it all tells."""
 
-PER_FILE = 1000
-"""Shards in a file of the listing: what describes a file's pieces is read whole, for a single one of them too."""
+PER_FILE = 200
+"""Shards in a file of the listing, which is read whole for a single one of them too: some megabytes."""
 
 _SCHEMA = pa.schema(
     [
@@ -139,7 +139,8 @@ class ShardReader:
     def __getitem__(self, number: int) -> Shard:
         name = _file_of(number)
         if name != self._name or self._file is None:
-            self._file, self._name = pq.ParquetFile(self._location.open(name)), name
+            with self._location.open(name) as file:
+                self._file, self._name = pq.ParquetFile(pa.BufferReader(file.read())), name
         return _shard(self._file.read_row_group(number % PER_FILE).to_pydict())
 
     def entries(self, shards: int) -> Iterator[Entry]:

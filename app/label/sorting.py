@@ -2,8 +2,11 @@
 
 import heapq
 import json
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +35,6 @@ class SortedEntries:
     """
 
     def __init__(self, entries: Iterable[Entry], run: int = RUN) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="yolo9000-")
         self._runs: list[Path] = []
         self._memory: list[Entry] = []
         self.pictures = self.containers = 0
@@ -44,7 +46,14 @@ class SortedEntries:
             if len(chunk) < run and not self._runs:
                 self._memory = chunk
             else:
-                self._runs.append(_write(Path(self._folder.name) / str(len(self._runs)), chunk))
+                self._runs.append(_write(self._folder / str(len(self._runs)), chunk))
+
+    @cached_property
+    def _folder(self) -> Path:
+        """A folder for the runs, which goes with this object."""
+        folder = Path(tempfile.mkdtemp(prefix="yolo9000-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     def __iter__(self) -> Iterator[Entry]:
         return heapq.merge(self._memory, *map(_read, self._runs))
