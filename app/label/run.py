@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from app.label.errors import OutputError, WorkError
 from app.label.job import Job
-from app.label.listing import default_shard_size, first_difference, list_source, shards_of
+from app.label.listing import Listed, default_shard_size, first_difference, list_source, shards_of
 from app.label.locations import LocalFolder, Location, locate
-from app.label.manifest import Listing, Manifest, read_manifest
+from app.label.manifest import Listing, read_manifest
 from app.label.plan import Plan
 from app.label.pool import Pool
 from app.label.results import write_coco, write_failures
@@ -72,42 +72,51 @@ def _run(plan: Plan, tree: WordTree, output: Location) -> Outcome:
             stack.enter_context(output.alone())
             output.clear()
         manifest = read_manifest(output)
-        if manifest is None:
-            manifest = plan.manifest
-            manifest.write(output)
-        manifest.check_same(plan.manifest, output.url)
-        job, listing = _list(plan, manifest, output)
-        _work(plan, job, output, listing.shards)
+        before = None if manifest is None else manifest.listing  # None: it was killed before there were results
+        if manifest is not None and before is not None:
+            manifest.check_same(plan.manifest, output.url)
+            _check_shard_size(plan, before, output)
+        with tqdm(desc="listing", unit="file", disable=None) as bar:
+            every_file = plan.manifest.options.every_file
+            listed = list_source(plan.source, every_file=every_file, output=output, progress=bar.update)
+            digest = listed.digest()
+        if before is None:
+            listing = _cut(plan, listed, digest, output)
+        else:
+            listing = before
+            _check_unchanged(plan, listed, digest, before, output)
+        _work(plan, replace(plan.job, source=listed.location.url), output, listing.shards)
         return _finish(plan, output, listing.shards, tree)
 
 
-def _list(plan: Plan, manifest: Manifest, output: Location) -> tuple[Job, Listing]:
-    """List the source, or see that it still is what was listed."""
-    before = manifest.listing
-    options = manifest.options
-    if before is not None and plan.shard_size not in (None, before.shard_size):
+def _check_shard_size(plan: Plan, before: Listing, output: Location) -> None:
+    if plan.shard_size not in (None, before.shard_size):
         raise OutputError(
             f"{output.url} was begun with shards of {before.shard_size} pictures, not of {plan.shard_size}"
         )
-    with tqdm(desc="listing", unit="file", disable=None) as bar:
-        listed = list_source(plan.source, every_file=options.every_file, output=output, progress=bar.update)
-        digest = listed.digest()
-    job = replace(plan.job, source=listed.location.url)
-    if before is not None:
-        if before.digest != digest:
-            old = SortedEntries(ShardReader(output).entries(before.shards))
-            raise OutputError(
-                f"{plan.source} has changed since {output.url} was begun ({first_difference(old, listed.entries)}); "
-                "label it into another folder"
-            )
-        return job, before
+
+
+def _check_unchanged(plan: Plan, listed: Listed, digest: str, before: Listing, output: Location) -> None:
+    """See that the source still is what was listed."""
+    if before.digest != digest:
+        old = SortedEntries(ShardReader(output).entries(before.shards))
+        raise OutputError(
+            f"{plan.source} has changed since {output.url} was begun ({first_difference(old, listed.entries)}); "
+            "label it into another folder"
+        )
+
+
+def _cut(plan: Plan, listed: Listed, digest: str, output: Location) -> Listing:
+    """Cut the source into shards, and keep the list of them."""
+    plan.manifest.write(output)
+    options = plan.manifest.options
     size = plan.shard_size or default_shard_size(listed.entries.pictures, plan.processes)
     with ShardWriter(output) as writer, tqdm(desc="cutting", unit="picture", disable=None) as bar:
         for shard in shards_of(listed, size, options.picture_column, options.key_column, bar.update):
             writer.add(shard)
     listing = Listing(digest=digest, shards=len(writer.counts), shard_size=size, passed_over=listed.passed_over)
-    manifest.model_copy(update={"listing": listing}).write(output)
-    return job, listing
+    plan.manifest.model_copy(update={"listing": listing}).write(output)
+    return listing
 
 
 def _work(plan: Plan, job: Job, output: Location, shards: int) -> None:

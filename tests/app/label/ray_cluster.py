@@ -6,9 +6,13 @@ second node, `kill` kills that node, and the end of the input ends the cluster.
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from app.label.on_ray import STORE_BYTES
+
+TRIES = 3
 
 NODE = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "node_ip_address": "127.0.0.1"}
 
@@ -21,9 +25,10 @@ def main() -> None:
     from ray.cluster_utils import Cluster
 
     head = {**NODE, "include_dashboard": False, "_system_config": HEALTH}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster = Cluster()
     try:
-        second = cluster.add_node(**NODE)
+        started(lambda: cluster.add_node(**head))
+        second = started(lambda: cluster.add_node(**NODE))
         cluster.wait_for_nodes()
         say(cluster.address)
         for line in sys.stdin:
@@ -35,6 +40,16 @@ def main() -> None:
                 say("killed")
     finally:
         cluster.shutdown()
+
+
+def started(start: Callable[[], Any]) -> Any:
+    """Start a node; on a busy machine it may take longer than the half minute that Ray gives it."""
+    for _ in range(TRIES - 1):
+        try:
+            return start()
+        except Exception as error:  # noqa: BLE001 - Ray raises no other
+            sys.stderr.write(f"{error}\n")
+    return start()
 
 
 def say(what: object) -> None:

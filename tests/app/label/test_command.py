@@ -1,11 +1,15 @@
 """The command as a user runs it; stopped and killed for real."""
 
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -129,10 +133,15 @@ def test_stopped(tmp_path: Path, tiny_bundle: Path, number: signal.Signals, code
 
 
 def test_progress_is_shown_on_a_terminal(arguments: list[str], tmp_path: Path) -> None:
-    script = f"script -qec '{sys.executable} -m app label {' '.join(arguments)}' /dev/null"
-    shown = subprocess.run(script, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)  # noqa: S602
-    assert re.search(r"labelling: 100%\|.*\| 3/3 ", shown.stdout), shown.stdout
-    assert tmp_path.exists()
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 100, 0, 0))
+    command = [sys.executable, "-m", "app", "label", *arguments]
+    subprocess.run(command, cwd=ROOT, stderr=theirs, timeout=300, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert re.search(r"labelling: 100%\|.*\| 3/3 ", shown), shown
+    assert f"3 pictures: {tmp_path}/output" in shown
 
 
 def labelling_below(process: int) -> list[int]:
