@@ -18,16 +18,21 @@ from app.settings import Settings
 from model.wordtree import WordTree
 from tests.app import pictures
 
+MOST_LINKS = 10_000  # to one file; file systems have limits
+
 LIMITS = Limits(max_bytes=1_000_000)
 
 
 def fill(folder: Path, count: int) -> list[str]:
-    """Write pictures with a red box each, all of them one file on the disk, and return their names."""
+    """Write pictures with a red box each, thousands of them one file on the disk, and return their names."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{number:04}.png" for number in range(count)]
-    (folder / names[0]).write_bytes(pictures.red())
-    for name in names[1:]:
-        os.link(folder / names[0], folder / name)
+    for number, name in enumerate(names):
+        first = names[number - number % MOST_LINKS]
+        if name == first:
+            (folder / first).write_bytes(pictures.red())
+        else:
+            os.link(folder / first, folder / name)
     return names
 
 
