@@ -37,6 +37,9 @@ from tests.benchmarks.bench_walk import timed
 from tests.bundles import write_tiny_bundle
 from tests.proofs.clients import PICTURE
 
+Way = tuple[int, int, int]
+"""Processes, threads of each, and readers of each."""
+
 LIMITS = Limits(max_bytes=100_000_000)
 
 
@@ -49,6 +52,7 @@ def main() -> None:
     parser.add_argument(
         "--means",
         nargs="*",
+        type=way_of,
         metavar="PROCESSESxTHREADSxREADERS",
         help="ways to share the cores out (default: what the command does)",
     )
@@ -56,28 +60,31 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.what == "rate":
-            means = [tuple(map(int, text.split("x"))) for text in options.means or []] or [(usable_cores(), 1, 2)]
-            rate(Path(folder), options.pictures, options.rounds, means)
+            ways = options.means or [(usable_cores(), 1, 2)]
+            rate(Path(folder), options.pictures, options.rounds, ways)
         else:
             growth(Path(folder), options.counts)
 
 
-def rate(folder: Path, pictures: int, rounds: int, ways: list[tuple[int, ...]]) -> None:
+def way_of(text: str) -> Way:
+    processes, threads, readers = map(int, text.split("x"))
+    return processes, threads, readers
+
+
+def rate(folder: Path, pictures: int, rounds: int, ways: list[Way]) -> None:
     """Compare with the bare loop."""
     source = folder / "source"
     source.mkdir()
     for number in range(pictures):
         (source / f"{number:06}.jpg").write_bytes(PICTURE.read_bytes())
     detector = OnnxDetector.load(default_model_path())
-    times: dict[tuple[int, ...] | None, list[float]] = {way: [] for way in (None, *ways)}
+    times: dict[Way | None, list[float]] = {way: [] for way in (None, *ways)}
     for turn, way in product(range(rounds), (None, *ways)):
         if way is None:
             times[way].append(timed(lambda: bare(detector, source)) / pictures)
         else:
             times[way].append(labelled(source, folder / f"{turn}-{way}", way) / pictures)
-    print(
-        f"{pictures} times {PICTURE.name} in a round; milliseconds a picture, speed to the bare loop's"
-    )
+    print(f"{pictures} times {PICTURE.name} in a round; milliseconds a picture, speed to the bare loop's")
     for way, spent in times.items():
         name = "bare loop" if way is None else "{} processes, {} threads, {} readers".format(*way)
         ratio = median(one / other for one, other in zip(times[None], spent, strict=True))
@@ -92,7 +99,7 @@ def bare(detector: OnnxDetector, source: Path) -> None:
         finish(detector, prepared, infer(detector, prepared, question), question)
 
 
-def labelled(source: Path, output: Path, way: tuple[int, ...]) -> float:
+def labelled(source: Path, output: Path, way: Way) -> float:
     """Label a source once, by which it is listed, and return the seconds of a second time, with processes that run."""
     settings, parameters = Settings(model=default_model_path()), DetectionParameters()
     size = max(1, len(list(source.iterdir())) // (4 * way[0]))

@@ -14,7 +14,7 @@ from app.label.on_ray import STORE_BYTES
 
 TRIES = 3
 
-NODE = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "node_ip_address": "127.0.0.1"}
+NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "node_ip_address": "127.0.0.1"}
 
 HEALTH = {"health_check_period_ms": 1000, "health_check_timeout_ms": 5000, "health_check_failure_threshold": 3}
 """How soon a dead node is noticed; by default it takes twice as long."""
@@ -39,7 +39,7 @@ def main() -> None:
                 cluster.remove_node(second, allow_graceful=False)
                 say("killed")
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def started(start: Callable[[], Any]) -> Any:

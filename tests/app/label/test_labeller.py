@@ -31,6 +31,10 @@ def job(tmp_path: Path, tiny_bundle: Path) -> Job:
     return plan(source, tmp_path / "output", tiny_bundle)[0].job
 
 
+def nobody(_: int) -> None:
+    pass
+
+
 def output(job: Job) -> Path:
     return Path(job.output)
 
@@ -77,7 +81,7 @@ def test_what_the_network_fails_on_is_a_failure(job: Job, monkeypatch: pytest.Mo
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(OnnxDetector, "run", fail_once)
-    assert labeller.label(0, int) == Summary(0, 4, 2, 1)
+    assert labeller.label(0, nobody) == Summary(0, 4, 2, 1)
     assert failures(output(job))["a.png"] == "the network failed on it: out of memory"
 
 
@@ -87,7 +91,7 @@ def test_a_lost_gpu_is_no_fault_of_a_picture(job: Job, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(OnnxDetector, "run", fail)
     with pytest.raises(DeviceLostError):
-        Labeller(job).label(0, int)
+        Labeller(job).label(0, nobody)
     assert not (output(job) / "pictures").exists()
 
 
@@ -96,7 +100,7 @@ def test_a_picture_there_is_no_memory_for(job: Job, monkeypatch: pytest.MonkeyPa
         raise MemoryError
 
     monkeypatch.setattr("app.label.labeller.prepare", fail)
-    assert Labeller(job).label(0, int).failures == 4
+    assert Labeller(job).label(0, nobody).failures == 4
     assert set(failures(output(job)).values()) == {"decoding it takes more memory than there is"}
 
 
@@ -106,4 +110,4 @@ def test_a_full_disk_stops_the_work(job: Job, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(LocalFolder, "put", fail)
     with pytest.raises(WorkError, match="output: No space left on device"):
-        Labeller(job).label(0, int)
+        Labeller(job).label(0, nobody)

@@ -80,7 +80,7 @@ def test_damage_in_the_middle_is_told_of(tmp_path: Path) -> None:
     path.write_bytes(whole)
     with path.open("rb") as file:
         source = opened(file)
-        seen = []
+        seen: list[object] = []
         with pytest.raises(UnusableFileError, match="damaged"):
             seen.extend(rows_of(source, all_row_groups(source), Columns("image", None)))
     assert len(seen) == 20

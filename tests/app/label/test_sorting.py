@@ -1,10 +1,12 @@
 import random
+from typing import get_args
 
+from app.label.kinds import Kind
 from app.label.sorting import Entry, SortedEntries
 
 
 def entries(count: int) -> list[Entry]:
-    kinds = ("picture", "tar", "parquet")
+    kinds = get_args(Kind)
     made = [Entry(f"{number:05}\udcff\n.jpg", kinds[number % 3], number, "x") for number in range(count)]
     random.Random(0).shuffle(made)
     return made

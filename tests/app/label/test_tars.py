@@ -88,7 +88,7 @@ def test_an_archive_that_is_cut_short_gives_what_it_has(tmp_path: Path, mode: st
     members = [(f"{number}.jpg", bytes(range(256)) * 40) for number in range(5)]
     whole = tar(tmp_path / name, members, mode).read_bytes()
     pictures = TarPictures(io.BytesIO(whole[: 3 * len(whole) // 5]), name)
-    seen = []
+    seen: list[object] = []
     with pytest.raises(DamagedArchiveError, match=r"damaged|cut short"):
         seen.extend(pictures.read(member) for member in pictures)
     assert all(data == members[0][1] for data in seen)
@@ -98,7 +98,7 @@ def test_rubbish_in_the_middle_is_not_taken_for_the_end(tmp_path: Path) -> None:
     whole = bytearray(tar(tmp_path / "x.tar", [(f"{number}.jpg", b"x") for number in range(4)]).read_bytes())
     whole[2048:2560] = b"rubbish!" * 64
     pictures = TarPictures(io.BytesIO(bytes(whole)), "x.tar")
-    seen = []
+    seen: list[object] = []
     with pytest.raises(DamagedArchiveError, match="byte 2048"):
         seen.extend(member.name for member in pictures)
     assert seen == ["0.jpg", "1.jpg"]
