@@ -13,10 +13,11 @@ from pydantic import (
     PositiveInt,
 )
 
+from training.computing import LoopConfiguration
 from training.data.augment import AugmentConfiguration
 from training.data.read import LAYOUTS
 from training.losses.region import RegionLossConfiguration
-from training.trainer import LoopConfiguration, OptimizerConfiguration
+from training.optimization import OptimizerConfiguration
 
 InputSize = Annotated[int, Field(gt=0, multiple_of=32)]
 """Side of a square input, px; the detector's grid has a cell every 32."""

@@ -28,9 +28,10 @@ from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
 from training.networks.efficientnet_lite import load_imagenet_classifier
 from training.networks.yolov2_lite import YOLOv2Lite
+from training.optimization import OptimizerConfiguration
 from training.starting_point import calibrate_norms, read_starting_point, start_detector
 from training.teacher import classifier_opinion
-from training.trainer import OptimizerConfiguration, StepLoss, Trainer
+from training.trainer import StepLoss, Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -195,15 +196,16 @@ class DetectorRun:
         self.detector = YOLOv2Lite(anchors, len(tree), classifier.backbone)
         self.detector.class_layer.start_from(classifier.rows, classifier.biases, imagenet_wnids(), tree)
         self.detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, tree)))
-        self.detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device = configuration.loop.choose_device()
+        configuration.loop.place(self.detector, self.device)
         self.softmax = HierarchicalSoftmax(tree)
-        self.region_loss = RegionLoss(self.softmax, configuration.loss)
+        self.region_loss = RegionLoss(self.softmax, configuration.loss).to(self.device)
 
     def loss(self, batch: Batch, seen: int) -> StepLoss:
         """Return the loss of a batch."""
         pictures = batch.pictures.permute(0, 3, 1, 2).float()
         teacher: Tensor | None = None
-        with torch.autocast(pictures.device.type, torch.bfloat16, enabled=self.configuration.loop.bfloat16):
+        with self.configuration.loop.autocast(pictures.device):
             prediction = self.detector(pictures)
         if self.configuration.loss.distillation_scale:
             teacher = classifier_opinion(self.detector.class_layer, prediction.features[0], batch.truths)

@@ -24,7 +24,8 @@ from training.detect import DetectorRun, labelled_in_group, peak_rate, read_data
 from training.evaluation.command import EvaluateConfiguration, evaluate
 from training.export_run import ExportConfiguration, export_run
 from training.networks.efficientnet_lite import load_imagenet_classifier
-from training.trainer import OptimizerConfiguration, StepLoss
+from training.optimization import OptimizerConfiguration
+from training.trainer import StepLoss
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,7 @@ def test_what_a_run_leaves(root: Path, finished: Path) -> None:
         "configuration.json",
         "log.jsonl",
         "step-00000004.safetensors",
+        "tensorboard",
     }
     assert state["step"] == 4
     assert state["tree"] == packaged_tree().digest

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -61,6 +61,16 @@ class Batch(NamedTuple):
 
     pictures: Tensor
     truths: Truths
+
+
+class Examples(Protocol):
+    """An epoch's pictures: what a `Mixture` is, or another source of views that a seed decides."""
+
+    seed: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, draw: Draw, /) -> Example: ...
 
 
 class Mixture(Dataset[Example]):
@@ -189,8 +199,16 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(torch.from_numpy(np.stack([example.pixels for example in examples])), truths)
 
 
-def load_batches(mixture: Mixture, stream: Stream, workers: int) -> Iterator[Batch]:
+def load_batches(
+    mixture: Examples, stream: Sampler[list[Draw]], workers: int, *, pinned: bool = False
+) -> Iterator[Batch]:
     """Yield the stream's batches, prepared by `workers` processes; 0: by this one.
+
+    Args:
+        mixture: the pictures.
+        stream: what each batch is made of.
+        workers: processes.
+        pinned: keep them in memory that a GPU copies from while it computes.
 
     Raises:
         InvalidDatasetError: a picture cannot be used.
@@ -202,6 +220,7 @@ def load_batches(mixture: Mixture, stream: Stream, workers: int) -> Iterator[Bat
         collate_fn=_collate_or_tell,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_leave_signals_to_parent,
+        pin_memory=pinned,
     )
     for batch in loader:
         if isinstance(batch, InvalidDatasetError):
@@ -212,7 +231,7 @@ def load_batches(mixture: Mixture, stream: Stream, workers: int) -> Iterator[Bat
 class _Telling(Dataset[Example | InvalidDatasetError]):
     """A mixture that returns its errors: one raised in a worker would reach the reader as a worker's traceback."""
 
-    def __init__(self, mixture: Mixture) -> None:
+    def __init__(self, mixture: Examples) -> None:
         self.mixture = mixture
 
     def __getitem__(self, draw: Draw) -> Example | InvalidDatasetError:
