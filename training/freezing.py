@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from training.command_line import ConfigurationError
+from training.networks.efficientnet_lite import FoldedConvolution
 
 
 def freeze(network: nn.Module, stages: Sequence[str]) -> None:
@@ -35,7 +36,7 @@ def set_training_mode(network: nn.Module, *, fixed_statistics: bool) -> None:
     """
     network.train()
     for module in network.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, _BatchNorm | FoldedConvolution):
             frozen = not any(value.requires_grad for value in module.parameters(recurse=False))
             if fixed_statistics or frozen:
                 module.eval()

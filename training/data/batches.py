@@ -108,7 +108,7 @@ class Mixture(Dataset[Example]):
         """
         source, picture = self.items[draw.item]
         random = np.random.default_rng((self.seed, draw.position))
-        image = _read(picture)
+        image = read_picture(picture)
         if isinstance(picture, ClassifiedPicture):
             whole = np.array([[0, 0, image.width, image.height]], np.float32)
             pixels = augment(image, whole, draw.size, self.augmentation, random).pixels
@@ -134,7 +134,12 @@ class Mixture(Dataset[Example]):
         return [picture for picture in drawn if isinstance(picture, LabelledPicture)]
 
 
-def _read(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
+def read_picture(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
+    """Decode a picture, held upright.
+
+    Raises:
+        InvalidDatasetError: it cannot be read.
+    """
     try:
         return decode_picture(picture.path.read_bytes())
     except (OSError, PictureError) as error:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.networks.classifier import Classifier
 from training.networks.layers import ConvolutionBatchNormLeaky, LinearConvolution, maxpool, scale_pictures
 from training.networks.region_head import RegionDetector, RegionHead
 from training.networks.yolov2 import COCO_ANCHORS
@@ -45,7 +46,7 @@ class TinyBackbone(nn.Sequential):
         super().__init__(*modules)
 
 
-class TinyClassifier(nn.Module):
+class TinyClassifier(Classifier):
     """The backbone as a classifier: a linear 1x1 convolution and the mean over the picture, as Darknet-19 has them.
 
     Args:
@@ -53,7 +54,7 @@ class TinyClassifier(nn.Module):
     """
 
     def __init__(self, classes: int) -> None:
-        super().__init__()
+        super().__init__(classes, STRIDE)
         self.backbone = TinyBackbone()
         self.class_layer = LinearConvolution(CHANNELS, classes)
 
