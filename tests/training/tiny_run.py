@@ -45,11 +45,14 @@ class Network(nn.Module):
 def noise(folder: Path) -> Mixture:
     """Write seven pictures of noise, with labels."""
     random = np.random.default_rng(0)
-    pictures = []
     for number in range(7):
-        path = folder / f"{number}.png"
-        Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).save(path)
-        pictures.append(ClassifiedPicture(path, number % 2))
+        Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).save(folder / f"{number}.png")
+    return noise_of(folder)
+
+
+def noise_of(folder: Path) -> Mixture:
+    """Return what `noise` wrote."""
+    pictures = [ClassifiedPicture(folder / f"{number}.png", number % 2) for number in range(7)]
     return Mixture([Source("noise", pictures)], np.arange(2), AugmentConfiguration(), seed=2)
 
 

@@ -117,7 +117,7 @@ class Mixture(Dataset[Example]):
         pictures = [picture, *self._companions(source, random)]
         shown = [(image, _boxes_on(image, picture))]
         for other in pictures[1:]:
-            image = _read(other)
+            image = read_picture(other)
             shown.append((image, _boxes_on(image, other)))
         if len(shown) == 1:
             view = augment(*shown[0], draw.size, self.augmentation, random)
