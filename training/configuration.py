@@ -19,6 +19,7 @@ from training.data.augment import AugmentConfiguration
 from training.data.read import LAYOUTS
 from training.losses.region import RegionLossConfiguration
 from training.networks.catalogue import ANCHORS, WITH_PASSTHROUGH, Design, DetectorName
+from training.networks.detector import Location
 from training.networks.efficientnet_lite import IMAGENET_CLASSES
 from training.optimization import OptimizerConfiguration
 
@@ -66,6 +67,11 @@ class NetworkConfiguration(BaseModel):
     passthrough: bool = Field(
         True, description="false leaves out the finer features, of the networks that have a passthrough"
     )
+    location: Location = Field(
+        Location.DIRECT,
+        description="what is predicted of a box's centre: direct, its place in the cell; offsets, how many anchors' "
+        "widths and heights it is from the cell's middle, which the paper found unstable",
+    )
     start: Path | None = Field(
         None,
         description="what to start from: the output folder of another run or of a classifier's, a model file (.onnx), "
@@ -86,7 +92,8 @@ class NetworkConfiguration(BaseModel):
 
     def design(self, flat_classes: int = IMAGENET_CLASSES) -> Design:
         """Return what the network is built from; `flat_classes` are those of the classifier inside yolov2-lite."""
-        return Design(self.name, self.anchors or ANCHORS[self.name], self.passthrough, flat_classes)
+        anchors = self.anchors or ANCHORS[self.name]
+        return Design(self.name, anchors, self.passthrough, flat_classes, self.location)
 
 
 class DetectConfiguration(BaseModel):

@@ -60,6 +60,7 @@ def build_lite(
         flat_classes=len(classifier.wnids),
         passthrough=design.passthrough,
     )
+    detector.location = design.location
     detector.class_layer.start_from(classifier.rows, classifier.biases, classifier.wnids, tree)
     detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, tree)))
     return detector

@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 import torch
 
 from training.networks import tiny, yolo9000, yolov2
-from training.networks.detector import Detector
+from training.networks.detector import Detector, Location
 from training.networks.efficientnet_lite import IMAGENET_CLASSES, EfficientNetLite0
 from training.networks.tiny import YOLOv2Tiny
 from training.networks.yolo9000 import YOLO9000
@@ -40,12 +40,14 @@ class Design(NamedTuple):
         anchors: [A] width and height in cells.
         passthrough: False leaves it out, in those that have one.
         flat_classes: of the flat classifier inside yolov2-lite.
+        location: what tx and ty say.
     """
 
     name: DetectorName
     anchors: Sequence[Sequence[float]]
     passthrough: bool = True
     flat_classes: int = IMAGENET_CLASSES
+    location: Location = Location.DIRECT
 
 
 def build_detector(design: Design, classes: int) -> Detector:
@@ -55,6 +57,12 @@ def build_detector(design: Design, classes: int) -> Detector:
         design: see there.
         classes: class logits a box, nodes of the trained tree.
     """
+    detector = _build(design, classes)
+    detector.location = design.location
+    return detector
+
+
+def _build(design: Design, classes: int) -> Detector:
     anchors = torch.tensor(design.anchors, dtype=torch.float32)
     match design.name:
         case "yolov2-lite":

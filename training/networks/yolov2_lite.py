@@ -175,7 +175,7 @@ class YOLOv2Lite(Detector):
         batch, _, height, width = raw.shape
         boxes = raw.view(batch, len(self.anchors), BOX_CHANNELS, height, width).permute(0, 1, 3, 4, 2)
         boxes = boxes.to(classifier.dtype)
-        decoded = decode_boxes(boxes.detach(), self.anchors)
+        decoded = decode_boxes(boxes.detach(), self.anchors, self.location)
         return Prediction(boxes, (classifier, integral_image(deep), vectors, decoded))
 
     def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
