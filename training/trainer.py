@@ -153,7 +153,7 @@ class Trainer:
         """
         if self.loop.threads:
             torch.set_num_threads(self.loop.threads)
-        objective = self.processes.share_gradients(_Objective(self.network, self.loss), self.device)
+        objective = self.objective()
         writes = self.processes.first
         saved = time.monotonic()
         meter = Meter(self.processes)
@@ -164,7 +164,7 @@ class Trainer:
             tqdm(total=self.settings.steps, initial=self.step, unit="step", mininterval=5, disable=not writes) as bar,
         ):
             for batch in self._batches():
-                parts = self._train(objective, batch)
+                parts = self.take_step(objective, batch)
                 self.step += 1
                 bar.update()
                 meter.add(parts, self.settings.batch)
@@ -197,8 +197,12 @@ class Trainer:
         while batch := tuple(islice(parts, settings.accumulate)):
             yield batch
 
-    def _train(self, objective: nn.Module, batch: tuple[Batch, ...]) -> dict[str, Tensor]:
-        """Take one step; return this process's losses."""
+    def objective(self) -> nn.Module:
+        """Return the network and its loss as the module that processes share gradients of."""
+        return self.processes.share_gradients(_Objective(self.network, self.loss), self.device)
+
+    def take_step(self, objective: nn.Module, batch: tuple[Batch, ...]) -> dict[str, Tensor]:
+        """Take one step on a batch, given in its parts; return this process's losses."""
         rate = learning_rate_factor(self.step, self.settings)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate

@@ -4,8 +4,7 @@
 
 Each case runs in a process of its own, on features that are given, with the whole head of 28,269 rows. Counted is what
 the loss and its backward pass need beyond what was there before (peak resident memory, Linux). Three times the head's
-weights (116 MB each) are part of that whatever the loss: their gradient, of box rows and class rows, and its sum. The
-last line has what each further row of class logits takes: a truth, or a picture with a label alone.
+weights (116 MB each) are part of that whatever the loss: their gradient, of box rows and class rows, and its sum.
 """
 
 # ruff: noqa: T201 - printing is what it is for
@@ -95,17 +94,14 @@ def main() -> None:
     if options.case is not None:
         print(measure(CASES[options.case], options.batch))
         return
-    used = []
     for number, case in enumerate(CASES):
         command = [sys.executable, "-m", "tests.benchmarks.bench_region_loss", "--case", str(number)]
         command += ["--batch", str(options.batch)]
-        used.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        used = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(
             f"{options.batch - case.labelled:3} pictures with {case.boxes:2} boxes, {case.labelled:2} with a label, "
-            f"candidates {case.candidates or 'all':>3}: {used[-1] / 1e6:6.0f} MB"
+            f"candidates {case.candidates or 'all':>3}: {used / 1e6:6.0f} MB"
         )
-    further = (used[1] - used[0]) / (options.batch * (CASES[1].boxes - CASES[0].boxes))
-    print(f"a further box: {further / 1e3:.0f} kB, {further / CLASSES / 4:.1f} float32 a node")
 
 
 if __name__ == "__main__":
