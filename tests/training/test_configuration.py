@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 import training
+from training.classify_configuration import ClassifyConfiguration
 from training.command_line import explain
 from training.configuration import DetectConfiguration
 from training.export_run import ExportConfiguration
@@ -37,9 +38,11 @@ def test_it_survives_being_written() -> None:
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_the_runs_that_come_with_the_package(path: Path) -> None:
-    found = DetectConfiguration.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    assert len(found.network.design().anchors) == 6
+    kind = ClassifyConfiguration if path.stem.startswith("darknet19") else DetectConfiguration
+    found = kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert not found.resume
+    if isinstance(found, DetectConfiguration):
+        assert len(found.network.design().anchors) == (3 if found.network.name == "yolo9000" else 6)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def fields(kind: type[BaseModel]) -> list[tuple[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("kind", [DetectConfiguration, ExportConfiguration])
+@pytest.mark.parametrize("kind", [DetectConfiguration, ClassifyConfiguration, ExportConfiguration])
 def test_every_option_is_explained(kind: type[BaseModel]) -> None:
     found = fields(kind)
     assert len(found) > 8
