@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -63,6 +63,16 @@ class Batch(NamedTuple):
     truths: Truths
 
 
+class Examples(Protocol):
+    """An epoch's pictures: what a `Mixture` is, or another source of views that a seed decides."""
+
+    seed: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, draw: Draw, /) -> Example: ...
+
+
 class Mixture(Dataset[Example]):
     """All sources as one list, an epoch long.
 
@@ -98,7 +108,7 @@ class Mixture(Dataset[Example]):
         """
         source, picture = self.items[draw.item]
         random = np.random.default_rng((self.seed, draw.position))
-        image = _read(picture)
+        image = read_picture(picture)
         if isinstance(picture, ClassifiedPicture):
             whole = np.array([[0, 0, image.width, image.height]], np.float32)
             pixels = augment(image, whole, draw.size, self.augmentation, random).pixels
@@ -107,7 +117,7 @@ class Mixture(Dataset[Example]):
         pictures = [picture, *self._companions(source, random)]
         shown = [(image, _boxes_on(image, picture))]
         for other in pictures[1:]:
-            image = _read(other)
+            image = read_picture(other)
             shown.append((image, _boxes_on(image, other)))
         if len(shown) == 1:
             view = augment(*shown[0], draw.size, self.augmentation, random)
@@ -124,7 +134,12 @@ class Mixture(Dataset[Example]):
         return [picture for picture in drawn if isinstance(picture, LabelledPicture)]
 
 
-def _read(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
+def read_picture(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
+    """Decode a picture, held upright.
+
+    Raises:
+        InvalidDatasetError: it cannot be read.
+    """
     try:
         return decode_picture(picture.path.read_bytes())
     except (OSError, PictureError) as error:
@@ -189,8 +204,16 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(torch.from_numpy(np.stack([example.pixels for example in examples])), truths)
 
 
-def load_batches(mixture: Mixture, stream: Stream, workers: int) -> Iterator[Batch]:
+def load_batches(
+    mixture: Examples, stream: Sampler[list[Draw]], workers: int, *, pinned: bool = False
+) -> Iterator[Batch]:
     """Yield the stream's batches, prepared by `workers` processes; 0: by this one.
+
+    Args:
+        mixture: the pictures.
+        stream: what each batch is made of.
+        workers: processes.
+        pinned: keep them in memory that a GPU copies from while it computes.
 
     Raises:
         InvalidDatasetError: a picture cannot be used.
@@ -202,6 +225,7 @@ def load_batches(mixture: Mixture, stream: Stream, workers: int) -> Iterator[Bat
         collate_fn=_collate_or_tell,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_leave_signals_to_parent,
+        pin_memory=pinned,
     )
     for batch in loader:
         if isinstance(batch, InvalidDatasetError):
@@ -212,7 +236,7 @@ def load_batches(mixture: Mixture, stream: Stream, workers: int) -> Iterator[Bat
 class _Telling(Dataset[Example | InvalidDatasetError]):
     """A mixture that returns its errors: one raised in a worker would reach the reader as a worker's traceback."""
 
-    def __init__(self, mixture: Mixture) -> None:
+    def __init__(self, mixture: Examples) -> None:
         self.mixture = mixture
 
     def __getitem__(self, draw: Draw) -> Example | InvalidDatasetError:

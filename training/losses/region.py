@@ -24,7 +24,7 @@ from training.losses.targets import (
     generalised_iou_of_pairs,
     iou_of_pairs,
 )
-from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes, decode_chosen
+from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes, decode_chosen, shift_error
 
 
 class ObjectnessLoss(StrEnum):
@@ -124,7 +124,7 @@ class RegionLoss(nn.Module):
         settings = self.configuration
         raw = prediction.boxes
         batch = len(raw)
-        decoded = decode_boxes(raw.detach(), detector.anchors)
+        decoded = decode_boxes(raw.detach(), detector.anchors, detector.location)
         index = assign_anchors(truths, detector.anchors, raw.shape[2], raw.shape[3], settings.further_anchor_iou)
         place = tuple(index.boxes)
         chosen = raw[place]
@@ -137,7 +137,7 @@ class RegionLoss(nn.Module):
         )
 
         if settings.iou_scale:
-            reached = decode_chosen(chosen, index.boxes, detector.anchors, grid)
+            reached = decode_chosen(chosen, index.boxes, detector.anchors, grid, detector.location)
             lacking = 1 - generalised_iou_of_pairs(reached, truths.boxes[index.truth])
             coordinates = coordinates + settings.iou_scale * lacking.sum()
 
@@ -151,7 +151,8 @@ class RegionLoss(nn.Module):
             free = torch.ones_like(negative)
             free[place] = False
             free[truths.class_only_pictures] = False  # they teach their class alone
-            pull = (raw[..., :2].sigmoid() - 0.5).square().sum(-1) + raw[..., 2:4].square().sum(-1)
+            shift = shift_error(raw[..., :2], 0.5, detector.anchors.to(raw.dtype)[:, None, None], detector.location)
+            pull = shift.square().sum(-1) + raw[..., 2:4].square().sum(-1)
             prior = 0.5 * settings.prior_scale * (pull * free).sum()
 
         classes, nodes = index.boxes, truths.nodes[index.truth]
@@ -205,6 +206,8 @@ def _coordinate_error(raw: Tensor, boxes: Tensor, index: Assignment, detector: D
     """
     corner = torch.stack((index.boxes.column, index.boxes.row), dim=1)
     centre = (boxes[:, :2] * grid - corner).clamp(0, 1)
-    size = (boxes[:, 2:] * grid / detector.anchors[index.boxes.anchor].to(boxes.dtype)).log()
-    error = (raw[:, :2].sigmoid() - centre).square().sum(1) + (raw[:, 2:4] - size).square().sum(1)
+    anchors = detector.anchors[index.boxes.anchor].to(boxes.dtype)
+    size = (boxes[:, 2:] * grid / anchors).log()
+    shift = shift_error(raw[:, :2], centre, anchors, detector.location)
+    error = shift.square().sum(1) + (raw[:, 2:4] - size).square().sum(1)
     return (0.5 * (2 - boxes[:, 2:].prod(1)) * error).sum()

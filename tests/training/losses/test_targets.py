@@ -25,6 +25,7 @@ from tests.training.losses.reference_region_loss import (
     responsible_places,
 )
 from training import anchors
+from training.losses import targets as module
 from training.losses.targets import (
     Truths,
     assign_anchors,
@@ -198,3 +199,23 @@ def test_only_the_candidates_class_logits_are_computed() -> None:
 
     assert asked == [2 * 5]
     assert [part.shape for part in found] == [(2,)] * 4
+
+
+def test_rows_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Counting(Outputs):
+        def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
+            asked.append(len(index.picture))
+            return super().class_logits(features, index)
+
+    parents = [-1, -1, 0, 0]
+    problem = make_problem(parents, Sizes(3, 2, 4, 4, boxed=0, labelled=3), constants(), seed=0)
+    tensors = as_tensors(problem)
+    detector = Counting(tensors.detector.anchors, len(parents))
+    found = []
+    for rows in (1024, 40):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", rows)
+        found.append(class_only_boxes(detector, tensors.prediction, tensors.truths, softmax_of(parents), 0))
+    assert asked == [96, 40, 40, 16]
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
