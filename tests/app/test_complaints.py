@@ -33,7 +33,7 @@ def test_one_sentence_and_an_exit_code(error: Exception, sentence: str, capsys: 
 
 def test_what_is_wrong_with_a_value(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit), sentence_instead_of_traceback():
-        Number(value="x")  # type: ignore[arg-type]
+        Number.model_validate({"value": "x"})
     assert capsys.readouterr().err.startswith("yolo9000: Number: value: Input should be a valid integer")
 
 
