@@ -4,6 +4,7 @@ wordtree         build a WordTree of a list of labels from WordNet
 anchors          find a detector's anchors by k-means over the boxes of data sets
 classify         pre-train a backbone on pictures with labels
 detect           joint training of a detector on pictures with boxes and pictures with labels
+refit            learn the class layer of a yolov2-lite anew, on the boxes its run finds
 export           write a run's weights as one model file
 evaluate         score a model file on detection sets
 import-darknet   turn darknet's cfg and weights into a model file
@@ -58,6 +59,17 @@ def detect(arguments: Sequence[str]) -> int:
     from training.detect import train_detector
 
     return 0 if train_detector(configure(DetectConfiguration, f"{PROGRAM} detect", arguments)) else STOPPED
+
+
+def refit(arguments: Sequence[str]) -> int:
+    """Refit a run's class layer."""
+    from training.command_line import configure
+    from training.refit import RefitConfiguration, refit_run
+
+    configuration = configure(RefitConfiguration, f"{PROGRAM} refit", arguments)
+    count = refit_run(configuration)
+    sys.stdout.write(f"{configuration.output}: a class layer learned from {count} objects\n")
+    return 0
 
 
 def export(arguments: Sequence[str]) -> int:
@@ -126,6 +138,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "anchors": anchors,
     "classify": classify,
     "detect": detect,
+    "refit": refit,
     "export": export,
     "evaluate": evaluate,
     "import-darknet": import_darknet,

@@ -161,6 +161,7 @@ def training_summary(run: DetectConfiguration, state: dict[str, Any], tree: Word
         "trained_nodes": len(state["trained"]),
         "tree_nodes": len(tree),
         "loss": run.loss.model_dump(mode="json"),
+        **({"refit": state["refit"]} if "refit" in state else {}),
     }
 
 

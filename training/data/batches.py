@@ -93,6 +93,7 @@ class Mixture(Dataset[Example]):
         self.items = [
             (source, picture) for source in sources for picture in source.pictures for _ in range(source.repeats)
         ]
+        self.sources = tuple(sources)
         self.trained = trained
         self.augmentation = augmentation
         self.seed = seed

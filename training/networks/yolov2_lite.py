@@ -180,14 +180,18 @@ class YOLOv2Lite(Detector):
 
     def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
         """Return the class logits [K, classes] of the K boxes of `index`."""
+        logits: Tensor = self.class_layer(*self.class_inputs(features, index))
+        return logits
+
+    def class_inputs(self, features: tuple[Tensor, ...], index: BoxIndex) -> tuple[Tensor, Tensor]:
+        """Return what the class layer sees of the K boxes of `index`: the classifier's features, further evidence."""
         classifier, deep, vectors, boxes = features
         regions = inner_part(boxes[index.picture, index.anchor, index.row, index.column])
         # channels last, as the convolutions have them: in another order the gradient would have to be rearranged
         per_anchor = torch.unflatten(vectors.permute(0, 2, 3, 1), 3, (len(self.anchors), ANCHOR_CHANNELS))
         own = per_anchor[index.picture, index.row, index.column, index.anchor].to(classifier.dtype)
         evidence = torch.cat((pool_regions(deep, regions, index.picture), own), dim=1)
-        logits: Tensor = self.class_layer(pool_regions(classifier, regions, index.picture), evidence)
-        return logits
+        return pool_regions(classifier, regions, index.picture), evidence
 
 
 def inner_part(boxes: Tensor) -> Tensor:
