@@ -134,6 +134,8 @@ class OnnxDetector:
             if self.on_gpu and _DEVICE_LOST.search(str(error)):
                 raise DeviceLostError(f"the GPU failed: {error}") from error
             raise
+        if len(pictures) == 1:
+            return [RawDetections(boxes, objectness, logits)]  # what the session gave, and no copy of it
         chosen = [np.flatnonzero(picture == number) for number in range(shape[0])]
         return [RawDetections(boxes[rows], objectness[rows], logits[rows]) for rows in chosen]
 
