@@ -129,13 +129,16 @@ class Network:
             raise
 
     async def warm_up(self, detector: OnnxDetector, pixels: NDArray[np.uint8]) -> None:
-        """Run a network on a batch as it is, with no threshold, so that the part after it runs as well.
+        """Run a network on a batch as it is, at the model's own threshold.
+
+        What comes after the gate runs as well, as the graph always gives it one box more. With no threshold it would run
+        for thousands of boxes, and the process keep the memory that takes (of yolov2-lite 580 MB).
 
         Args:
             detector: the model.
             pixels: uint8 [batch, size, size, 3].
         """
-        await asyncio.wrap_future(self._thread.submit(detector.run, pixels, 0.0))
+        await asyncio.wrap_future(self._thread.submit(detector.run, pixels, detector.bundle.thresholds.objectness))
 
     async def close(self) -> None:
         """Wait for what runs, and stop the thread."""

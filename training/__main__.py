@@ -5,6 +5,7 @@ anchors          find a detector's anchors by k-means over the boxes of data set
 detect           joint training of a detector on pictures with boxes and pictures with labels
 export           write a run's weights as one model file
 evaluate         score a model file on detection sets
+quantize         compute a model file's convolutions with 8 bits, if it answers as well
 import-darknet   turn darknet's cfg and weights into a model file
 export-darknet   turn a checkpoint of a darknet network back into cfg and weights
 
@@ -72,6 +73,17 @@ def evaluate(arguments: Sequence[str]) -> int:
     return 0
 
 
+def quantize(arguments: Sequence[str]) -> int:
+    """Quantise a model file."""
+    from training.command_line import configure
+    from training.quantization.command import QuantizeConfiguration
+    from training.quantization.command import quantize as quantize_file
+
+    report = quantize_file(configure(QuantizeConfiguration, f"{PROGRAM} quantize", arguments))
+    sys.stdout.write(f"{report.table()}\n")
+    return 0
+
+
 def import_darknet(arguments: Sequence[str]) -> int:
     """Import a darknet network."""
     from training.command_line import configure
@@ -104,6 +116,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "detect": detect,
     "export": export,
     "evaluate": evaluate,
+    "quantize": quantize,
     "import-darknet": import_darknet,
     "export-darknet": export_darknet,
 }
@@ -139,6 +152,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
     from training.darknet.errors import DarknetError
     from training.data.coco import InvalidDatasetError
     from training.export import ExportError
+    from training.quantization.errors import QuantizationError
 
     try:
         return command(arguments)
@@ -153,6 +167,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         InvalidDatasetError,
         OSError,
         ProviderUnavailableError,
+        QuantizationError,
     ) as error:
         sys.stderr.write(f"{error}\n")
         return FAILED

@@ -51,17 +51,18 @@ class Rounds:
         return f"{kept} rounds" + (f", {self.discarded} discarded" if self.discarded else "")
 
 
-def take_turns(contenders: Mapping[str, Contender], rounds: int) -> Rounds:
+def take_turns(contenders: Mapping[str, Contender], rounds: int, attempts: int = MOST_ATTEMPTS) -> Rounds:
     """Let contenders take turns until enough rounds count.
 
     Args:
         contenders: by name. Every other round goes through them backwards, as what comes first may suffer from, or
             enjoy, what ran last.
-        rounds: how many must count. After `MOST_ATTEMPTS` times as many the least disturbed are taken.
+        rounds: how many must count.
+        attempts: after so many times as many the least disturbed are taken.
     """
     tried: list[tuple[Disturbance | None, dict[str, float]]] = []
     good: list[dict[str, float]] = []
-    while len(good) < rounds and len(tried) < MOST_ATTEMPTS * rounds:
+    while len(good) < rounds and len(tried) < attempts * rounds:
         order = list(contenders) if len(tried) % 2 == 0 else list(contenders)[::-1]
         before = Usage.now()
         values = {}
