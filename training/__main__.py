@@ -5,7 +5,7 @@ anchors          find a detector's anchors by k-means over the boxes of data set
 detect           joint training of a detector on pictures with boxes and pictures with labels
 export           write a run's weights as one model file
 evaluate         score a model file on detection sets
-quantize         compute a model file's convolutions with 8 bits, if it answers as well
+quantize         have a model file compute with 8 bits, if it answers as well
 import-darknet   turn darknet's cfg and weights into a model file
 export-darknet   turn a checkpoint of a darknet network back into cfg and weights
 

@@ -142,5 +142,9 @@ def _processor() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    kinds = [kind for kind in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if re.search(rf"\b{kind}\b", text)]
+    kinds = [
+        kind
+        for kind in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8")
+        if re.search(rf"\b{kind}\b", text)
+    ]
     return f"{name.group(1) if name else platform.machine()} ({', '.join(kinds)})"

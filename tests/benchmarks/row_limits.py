@@ -31,7 +31,9 @@ def threads(bench: Bench) -> list[Line]:
         }
         rounds = bench.compare(contenders)
     lines = [
-        Line.told("threads", f"embedded model: {what} against spinning threads", f"{rounds.ratio(name, 'spinning'):.2f} x", "")
+        Line.told(
+            "threads", f"embedded model: {what} against spinning threads", f"{rounds.ratio(name, 'spinning'):.2f} x", ""
+        )
         for name, what in (
             ("waiting", "waiting threads, as the service has them,"),
             ("one thread", "one thread"),
@@ -47,7 +49,10 @@ def threads(bench: Bench) -> list[Line]:
         alone = bench.compare(contenders)
     what = "embedded model confined to one core: two spinning threads against the whole request with our own number"
     return [
-        *(Line(one.row, one.what, one.target, one.found, one.state, milliseconds(rounds, *rounds.values)) for one in lines),
+        *(
+            Line(one.row, one.what, one.target, one.found, one.state, milliseconds(rounds, *rounds.values))
+            for one in lines
+        ),
         Line.told("threads", what, f"{alone.ratio('two', 'one'):.2f} x", milliseconds(alone, *alone.values)),
     ]
 
@@ -74,13 +79,22 @@ def limits(bench: Bench) -> list[Line]:
             rounds = bench.compare({"bare": bench.start(stack, f"{OURS}:bare", **model.arguments)})
         speed = work / rounds.median("bare")
         what = f"yolo9000 {name}: billion operations a second, and as a part of the best matrix product"
-        lines.append(Line.told("limits", what, f"{speed:.0f}, {100 * speed / limit:.0f} %", milliseconds(rounds, "bare")))
+        lines.append(
+            Line.told("limits", what, f"{speed:.0f}, {100 * speed / limit:.0f} %", milliseconds(rounds, "bare"))
+        )
     for name, model in (
         ("yolo9000 fp32", bench.files.gated()),
         ("yolo9000 int8", bench.files.int8()),
         ("embedded model", bench.files.default()),
     ):
-        lines.append(Line.told("limits", f"{name}: where session.run spends its time", _kinds(bench, model), "one thread, ONNX Runtime's profile"))
+        lines.append(
+            Line.told(
+                "limits",
+                f"{name}: where session.run spends its time",
+                _kinds(bench, model),
+                "one thread, ONNX Runtime's profile",
+            )
+        )
     return lines
 
 

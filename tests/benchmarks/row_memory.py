@@ -19,7 +19,10 @@ def memory(bench: Bench) -> list[Line]:
             worker = bench.start(stack, f"{OURS}:loaded", **model.arguments)
             worker()
             peaks[name] = worker.peak
-    note = ", ".join(f"{name} {peak:.0f} MB" for name, peak in peaks.items()) + ", peak of a process that loads and runs it"
+    note = (
+        ", ".join(f"{name} {peak:.0f} MB" for name, peak in peaks.items())
+        + ", peak of a process that loads and runs it"
+    )
     lines = [Line.at_most("memory", "gated fp32 against dense fp32", 0.6, peaks["gated"] / peaks["dense"], note)]
     model = bench.files.int8()
     with ours(bench.folder, model.path, PHOTO, model.threshold) as served:

@@ -46,9 +46,7 @@ def gated(bench: Bench) -> list[Line]:
     """Compare the gated graph with the dense one."""
     with ExitStack() as stack:
         models = {"dense": bench.files.dense(), "gated": bench.files.gated()}
-        contenders = {
-            name: bench.start(stack, f"{OURS}:bare", **model.arguments) for name, model in models.items()
-        }
+        contenders = {name: bench.start(stack, f"{OURS}:bare", **model.arguments) for name, model in models.items()}
         dense, own = (one.outputs(bench.folder / f"{name}.npz") for name, one in contenders.items())
         rounds = bench.compare(contenders)
     boxes, difference = len(own["objectness"]), _difference(dense, own)
@@ -61,9 +59,7 @@ def int8(bench: Bench) -> list[Line]:
     """Compare the quantised file with the float one."""
     with ExitStack() as stack:
         models = {"fp32": bench.files.gated(), "int8": bench.files.int8()}
-        contenders = {
-            name: bench.start(stack, f"{OURS}:bare", **model.arguments) for name, model in models.items()
-        }
+        contenders = {name: bench.start(stack, f"{OURS}:bare", **model.arguments) for name, model in models.items()}
         rounds = bench.compare(contenders)
     note = milliseconds(rounds, "fp32", "int8")
     return [Line.at_least("int8", "int8 file against fp32, both gated", 2, rounds.ratio("fp32", "int8"), note)]
@@ -102,7 +98,11 @@ def _against(
             "ours": bench.start(stack, f"{OURS}:bare", **own),
         }
         rounds = bench.compare(contenders)
-    return [Line.at_least(row, f"session.run against {peer}", 1, rounds.ratio("theirs", "ours"), milliseconds(rounds, *contenders))]
+    return [
+        Line.at_least(
+            row, f"session.run against {peer}", 1, rounds.ratio("theirs", "ours"), milliseconds(rounds, *contenders)
+        )
+    ]
 
 
 def _difference(one: dict[str, Any], other: dict[str, Any]) -> float:

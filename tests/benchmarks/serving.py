@@ -57,9 +57,7 @@ class Served:
         return (ends[-1] - ends[0]) / (len(ends) - 1)
 
     async def _load(self, clients: int, seconds: float, replies: list[Reply]) -> None:
-        async with load(
-            self.port, self.body, replies, clients, path=self.path, content_type=FORM_TYPE
-        ):
+        async with load(self.port, self.body, replies, clients, path=self.path, content_type=FORM_TYPE):
             await asyncio.sleep(seconds)
 
 
@@ -93,9 +91,7 @@ def _started(command: Sequence[str], log: Path, path: str, picture: Path) -> Ite
     began = perf_counter()
     with (
         log.open("wb") as output,
-        subprocess.Popen(
-            [*command, "--port", str(port)], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
-        ) as process,
+        subprocess.Popen([*command, "--port", str(port)], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as process,
     ):
         try:
             body = form(picture)

@@ -1,8 +1,9 @@
-"""The `quantize` command: a model file whose convolutions are computed with 8 bits, if it answers as well as before."""
+"""The `quantize` command: a model file that computes with 8 bits, if it answers as well as before."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,15 @@ from training.files import replacing
 from training.quantization.errors import QuantizationError
 from training.quantization.gate import AccuracyGate, scores
 from training.quantization.graph import activation_ranges, layers, plain_weights, quantised
-from training.quantization.sensitivity import disagreement, every_box, most_sensitive
+from training.quantization.sensitivity import (
+    LEAST_COUNTERPART,
+    LEAST_OBJECTNESS,
+    compared_boxes,
+    disagreement,
+    most_sensitive,
+)
+
+_logger = logging.getLogger(__name__)
 
 METHODS: Final = {
     "minmax": CalibrationMethod.MinMax,
@@ -42,7 +51,7 @@ SENSITIVITY_PICTURES: Final = 4
 
 
 class QuantizeConfiguration(BaseModel):
-    """Write a model file whose convolutions are computed with 8 bits, unless it answers worse than the original."""
+    """Write a model file that computes with 8 bits, unless it answers worse than the original."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,7 +66,8 @@ class QuantizeConfiguration(BaseModel):
         64, description="how many of them to use; they are picked evenly from the list in order"
     )
     method: Literal["minmax", "percentile", "entropy"] = Field(
-        "minmax", description="what of a layer's values its range must hold: all, 99.999 %, or what keeps most information"
+        "minmax",
+        description="what of a layer's values its range must hold: all, 99.999 %, or what keeps most information",
     )
     data: Path = Field(
         default=Path("data"), description="folder of the sets that are given by NAME, as `evaluate` has it"
@@ -79,7 +89,7 @@ class QuantizeConfiguration(BaseModel):
     without_gate: bool = Field(
         False, description="write the file however it answers, and say so in its metadata: for networks not yet trained"
     )
-    in_float: tuple[str, ...] = Field((), description="names of convolutions that stay in float from the beginning")
+    in_float: tuple[str, ...] = Field((), description="names of layers that stay in float from the beginning")
     reduce_range: bool = Field(
         True,
         description="use 7 bits of each weight: with all 8, processors without VNNI instructions may answer otherwise than "
@@ -107,7 +117,7 @@ class QuantizeReport:
     Attributes:
         output: the file.
         size: its bytes.
-        layers: convolutions that could be quantised.
+        layers: layers that could be quantised.
         in_float: those of them that were not.
         disagreement: see `training.quantization.sensitivity`, on calibration pictures.
         before, after: the scores of the sets; () without the gate.
@@ -124,7 +134,7 @@ class QuantizeReport:
     def table(self) -> str:
         """Return it as text."""
         lines = [
-            f"{self.output}: {self.size / 1e6:.1f} MB; {self.layers - len(self.in_float)} of {self.layers} convolutions "
+            f"{self.output}: {self.size / 1e6:.1f} MB; {self.layers - len(self.in_float)} of {self.layers} layers "
             f"with 8 bits; disagreement on calibration pictures {self.disagreement:.3f}"
         ]
         for before, after in zip(self.before, self.after, strict=True):
@@ -137,7 +147,7 @@ class QuantizeReport:
 def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
     """Quantise a model file.
 
-    All convolutions are, to begin with. Where the gate refuses that, each layer's own effect is measured, and those
+    All its large layers are, to begin with. Where the gate refuses that, each layer's own effect is measured, and those
     with the greatest are left in float: one, two, four and so on, until the gate lets the file pass. Progress is shown on
     a terminal.
 
@@ -145,7 +155,7 @@ def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
         InvalidBundleError: the model file cannot be used.
         InvalidDatasetError: a set cannot be used.
         ConfigurationError: there are no pictures to calibrate with, the model does not take this size, or has no
-            convolutions of these names, or is quantised already.
+            layers of these names, or is quantised already.
         QuantizationError: the gate refuses whatever is left in float.
     """
     detector = OnnxDetector.load(configuration.model, threads=configuration.threads)
@@ -197,7 +207,9 @@ def calibration_files(configuration: QuantizeConfiguration) -> list[Path]:
         else:
             found += sorted(file for file in place.rglob("*") if file.suffix.lower() in endings and file.is_file())
     if not found:
-        raise ConfigurationError(f"calibration: there is no picture in {', '.join(map(str, configuration.calibration))}")
+        raise ConfigurationError(
+            f"calibration: there is no picture in {', '.join(map(str, configuration.calibration))}"
+        )
     chosen = np.linspace(0, len(found) - 1, min(len(found), configuration.calibration_pictures)).round().astype(int)
     return [found[number] for number in chosen.tolist()]
 
@@ -218,17 +230,16 @@ class _Attempt:
         self.layers = layers(self._plain)
         for name in configuration.in_float:
             if name not in self.layers:
-                raise ConfigurationError(f"in_float: the model has no convolution {name!r} that could be quantised")
+                raise ConfigurationError(f"in_float: the model has no layer {name!r} that could be quantised")
         self._ranges = activation_ranges(self._plain, _pictures(files, size), METHODS[configuration.method])
         step = -(-len(files) // SENSITIVITY_PICTURES)
         self._compared = list(_pictures(files[::step], size))
-        self._detector, self._expected = detector, every_box(detector, self._compared)
+        self._tree = detector.trained_tree
+        self._expected = compared_boxes(detector, self._compared, LEAST_OBJECTNESS)
 
     def model(self, in_float: Sequence[str]) -> onnx.ModelProto:
         """Return a model, with the original's metadata."""
-        made = quantised(
-            self._plain, self._ranges, in_float=in_float, reduce_range=self._configuration.reduce_range
-        )
+        made = quantised(self._plain, self._ranges, in_float=in_float, reduce_range=self._configuration.reduce_range)
         return store_in_half(made) if self._configuration.half_storage else made
 
     def loaded(self, in_float: Sequence[str]) -> OnnxDetector:
@@ -238,8 +249,8 @@ class _Attempt:
 
     def disagreement(self, in_float: Sequence[str]) -> float:
         """Return how far its answers are from the original's."""
-        found = every_box(self.loaded(in_float), self._compared)
-        return disagreement(self._detector, self._expected, found)
+        found = compared_boxes(self.loaded(in_float), self._compared, LEAST_COUNTERPART)
+        return disagreement(self._tree, self._expected, found)
 
     def by_sensitivity(self) -> list[str]:
         """Return the layers, those that change the answers most first."""
@@ -252,24 +263,23 @@ class _Attempt:
 
 def _search(attempt: _Attempt, gate: AccuracyGate | None) -> tuple[tuple[str, ...], list[SetReport]]:
     """Return which layers to leave in float, and the scores then."""
-    given = attempt.given
+    left = attempt.given
     if gate is None:
-        return given, []
-    reports, falls = gate.judge(attempt.loaded(given))
+        return left, []
+    reports, falls = gate.judge(attempt.loaded(left))
     ranked: list[str] = []
     count = 1
     while falls:
+        _logger.info("With %d of %d layers in float, %s.", len(left), len(attempt.layers), "; ".join(falls))
         ranked = ranked or attempt.by_sensitivity()
         if count >= len(ranked):
             raise QuantizationError(
-                f"no file is written: with {count // 2} of {len(ranked)} layers left in float, {'; '.join(falls)}"
+                f"no file is written: with {len(left)} of {len(attempt.layers)} layers in float, {'; '.join(falls)}"
             )
-        left = (*given, *ranked[:count])
+        left = (*attempt.given, *ranked[:count])
         reports, falls = gate.judge(attempt.loaded(left))
-        if not falls:
-            return left, reports
         count *= 2
-    return given, reports
+    return left, reports
 
 
 def _pictures(files: Sequence[Path], size: int) -> Iterator[NDArray[np.uint8]]:

@@ -4,8 +4,9 @@ The graph stays a graph of floats with pairs of these two nodes in it; ONNX Runt
 between two pairs. Weights have a scale for each output channel, activations one for the tensor, found beforehand on
 pictures (static). ONNX Runtime's own quantiser does the work.
 
-Only convolutions and what lies between them are quantised. What comes after (boxes, the objectness gate, class logits of
-the few boxes that pass) is a small part of the work, and 8 bits are too few for it.
+Convolutions and what lies between them are quantised, and the large linear layers that give class logits, of YOLO9000
+most of the weights; those give out floats. The arithmetic of boxes and of the objectness gate stays as it is: it is a small
+part of the work, and 8 bits are too few for it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 CONVOLUTION: Final = "Conv"
+LINEAR: Final = "Gemm"
+LEAST_WEIGHTS: Final = 1 << 16
+"""Of a linear layer that is worth quantising."""
 ACTIVATIONS: Final = ("Clip", "Relu", "LeakyRelu")
 BETWEEN: Final = (*ACTIVATIONS, "Add", "Concat", "MaxPool", "Reshape", "Resize", "Transpose")
 """What may stand between two convolutions and has an integer kernel, or moves values only."""
@@ -52,19 +56,22 @@ def plain_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def layers(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the convolutions that may be computed with 8 bits, in the graph's order.
+    """Return the names of the convolutions and linear layers that may be computed with 8 bits, in the graph's order.
 
     A convolution that no activation and no other convolution follows gives a number its meaning at once (a box's place,
     its objectness): it is no such layer.
     """
     part = _Part(model)
-    return [node.name for node in model.graph.node if node.name in part.quantised and node.op_type == CONVOLUTION]
+    kinds = {CONVOLUTION, LINEAR}
+    return [node.name for node in model.graph.node if node.name in part.quantised and node.op_type in kinds]
 
 
 def activation_ranges(
     model: onnx.ModelProto, pictures: Iterable[NDArray[np.uint8]], method: CalibrationMethod
 ) -> TensorsData:
-    """Return the range of every tensor between convolutions, seen on pictures.
+    """Return the range of every tensor that is to be quantised, seen on pictures.
+
+    Every box is looked at, whatever its objectness: so no layer after the gate sees none.
 
     Args:
         model: as `plain_weights` gives it.
@@ -72,12 +79,14 @@ def activation_ranges(
         method: how outliers count.
     """
     part = _Part(model)
-    wanted = [output for node in model.graph.node if node.name in part.quantised for output in node.output]
+    chosen = [node for node in model.graph.node if node.name in part.quantised]
+    read = {name for node in chosen for name in node.input}
+    made = {node.output[0] for node in chosen if node.op_type != LINEAR}
+    wanted = [value for value in (*model.graph.value_info, *model.graph.output) if value.name in read | made]
     with TemporaryDirectory() as folder:
         cut = Path(folder, "cut.onnx")
         onnx.save(part.upto(wanted), cut)
-        operators = sorted({node.op_type for node in model.graph.node if node.name in part.quantised})
-        calibrator = create_calibrator(cut, operators, str(Path(folder, "calibration.onnx")), method)
+        calibrator = create_calibrator(cut, None, str(Path(folder, "calibration.onnx")), method)
         for batch in pictures:  # one after the other, so that the values of one batch alone are held
             calibrator.collect_data(_Batches([batch], [one.name for one in calibrator.infer_session.get_inputs()]))
         found: TensorsData = calibrator.compute_data()
@@ -87,12 +96,12 @@ def activation_ranges(
 def quantised(
     model: onnx.ModelProto, ranges: TensorsData, *, in_float: Collection[str] = (), reduce_range: bool = True
 ) -> onnx.ModelProto:
-    """Return the model with its convolutions quantised.
+    """Return the model with its layers quantised.
 
     Args:
         model: as `plain_weights` gives it.
         ranges: as `activation_ranges` gives them.
-        in_float: names of convolutions that stay as they are, with the activation that follows.
+        in_float: names of layers that stay as they are, with the activation that follows.
         reduce_range: use 7 bits of each weight. With all 8, processors without VNNI instructions may overflow 16 bits in
             a sum of two products, and then give other answers than those with them.
     """
@@ -113,7 +122,7 @@ def quantised(
         [node.name for node in chosen],
         [],
         sorted({node.op_type for node in chosen}),
-        {"QuantizeBias": True},
+        {"OpTypesToExcludeOutputQuantization": [LINEAR]},
     )
     with _quiet():
         quantizer.quantize_model()
@@ -137,7 +146,7 @@ def _quiet() -> Iterator[None]:
 
 
 class _Part:
-    """The part of a graph that lies between its convolutions.
+    """The part of a graph that may be quantised.
 
     Attributes:
         quantised: names of the nodes in it.
@@ -166,11 +175,19 @@ class _Part:
             for node in model.graph.node
             if node.name in reached and (below[node.name] or self._is_activated(node, users))
         }
+        sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
+        self.quantised |= {
+            node.name
+            for node in model.graph.node
+            if node.op_type == LINEAR and sizes.get(node.input[1], 0) >= LEAST_WEIGHTS
+        }
 
     def _is_activated(self, node: onnx.NodeProto, users: dict[str, list[onnx.NodeProto]]) -> bool:
         """Tell whether a last node is an activation after a convolution, or such a convolution."""
         if node.op_type == CONVOLUTION:
-            return all(user.op_type in ACTIVATIONS for user in users.get(node.output[0], ())) and node.output[0] in users
+            return (
+                all(user.op_type in ACTIVATIONS for user in users.get(node.output[0], ())) and node.output[0] in users
+            )
         return node.op_type in ACTIVATIONS and self.maker(node) is not None
 
     def maker(self, node: onnx.NodeProto) -> str | None:
@@ -178,13 +195,12 @@ class _Part:
         source = self._makers.get(node.input[0]) if node.op_type in ACTIVATIONS else None
         return source.name if source is not None and source.op_type == CONVOLUTION else None
 
-    def upto(self, tensors: Sequence[str]) -> onnx.ModelProto:
-        """Return the model as far as it is needed for some tensors, which are its outputs."""
+    def upto(self, tensors: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        """Return the model as far as it is needed for some tensors, which are its outputs, and the only ones described."""
         cut = onnx.ModelProto()
         cut.CopyFrom(self._model)
-        types = {value.name: value for value in (*cut.graph.value_info, *cut.graph.output)}
-        del cut.graph.output[:]
-        cut.graph.output.extend(types[name] for name in tensors)
+        del cut.graph.output[:], cut.graph.value_info[:]
+        cut.graph.output.extend(tensors)
         _drop_unused(cut.graph)
         needed = {name for node in cut.graph.node for name in node.input}
         inputs = [value for value in cut.graph.input if value.name in needed]
@@ -197,7 +213,7 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
     """Batches of pictures as the calibrator reads them."""
 
     def __init__(self, batches: Iterable[NDArray[np.uint8]], inputs: Collection[str]) -> None:
-        values = ({"pictures": batch, "threshold": np.array(1, np.float32)} for batch in batches)
+        values = ({"pictures": batch, "threshold": np.array(0, np.float32)} for batch in batches)
         self._batches: Iterator[dict[str, Any]] = (
             {name: value for name, value in one.items() if name in inputs} for one in values
         )
@@ -225,7 +241,9 @@ def _take_pixels_as_they_are(model: onnx.ModelProto) -> None:
         if not steps or steps[-1].op_type != "Cast":
             continue
         found = _mean_and_scale(steps, constants)
-        reader = next((one for one in graph.node if one.op_type == "DequantizeLinear" and one.input[0] == node.output[0]), None)
+        reader = next(
+            (one for one in graph.node if one.op_type == "DequantizeLinear" and one.input[0] == node.output[0]), None
+        )
         if found is None or reader is None:
             continue
         mean, scale = found
@@ -239,9 +257,7 @@ def _take_pixels_as_they_are(model: onnx.ModelProto) -> None:
         return
 
 
-def _mean_and_scale(
-    steps: Sequence[onnx.NodeProto], constants: dict[str, NDArray[Any]]
-) -> tuple[int, float] | None:
+def _mean_and_scale(steps: Sequence[onnx.NodeProto], constants: dict[str, NDArray[Any]]) -> tuple[int, float] | None:
     """Return the mean that is taken from pixels and the factor afterwards; None where they are not of this form."""
     mean, scale = 0.0, 1.0
     for step in reversed(steps[:-1]):

@@ -3,42 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model.detections import RawDetections
+from model.geometry import box_iou
 from model.runtime import OnnxDetector
 from model.walk import absolute_probabilities
+from model.wordtree import WordTree
 
-BOXES_COMPARED = 100
-"""Of each picture; those with the highest objectness, as the others are hardly ever an answer."""
+LEAST_OBJECTNESS: Final = 0.05
+"""Of the boxes that are compared; those below it are hardly ever an answer."""
+
+LEAST_COUNTERPART: Final = 0.02
+"""Objectness of a box that may be another's counterpart: it may have lost some."""
+
+NO_COUNTERPART: Final = 3.0
+"""What a lost box counts; the most that one can change."""
 
 
-def every_box(detector: OnnxDetector, pictures: Iterable[NDArray[np.uint8]]) -> list[RawDetections]:
-    """Return all boxes of pictures [1, S, S, 3], none held back by the gate: of two files of one network in one order."""
-    return [detector.run(batch, 0.0)[0] for batch in pictures]
+def compared_boxes(
+    detector: OnnxDetector, pictures: Iterable[NDArray[np.uint8]], least_objectness: float
+) -> list[RawDetections]:
+    """Return the boxes of pictures [1, S, S, 3] that pass."""
+    return [detector.run(batch, least_objectness)[0] for batch in pictures]
 
 
-def disagreement(detector: OnnxDetector, expected: Sequence[RawDetections], found: Sequence[RawDetections]) -> float:
+def disagreement(tree: WordTree, expected: Sequence[RawDetections], found: Sequence[RawDetections]) -> float:
     """Return how far answers are from those expected, 0 where they are the same, at most 3.
 
-    It is the change of objectness, the part of a box that is not shared, and the largest change of a node's
-    probability, added and averaged over the best boxes of each picture, weighted with their objectness.
+    Every box expected is compared with the one found that overlaps it most. The change of objectness, the part of the
+    two that is not shared, and the largest change of a node's probability are added, and averaged over the boxes, weighted
+    with their objectness.
+
+    Args:
+        tree: of the logits' columns.
+        expected: with objectness of `LEAST_OBJECTNESS` or more.
+        found: with objectness of `LEAST_COUNTERPART` or more.
     """
     total = weight = 0.0
     for before, after in zip(expected, found, strict=True):
-        best = np.argsort(-before.objectness, kind="stable")[:BOXES_COMPARED]
-        certainty = before.objectness[best].astype(np.float64)
-        change = np.abs(after.objectness[best] - before.objectness[best])
-        change += 1 - _shared(before.boxes[best], after.boxes[best])
-        tree = detector.trained_tree
-        probability = absolute_probabilities(tree, before.class_logits[best])
-        change += np.abs(absolute_probabilities(tree, after.class_logits[best]) - probability).max(axis=1, initial=0)
-        total += float((certainty * change).sum())
-        weight += float(certainty.sum())
+        if len(before):
+            certainty = before.objectness.astype(np.float64)
+            total += float((certainty * _changes(tree, before, after)).sum())
+            weight += float(certainty.sum())
     return total / weight if weight else 0.0
+
+
+def _changes(tree: WordTree, before: RawDetections, after: RawDetections) -> NDArray[np.float64]:
+    if not len(after):
+        return np.full(len(before), NO_COUNTERPART)
+    overlap = box_iou(before.boxes, after.boxes)
+    nearest = overlap.argmax(axis=1)
+    shared = overlap[np.arange(len(before)), nearest].astype(np.float64)
+    moved = np.abs(before.objectness - after.objectness[nearest])
+    probability = absolute_probabilities(tree, before.class_logits)
+    renamed = np.abs(probability - absolute_probabilities(tree, after.class_logits[nearest])).max(axis=1, initial=0)
+    return np.where(shared > 0, moved + (1 - shared) + renamed, NO_COUNTERPART)
 
 
 def most_sensitive(
@@ -53,13 +77,3 @@ def most_sensitive(
     """
     bar = tqdm(names, desc="layers", unit="layer", disable=None if progress else True)
     return sorted(((name, disagreement_of(name)) for name in bar), key=lambda one: -one[1])
-
-
-def _shared(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the intersection over union [N] of each box of a [N, 4] with its counterpart in b."""
-    sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0)
-    areas = [np.maximum(one[:, 2:] - one[:, :2], 0).prod(axis=1) for one in (a, b)]
-    intersection = sides.prod(axis=1)
-    union = areas[0] + areas[1] - intersection
-    shared: NDArray[np.float32] = np.divide(intersection, union, out=np.ones_like(union), where=union > 0)
-    return shared
