@@ -1,6 +1,7 @@
 # make serve   the service with the embedded default, on http://127.0.0.1:8000
 # make test    every check: format, lint, types, tests
 # make lint    format, lint, types alone
+# make bench   how fast it is beside others; writes tests/benchmarks/RESULTS.md, on a machine with nothing else to do
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -11,7 +12,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 
-.PHONY: serve test lint clean
+.PHONY: serve test lint bench clean
 
 serve: $(STAMPS)/serve
 	$(BIN)/yolo9000 serve --port $(PORT)
@@ -23,6 +24,9 @@ lint: $(STAMPS)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(STAMPS)/bench
+	$(BIN)/python -m tests.benchmarks.run --fresh --output tests/benchmarks/RESULTS.md
 
 $(STAMPS)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -38,6 +42,10 @@ $(STAMPS)/serve: pyproject.toml | $(STAMPS)/venv
 $(STAMPS)/test: pyproject.toml | $(STAMPS)/venv
 	$(BIN)/python -m pip install --quiet '$(TORCH)'
 	$(BIN)/python -m pip install --quiet --editable '.[cpu,train,test]'
+	touch $@
+
+$(STAMPS)/bench: $(STAMPS)/test
+	$(BIN)/python -m pip install --quiet --editable '.[cpu,train,test,bench]'
 	touch $@
 
 clean:

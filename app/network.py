@@ -131,8 +131,8 @@ class Network:
     async def warm_up(self, detector: OnnxDetector, pixels: NDArray[np.uint8]) -> None:
         """Run a network on a batch as it is, at the model's own threshold.
 
-        What comes after the gate runs as well, as the graph always gives it one box more. With no threshold it would run
-        for thousands of boxes, and the process keep the memory that takes (of yolov2-lite 580 MB).
+        What comes after the gate runs as well, as the graph always gives it one box more. With no threshold it would
+        run for thousands of boxes, and the process keep the memory that takes (of yolov2-lite 580 MB).
 
         Args:
             detector: the model.

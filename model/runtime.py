@@ -243,8 +243,8 @@ def _start_session(path: Path, providers: Sequence[Options], threads: int | None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; its warnings are about how it optimises graphs
     options.intra_op_num_threads = usable_cores() if threads is None else threads
-    # Threads that wait for their part of an operator spin by default: they would take the cores from decoding and answering,
-    # and a container's share of the processor from everything.
+    # Threads that wait for their part of an operator spin by default: that takes the cores from decoding and answering,
+    # and uses up a container's share of the processor.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))

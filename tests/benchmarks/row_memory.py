@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from tests.benchmarks.bench import OURS, Bench
 from tests.benchmarks.files import PHOTO
 from tests.benchmarks.machine import peak_megabytes
-from tests.benchmarks.serving import ours, one_request
+from tests.benchmarks.serving import one_request, ours
 from tests.benchmarks.table import Line
 
 

@@ -51,7 +51,8 @@ def gated(bench: Bench) -> list[Line]:
         rounds = bench.compare(contenders)
     boxes, difference = len(own["objectness"]), _difference(dense, own)
     same = difference <= SAME_SCORES
-    note = f"{milliseconds(rounds, 'dense', 'gated')}; {boxes} boxes, outputs {'equal' if same else 'DIFFER'} to {difference:.1g}"
+    agreement = f"outputs {'equal to' if same else 'DIFFER by'} {difference:.1g}"
+    note = f"{milliseconds(rounds, 'dense', 'gated')}; {boxes} boxes, {agreement}"
     return [Line.at_least("gated", "gated graph against dense graph", 1.4, rounds.ratio("dense", "gated"), note)]
 
 

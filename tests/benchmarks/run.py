@@ -1,11 +1,9 @@
 """Runs the benchmarks: all of them, or the rows that are named.
 
-    python -m tests.benchmarks.run [ROW ...] [--rounds 5] [--files build/benchmarks] [--quick] [--fresh] [--output RESULTS.md]
+    python -m tests.benchmarks.run [ROW ...] [--rounds 5] [--quick] [--fresh] [--output RESULTS.md]
 
 A row that needs something which is not installed is skipped, and says what.
 """
-
-# ruff: noqa: T201 - printing is what it is for
 
 from __future__ import annotations
 

@@ -63,7 +63,8 @@ class Served:
 
 def form(picture: Path) -> bytes:
     """Return a picture as a form with the field `image`."""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+    disposition = 'Content-Disposition: form-data; name="image"; filename="a.jpg"'
+    head = f"--{BOUNDARY}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n"
     return head.encode() + picture.read_bytes() + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 

@@ -53,6 +53,11 @@ class Line:
         return self.row, self.what, self.target, self.found, self.state, self.note
 
 
+INTRODUCTION = """`make bench` writes this file; `python -m tests.benchmarks.run ROW` runs one row. yolo9000 is
+darknet's network at its full size and 544 px with random weights. Ratios are medians of the ratios of single rounds, in
+which the contenders took turns; rounds in which other programs used more than 5 % of the processors, or the hypervisor
+kept 2 %, do not count, and a figure without enough such rounds says DISTURBED."""
+
 HEADER = ("row", "what", "target", "found", "", "figures")
 
 
@@ -72,10 +77,7 @@ def document(machine: Sequence[str], lines: Sequence[Line], seconds: float) -> s
     """Return all of RESULTS.md."""
     parts = [
         "# What the benchmarks gave",
-        "`make bench` writes this file; `python -m tests.benchmarks.run ROW` runs one row. yolo9000 is darknet's network at its\n"
-        "full size and 544 px with random weights. Ratios are medians of the ratios of single rounds, in which the contenders\n"
-        "took turns; rounds in which other programs used more than 5 % of the processors, or the hypervisor kept 2 %, do not\n"
-        "count, and a figure without enough such rounds says DISTURBED.",
+        INTRODUCTION,
         "\n".join(machine) + f"\nIn full it took {seconds / 60:.0f} minutes.",
         markdown(lines),
     ]

@@ -59,15 +59,15 @@ class QuantizeConfiguration(BaseModel):
     output: Path = Field(description="the model file to write (.onnx)")
     calibration: tuple[Path, ...] = Field(
         min_length=1,
-        description="pictures like those the model will see, to find the range of values at each layer: files, or folders "
-        "that are searched through",
+        description="pictures like those the model will see, to find the range of values at each layer: files, or "
+        "folders that are searched through",
     )
     calibration_pictures: PositiveInt = Field(
         64, description="how many of them to use; they are picked evenly from the list in order"
     )
     method: Literal["minmax", "percentile", "entropy"] = Field(
         "minmax",
-        description="what of a layer's values its range must hold: all, 99.999 %, or what keeps most information",
+        description="what of a layer's values its range holds: all, 99.999 %, or what keeps most information",
     )
     data: Path = Field(
         default=Path("data"), description="folder of the sets that are given by NAME, as `evaluate` has it"
@@ -92,8 +92,8 @@ class QuantizeConfiguration(BaseModel):
     in_float: tuple[str, ...] = Field((), description="names of layers that stay in float from the beginning")
     reduce_range: bool = Field(
         True,
-        description="use 7 bits of each weight: with all 8, processors without VNNI instructions may answer otherwise than "
-        "those with them",
+        description="use 7 bits of each weight: with all 8, processors without VNNI instructions may answer otherwise "
+        "than those with them",
     )
     half_storage: bool = Field(True, description="store the weights that stay in float as float16")
     size: PositiveInt | None = Field(
@@ -133,10 +133,9 @@ class QuantizeReport:
 
     def table(self) -> str:
         """Return it as text."""
-        lines = [
-            f"{self.output}: {self.size / 1e6:.1f} MB; {self.layers - len(self.in_float)} of {self.layers} layers "
-            f"with 8 bits; disagreement on calibration pictures {self.disagreement:.3f}"
-        ]
+        made = f"{self.layers - len(self.in_float)} of {self.layers} layers with 8 bits"
+        off = f"disagreement on calibration pictures {self.disagreement:.3f}"
+        lines = [f"{self.output}: {self.size / 1e6:.1f} MB; {made}; {off}"]
         for before, after in zip(self.before, self.after, strict=True):
             pairs = zip(scores(before).items(), scores(after).values(), strict=True)
             shown = ", ".join(f"{name} {_percent(old)} -> {_percent(new)}" for (name, old), new in pairs)
@@ -148,8 +147,8 @@ def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
     """Quantise a model file.
 
     All its large layers are, to begin with. Where the gate refuses that, each layer's own effect is measured, and those
-    with the greatest are left in float: one, two, four and so on, until the gate lets the file pass. Progress is shown on
-    a terminal.
+    with the greatest are left in float: one, two, four and so on, until the gate lets the file pass. Progress is shown
+    on a terminal.
 
     Raises:
         InvalidBundleError: the model file cannot be used.

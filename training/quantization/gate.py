@@ -31,7 +31,7 @@ class AccuracyGate:
         self.before = [self._scored(detector, one) for one in sets]
 
     def judge(self, detector: OnnxDetector) -> tuple[list[SetReport], list[str]]:
-        """Score a file, and say what fell too far: a sentence each. After the first such set the others are left out."""
+        """Score a file, and say what fell too far: a sentence each. After the first such set no more are scored."""
         reports: list[SetReport] = []
         for before, one in zip(self.before, self._sets, strict=True):
             reports.append(self._scored(detector, one))

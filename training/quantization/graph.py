@@ -5,8 +5,8 @@ between two pairs. Weights have a scale for each output channel, activations one
 pictures (static). ONNX Runtime's own quantiser does the work.
 
 Convolutions and what lies between them are quantised, and the large linear layers that give class logits, of YOLO9000
-most of the weights; those give out floats. The arithmetic of boxes and of the objectness gate stays as it is: it is a small
-part of the work, and 8 bits are too few for it.
+most of the weights; those give out floats. The arithmetic of boxes and of the objectness gate stays as it is: it is a
+small part of the work, and 8 bits are too few for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationMethod, QuantType, create_calibrator
-from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorData, TensorsData
+from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 CONVOLUTION: Final = "Conv"
@@ -102,8 +102,8 @@ def quantised(
         model: as `plain_weights` gives it.
         ranges: as `activation_ranges` gives them.
         in_float: names of layers that stay as they are, with the activation that follows.
-        reduce_range: use 7 bits of each weight. With all 8, processors without VNNI instructions may overflow 16 bits in
-            a sum of two products, and then give other answers than those with them.
+        reduce_range: use 7 bits of each weight. With all 8, processors without VNNI instructions may overflow 16 bits
+            in a sum of two products, and then give other answers than those with them.
     """
     part = _Part(model)
     followers = {node.name for node in model.graph.node if part.maker(node) in set(in_float)}
@@ -196,7 +196,7 @@ class _Part:
         return source.name if source is not None and source.op_type == CONVOLUTION else None
 
     def upto(self, tensors: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
-        """Return the model as far as it is needed for some tensors, which are its outputs, and the only ones described."""
+        """Return the model as far as it is needed for some tensors: they are its outputs, and alone described."""
         cut = onnx.ModelProto()
         cut.CopyFrom(self._model)
         del cut.graph.output[:], cut.graph.value_info[:]
@@ -225,8 +225,8 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 def _take_pixels_as_they_are(model: onnx.ModelProto) -> None:
     """Let the first convolution read the picture's own 8 bits, where scaling them is the same as dequantising them.
 
-    (pixel - mean) / scale with one mean and one scale for all channels is what DequantizeLinear computes. So the picture
-    need neither become floats nor be quantised again, and loses nothing.
+    (pixel - mean) / scale with one mean and one scale for all channels is what DequantizeLinear computes. So the
+    picture need neither become floats nor be quantised again, and loses nothing.
     """
     graph = model.graph
     makers = {output: node for node in graph.node for output in node.output}

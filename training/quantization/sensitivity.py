@@ -36,8 +36,8 @@ def disagreement(tree: WordTree, expected: Sequence[RawDetections], found: Seque
     """Return how far answers are from those expected, 0 where they are the same, at most 3.
 
     Every box expected is compared with the one found that overlaps it most. The change of objectness, the part of the
-    two that is not shared, and the largest change of a node's probability are added, and averaged over the boxes, weighted
-    with their objectness.
+    two that is not shared, and the largest change of a node's probability are added, and averaged over the boxes,
+    weighted with their objectness.
 
     Args:
         tree: of the logits' columns.

@@ -1,8 +1,8 @@
 """A detector that needs no training: it finds red and blue squares of one cell, on white, and 8 bits can blind it.
 
-Its first convolution averages the colours of a cell, beside a channel that is always `LOUD`; the second tells red and blue
-from the rest; the third only passes that on. With 8 bits for all channels of the first together, those of the colours are
-rounded to nothing if the other is loud enough: then both layers that touch them have to stay in float.
+Its first convolution averages the colours of a cell, beside a channel that always holds a constant; the second tells
+red and blue from the rest; the third only passes that on. With 8 bits for all channels of the first together, those of
+the colours are rounded to nothing if the constant is `LOUD`: then both layers that touch them have to stay in float.
 """
 
 from pathlib import Path
@@ -69,7 +69,10 @@ class SquareDetector(Detector):
 def write_model(path: Path, constant: float = QUIET) -> Path:
     """Write its model file."""
     bundle = tiny_metadata(
-        anchors=[[1.0, 1.0]], sizes=(SIZE,), default_size=SIZE, preprocessing=Preprocessing(mean=(MEAN,) * 3, scale=(SCALE,) * 3)
+        anchors=[[1.0, 1.0]],
+        sizes=(SIZE,),
+        default_size=SIZE,
+        preprocessing=Preprocessing(mean=(MEAN,) * 3, scale=(SCALE,) * 3),
     )
     export_detector(SquareDetector(constant).eval(), bundle, path)
     return path

@@ -122,7 +122,9 @@ def test_named_layers_stay_in_float(models: dict[float, Path], squares: Squares)
         ({"calibration": ("nowhere",)}, "there is no picture in nowhere"),
     ],
 )
-def test_what_cannot_be_used(models: dict[float, Path], squares: Squares, changes: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_used(
+    models: dict[float, Path], squares: Squares, changes: dict[str, Any], message: str
+) -> None:
     model = models[QUIET]
     with pytest.raises(ConfigurationError, match=message):
         quantize(configuration(model, squares, **changes))
@@ -158,7 +160,9 @@ def test_calibration_pictures_are_picked_evenly(tmp_path: Path, squares: Squares
     assert [path.name for path in chosen] == ["0.png", "3.png", "6.png", "9.png"]
 
 
-def test_the_command(models: dict[float, Path], tmp_path: Path, squares: Squares, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    models: dict[float, Path], tmp_path: Path, squares: Squares, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["quantize", "--model", str(models[QUIET]), "--output", str(tmp_path / "int8.onnx")]
     arguments += ["--calibration", str(squares.pictures)]
 
