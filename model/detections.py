@@ -208,7 +208,7 @@ def _best_of_their_objects(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which boxes no better one drops, bool [N], where `same` [N, N] compares boxes by descending score."""
     stands = np.ones(len(same), dtype=np.bool_)
     worse = np.triu(same, 1)
-    for row in worse.any(axis=1).nonzero()[0].tolist():
+    for row in np.flatnonzero(worse.any(axis=1)).tolist():
         if stands[row]:
             stands &= ~worse[row]
     return stands
