@@ -3,8 +3,6 @@
 python -m tests.benchmarks.litserve_service MODEL THRESHOLD --port PORT
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 
@@ -31,7 +29,7 @@ class DetectionAPI(litserve.LitAPI):  # type: ignore[misc]
         self._detector = OnnxDetector.load(self._path)
 
     def decode_request(self, request: Request) -> Any:
-        """Decode the picture of a form."""
+        """Decode the picture of a form; LitServe gives it when the annotation is this very class, and no text of it."""
         return decode_letterboxed(request["image"].file.read(), self._detector.bundle.default_size)  # type: ignore[index]
 
     def predict(self, prepared: Any) -> Any:

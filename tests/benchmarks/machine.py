@@ -89,10 +89,12 @@ def _ticks_of_family(process: int) -> int:
         number = int(folder.name)
         parents[number] = int(fields[1])
         ticks[number] = sum(map(int, fields[11:15]))  # user and system time, own and of children waited for
-    family, found = {process}, True
-    while found:
-        found = {number for number, parent in parents.items() if parent in family} - family  # type: ignore[assignment]
-        family |= found  # type: ignore[operator]
+    children: dict[int, list[int]] = {}
+    for number, parent in parents.items():
+        children.setdefault(parent, []).append(number)
+    family = [process]
+    for one in family:
+        family += children.get(one, [])
     return sum(ticks.get(number, 0) for number in family)
 
 

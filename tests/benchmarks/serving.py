@@ -20,6 +20,7 @@ from tests.benchmarks.worker import ROOT, ContenderError
 from tests.proofs.clients import Client, Reply, load
 
 START_SECONDS = 120
+NOT_READY = 503
 BOUNDARY = "benchmark"
 FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 
@@ -110,16 +111,24 @@ def _wait_for_answer(process: subprocess.Popen[bytes], port: int, path: str, bod
     deadline = monotonic() + START_SECONDS
     while monotonic() < deadline:
         if process.poll() is not None:
-            raise ContenderError(log.read_text(errors="replace").strip().rpartition("\n")[2])
+            raise ContenderError(_last_line(log))
         request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, {"Content-Type": FORM_TYPE})
         try:
             with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:  # noqa: S310 - our own address
                 answer.read()
+        except urllib.error.HTTPError as error:
+            if error.code != NOT_READY:
+                raise ContenderError(f"it answers {error.code}; its log ends: {_last_line(log)}") from error
+            time.sleep(0.01)
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.01)
         else:
             return
     raise ContenderError(f"no answer within {START_SECONDS} s")
+
+
+def _last_line(log: Path) -> str:
+    return log.read_text(errors="replace").strip().rpartition("\n")[2]
 
 
 def one_request(served: Served) -> float:
