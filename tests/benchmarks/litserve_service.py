@@ -30,7 +30,7 @@ class DetectionAPI(litserve.LitAPI):  # type: ignore[misc]
 
     def decode_request(self, request: Request) -> Any:
         """Decode the picture of a form; LitServe gives it when the annotation is this very class, and no text of it."""
-        return decode_letterboxed(request["image"].file.read(), self._detector.bundle.default_size)  # type: ignore[index]
+        return decode_letterboxed(request["image"].file.read(), self._detector.bundle.default_size)
 
     def predict(self, prepared: Any) -> Any:
         """Run the network and walk."""

@@ -66,7 +66,8 @@ def decoded(raw: Floats, anchors: Floats, size: int, threshold: float) -> RawDet
     centre = (1 / (1 + np.exp(-rows[:, :2])) + np.stack([column, row], axis=1)) * 32
     sides = np.exp(rows[:, 2:4]) * anchors[anchor] * 32
     edges = np.concatenate([centre - sides / 2, centre + sides / 2], axis=1).astype(np.float32)
-    return RawDetections(edges, objectness[anchor, row, column], np.ascontiguousarray(rows[:, BOX_VALUES:]))
+    passing = objectness[anchor, row, column].astype(np.float32)
+    return RawDetections(edges, passing, np.ascontiguousarray(rows[:, BOX_VALUES:]))
 
 
 def torch_eager(cfg: str, weights: str, picture: str, size: int) -> Work:

@@ -7,6 +7,7 @@ from functools import partial
 
 from tests.benchmarks.bench import OURS, Bench, milliseconds
 from tests.benchmarks.files import PHOTO, Model
+from tests.benchmarks.rounds import Contender
 from tests.benchmarks.serving import litserve as start_litserve
 from tests.benchmarks.serving import one_request, ours
 from tests.benchmarks.table import Line
@@ -22,7 +23,7 @@ def served(bench: Bench) -> list[Line]:
     for name, model in _models(bench).items():
         with ExitStack() as stack:
             service = stack.enter_context(ours(bench.folder, model.path, PHOTO, model.threshold))
-            contenders = {
+            contenders: dict[str, Contender] = {
                 "bare": bench.start(stack, f"{OURS}:bare", **model.arguments),
                 "sequence": bench.start(stack, f"{OURS}:whole", **model.arguments),
                 "served": partial(service.seconds_a_request, CLIENTS, LOAD_SECONDS),
@@ -66,7 +67,7 @@ def request(bench: Bench) -> list[Line]:
     model = bench.files.default()
     with ExitStack() as stack:
         service = stack.enter_context(ours(bench.folder, model.path, PHOTO, model.threshold))
-        contenders = {
+        contenders: dict[str, Contender] = {
             "bare": bench.start(stack, f"{OURS}:bare", **model.arguments),
             "steps": bench.start(stack, f"{OURS}:whole", **model.arguments),
             "over HTTP": partial(one_request, service),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -93,7 +95,13 @@ def _started(command: Sequence[str], log: Path, path: str, picture: Path) -> Ite
     began = perf_counter()
     with (
         log.open("wb") as output,
-        subprocess.Popen([*command, "--port", str(port)], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as process,
+        subprocess.Popen(
+            [*command, "--port", str(port)],
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that what it has started can be ended with it
+        ) as process,
     ):
         try:
             body = form(picture)
@@ -101,10 +109,10 @@ def _started(command: Sequence[str], log: Path, path: str, picture: Path) -> Ite
             yield Served(process, port, path, body, perf_counter() - began)
         finally:
             process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with suppress(ProcessLookupError):  # LitServe leaves processes behind
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _wait_for_answer(process: subprocess.Popen[bytes], port: int, path: str, body: bytes, log: Path) -> None:
