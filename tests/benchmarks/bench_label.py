@@ -3,10 +3,11 @@
     python -m tests.benchmarks.bench_label rate [--pictures 300] [--rounds 3]
     python -m tests.benchmarks.bench_label growth [--counts 1000 10000 100000]
 
-`rate` labels pictures with the embedded model, in turn with a bare loop over the same files (read, decode, network,
-walk; one process with a thread for each core, as `yolo9000 detect` has it). The ratios are those of each round, so a
-machine that is busy slows both. The pool's time counts from
-its first shard to its last, with processes that have begun before: starting them takes the same for any archive.
+`rate` labels pictures with the embedded model, in turn with bare loops over the same files (read, decode, network,
+walk; one process with one thread, and with one for each core, as `yolo9000 detect` has it). The ratios are those of
+each round, so a machine that is busy slows all; beside the time that passed stands the processor time, which tells more
+there. The pool has a shard for each process, and its time counts from the first to the last, with processes that have
+begun before: that takes the same always.
 
 `growth` labels archives of small pictures (hard links to one file) with a model that costs next to nothing, so that all
 else can be seen: seconds for a thousand pictures, and the peak memory of the command and of its processes.
@@ -20,10 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import product
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from time import process_time
 
+from app.label.job import Job
 from app.label.plan import Limits, Means, make_plan
 from app.label.pool import Pool
 from app.label.run import run
@@ -39,6 +42,9 @@ from tests.proofs.clients import PICTURE
 
 Way = tuple[int, int, int]
 """Processes, threads of each, and readers of each."""
+
+Spent = tuple[float, float]
+"""Seconds that passed, and seconds of processor time."""
 
 LIMITS = Limits(max_bytes=100_000_000)
 
@@ -72,43 +78,71 @@ def way_of(text: str) -> Way:
 
 
 def rate(folder: Path, pictures: int, rounds: int, ways: list[Way]) -> None:
-    """Compare with the bare loop."""
+    """Compare with bare loops."""
     source = folder / "source"
     source.mkdir()
     for number in range(pictures):
         (source / f"{number:06}.jpg").write_bytes(PICTURE.read_bytes())
-    detector = OnnxDetector.load(default_model_path())
-    times: dict[Way | None, list[float]] = {way: [] for way in (None, *ways)}
-    for turn, way in product(range(rounds), (None, *ways)):
-        if way is None:
-            times[way].append(timed(lambda: bare(detector, source)) / pictures)
-        else:
-            times[way].append(labelled(source, folder / f"{turn}-{way}", way) / pictures)
-    print(f"{pictures} times {PICTURE.name} in a round; milliseconds a picture, speed to the bare loop's")
-    for way, spent in times.items():
-        name = "bare loop" if way is None else "{} processes, {} threads, {} readers".format(*way)
-        ratio = median(one / other for one, other in zip(times[None], spent, strict=True))
-        print(f"  {name:40}{1e3 * median(spent):8.1f} ms{ratio:7.2f} x")
+    loops = {f"bare loop, {threads} threads": threads for threads in sorted({1, usable_cores()})}
+    jobs = {"{} processes, {} threads, {} readers".format(*way): listed(source, folder, way) for way in ways}
+    spent: dict[str, list[Spent]] = {name: [] for name in (*loops, *jobs)}
+    for turn in range(rounds):
+        for name, threads in loops.items():
+            spent[name].append(bare(OnnxDetector.load(default_model_path(), threads=threads), source))
+        for name, (job, shards, processes) in jobs.items():
+            spent[name].append(labelled(job, shards, processes))
+        print(f"round {turn + 1}:", *(f"{1e3 * spent[name][-1][0] / pictures:6.1f}" for name in spent), flush=True)
+    print(f"{pictures} times {PICTURE.name} in a round: a picture's time, and its processor time")
+    first = spent[next(iter(loops))]
+    for name, every in spent.items():
+        row = f"  {name:36}"
+        for kind in (0, 1):
+            ratios = [one[kind] / other[kind] for one, other in zip(first, every, strict=True)]
+            row += f"{1e3 * median(times[kind] for times in every) / pictures:8.1f} ms{median(ratios):6.2f} x "
+            row += f"({min(ratios):.2f} to {max(ratios):.2f})"
+        print(row)
 
 
-def bare(detector: OnnxDetector, source: Path) -> None:
+def bare(detector: OnnxDetector, source: Path) -> Spent:
     """Look at each picture, and keep nothing."""
     question = Question.of(DetectionParameters(), detector)
-    for picture in sorted(source.iterdir()):
-        prepared = prepare(picture.read_bytes(), question.size, 10**8)
-        finish(detector, prepared, infer(detector, prepared, question), question)
+
+    def look(pictures: list[Path]) -> None:
+        for picture in pictures:
+            prepared = prepare(picture.read_bytes(), question.size, 10**8)
+            finish(detector, prepared, infer(detector, prepared, question), question)
+
+    pictures = sorted(source.iterdir())
+    look(pictures[:2])
+    before = process_time()
+    return timed(lambda: look(pictures)), process_time() - before
 
 
-def labelled(source: Path, output: Path, way: Way) -> float:
-    """Label a source once, by which it is listed, and return the seconds of a second time, with processes that run."""
+def listed(source: Path, folder: Path, way: Way) -> tuple[Job, range, int]:
+    """Label a source once, by which it is listed, and return how to do it again."""
+    output = folder / "x".join(map(str, way))
     settings, parameters = Settings(model=default_model_path()), DetectionParameters()
-    size = max(1, len(list(source.iterdir())) // (4 * way[0]))
+    size = max(1, len(list(source.iterdir())) // way[0])
     made, tree = make_plan(str(source), str(output), settings, parameters, LIMITS, Means(*way), shard_size=size)
     run(made, tree)
     shards = range(len(list((output / "pictures").iterdir())))
-    with Pool(made.job, made.processes) as pool:
-        list(pool.run(shards[: made.processes]))
-        return timed(lambda: list(pool.run(shards)))
+    return replace(made.job, source=str(source)), shards, made.processes
+
+
+def labelled(job: Job, shards: range, processes: int) -> Spent:
+    """Label every shard once more, with processes that have begun before."""
+    with Pool(job, processes) as pool:
+        list(pool.run(shards[:processes]))
+        workers = [worker.process.pid for worker in pool.workers]
+        before = process_time() + sum(map(processor_time, workers))
+        passed = timed(lambda: list(pool.run(shards)))
+        return passed, process_time() + sum(map(processor_time, workers)) - before
+
+
+def processor_time(process: int) -> float:
+    """Return the seconds of processor time a process has had."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def growth(folder: Path, counts: list[int]) -> None:
