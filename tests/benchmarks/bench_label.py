@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.bench_label rate [--pictures 300] [--rounds 3]
     python -m tests.benchmarks.bench_label growth [--counts 1000 10000 100000]
+    python -m tests.benchmarks.bench_label listing [--counts 100000 1000000 4000000]
 
 `rate` labels pictures with the embedded model, in turn with bare loops over the same files (read, decode, network,
 walk; one process with one thread, and with one for each core, as `yolo9000 detect` has it). The ratios are those of
@@ -11,6 +12,8 @@ begun before: that takes the same always.
 
 `growth` labels archives of small pictures (hard links to one file) with a model that costs next to nothing, so that all
 else can be seen: seconds for a thousand pictures, and the peak memory of the command and of its processes.
+
+`listing` sorts and cuts archives of which there are only the names (`list` is one of them, in a process of its own).
 """
 
 # ruff: noqa: T201 - printing is what it is for
@@ -27,15 +30,20 @@ from statistics import median
 from time import process_time
 
 from app.label.job import Job
+from app.label.listing import MOST_IN_SHARD, Listed, shards_of
+from app.label.locations import LocalFolder
 from app.label.plan import Limits, Means, make_plan
 from app.label.pool import Pool
 from app.label.run import run
+from app.label.shards import ShardWriter
+from app.label.sorting import Entry, SortedEntries
 from app.pipeline import Question, finish, infer, prepare
 from app.schemas import DetectionParameters
 from app.settings import Settings
 from model.providers import usable_cores
 from model.runtime import OnnxDetector, default_model_path
 from tests.app.label.archives import fill
+from tests.app.label.ray_cluster import labelling
 from tests.benchmarks.bench_walk import timed
 from tests.bundles import write_tiny_bundle
 from tests.proofs.clients import PICTURE
@@ -52,7 +60,7 @@ LIMITS = Limits(max_bytes=100_000_000)
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["rate", "growth"])
+    parser.add_argument("what", choices=["rate", "growth", "listing", "list"])
     parser.add_argument("--pictures", type=int, default=200, help="pictures in a round of rate (default: 200)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of rate (default: 3)")
     parser.add_argument(
@@ -62,14 +70,20 @@ def main() -> None:
         metavar="PROCESSESxTHREADSxREADERS",
         help="ways to share the cores out (default: what the command does)",
     )
-    parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000, 100_000], help="archives of growth")
+    parser.add_argument(
+        "--counts", type=int, nargs="+", default=[1000, 10_000, 100_000], help="pictures of each archive"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.what == "rate":
             ways = options.means or [(usable_cores(), 1, 2)]
             rate(Path(folder), options.pictures, options.rounds, ways)
-        else:
+        elif options.what == "growth":
             growth(Path(folder), options.counts)
+        elif options.what == "listing":
+            listing(options.counts)
+        else:
+            list_made_up(Path(folder), options.counts[0])
 
 
 def way_of(text: str) -> Way:
@@ -148,38 +162,53 @@ def processor_time(process: int) -> float:
 def growth(folder: Path, counts: list[int]) -> None:
     """Label longer and longer archives, each by a command of its own."""
     model = write_tiny_bundle(folder / "tiny.onnx")
-    print("pictures   seconds   a thousand   listing's files   peak memory: command   its processes, each")
+    print("  pictures   seconds   a thousand   peak memory: command   its largest process")
     for count in counts:
         source, output = folder / f"source{count}", folder / f"output{count}"
         fill(source, count)
-        spent, own, others = measured([str(source), "--output", str(output), "--model", str(model)])
-        files = len(list((output / "listing").iterdir())) - 1
-        print(
-            f"{count:8}{spent:10.1f}{1e3 * spent / count:13.2f}{files:18}{own / 1e6:20.0f} MB{others / 1e6:19.0f} MB",
-            flush=True,
-        )
+        label = ["label", str(source), "--output", str(output), "--model", str(model)]
+        show(count, [sys.executable, "-m", "app", *label])
 
 
-MEASURED = """
-import resource, sys
-from app.cli import command
-try:
-    command(["label", *sys.argv[1:]])
-finally:
-    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-        print(resource.getrusage(who).ru_maxrss)
-"""
+def listing(counts: list[int]) -> None:
+    """List longer and longer archives that are not there, each in a process of its own."""
+    print("  pictures   seconds   a thousand   peak memory")
+    for count in counts:
+        show(count, [sys.executable, "-m", "tests.benchmarks.bench_label", "list", "--counts", str(count)])
 
 
-def measured(arguments: list[str]) -> tuple[float, int, int]:
-    """Run the command; return its seconds, its peak memory and that of the largest process it had, in bytes."""
+def list_made_up(folder: Path, count: int) -> None:
+    """Sort names and cut them into shards, as the command does with what it finds."""
+    names = (f"{number * 7919 % count:09}.jpg" for number in range(count))
+    entries = SortedEntries(Entry(name, "picture", 100_000, "1700000000000000000") for name in names)
+    location = LocalFolder(folder)
+    with ShardWriter(location) as writer:
+        for shard in shards_of(Listed(location, entries, 0), MOST_IN_SHARD, None, None, int):
+            writer.add(shard)
+
+
+def show(count: int, command: list[str]) -> None:
+    """Run a command and print what it took."""
     began = time.perf_counter()
-    command = [sys.executable, "-c", MEASURED, *arguments]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "TQDM_DISABLE": "1"}
-    )
-    own, others = (1024 * int(line) for line in done.stdout.split()[-2:])
-    return time.perf_counter() - began, own, others
+    memory = {True: 0, False: 0}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            for each in (process.pid, *labelling()):
+                memory[each == process.pid] = max(memory[each == process.pid], peak_memory(each))
+            time.sleep(0.05)
+    assert process.returncode == 0
+    spent = time.perf_counter() - began
+    peaks = "".join(f"{peak / 1e6:14.0f} MB" for peak in memory.values() if peak)
+    print(f"{count:10}{spent:10.1f}{1e3 * spent / count:13.2f}{peaks}", flush=True)
+
+
+def peak_memory(process: int) -> int:
+    """Return the most bytes of memory a process has had so far; 0 when it has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":
