@@ -82,7 +82,8 @@ def locate(text: str) -> Location:
     extra = _EXTRAS.get(protocol, "s3")
     fsspec = library("fsspec", extra, f"{protocol}://")
     try:
-        system, root = fsspec.core.url_to_fs(text)
+        # What is listed is not remembered: other processes write there meanwhile.
+        system, root = fsspec.core.url_to_fs(text, use_listings_cache=False)
     except ImportError as error:
         raise library_error(protocol, extra, error) from error
     except ValueError as error:
@@ -262,7 +263,7 @@ class RemoteFolder:
     def names(self, folder: str) -> Iterator[str]:
         """Return what lies in a folder, as it is now."""
         try:
-            paths = self._system.ls(f"{self._root}/{folder}", detail=False, refresh=True)
+            paths = self._system.ls(f"{self._root}/{folder}", detail=False)
         except FileNotFoundError:
             return
         yield from (path.rstrip("/").rpartition("/")[2] for path in paths)

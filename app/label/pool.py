@@ -47,20 +47,24 @@ class _Task:
 
 
 class Pool:
-    """Some worker processes, in a `with` block. They are started when there is work for them."""
+    """Some worker processes, in a `with` block. They are started when there is work for them.
+
+    Attributes:
+        workers: those that were started.
+    """
 
     def __init__(self, job: Job, processes: int) -> None:
         self._job = job
         self._processes = processes
-        self._workers: list[_Worker] = []
+        self.workers: list[Worker] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             worker.kill()
-        self._workers = []
+        self.workers = []
 
     def run(self, shards: Iterable[int], told: Callable[[int], object] = lambda _: None) -> Iterator[Summary]:
         """Label shards, in whichever order they get done.
@@ -73,13 +77,13 @@ class Pool:
             WorkError: the work cannot go on.
         """
         tasks = (_Task(Order(shard)) for shard in shards)
-        idle = list(self._workers)
+        idle = list(self.workers)
         for task in islice(tasks, self._processes):
             if not idle:
-                self._workers.append(_Worker(self._job))
-                idle.append(self._workers[-1])
+                self.workers.append(Worker(self._job))
+                idle.append(self.workers[-1])
             idle.pop().begin(task)
-        while busy := {worker.connection: worker for worker in self._workers if worker.task is not None}:
+        while busy := {worker.connection: worker for worker in self.workers if worker.task is not None}:
             for connection in wait(list(busy)):
                 worker = busy[connection]  # type: ignore[index]
                 summary = self._hear(worker, told)
@@ -89,7 +93,7 @@ class Pool:
                         worker.begin(following)
                     yield summary
 
-    def _hear(self, worker: "_Worker", told: Callable[[int], object]) -> Summary | None:
+    def _hear(self, worker: "Worker", told: Callable[[int], object]) -> Summary | None:
         """Take one message of a worker, or notice its death; return what came of its shard if that is done."""
         task = worker.task
         assert task is not None
@@ -97,7 +101,7 @@ class Pool:
             message = worker.connection.recv()
         except (EOFError, ConnectionError):
             told(-task.pictures)
-            worker.start()
+            worker.replace()
             worker.begin(_after_death(task, worker.death))
             return None
         if message[0] == "failed":
@@ -133,45 +137,56 @@ def _after_death(task: _Task, cause: str) -> _Task:
     return _Task(order, deaths=task.deaths, early_deaths=early_deaths)
 
 
-class _Worker:
-    """A worker process, with another in its place when it has died."""
+class Worker:
+    """A worker process, with another in its place when it has died.
+
+    Attributes:
+        process: the one at work now.
+        connection: to it.
+        task: what it is at; None: nothing.
+        death: how the one before it ended.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self.task: _Task | None = None
         self.death = ""
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        self.process, self.connection = _started(job)
 
-    def start(self) -> None:
-        """Start the process; `death` then says how the one before ended."""
-        if self._process is not None:
-            self.connection.close()
-            self.death = _cause(self._process.wait())
-        ours, theirs = socket.socketpair()
-        # Not by multiprocessing: it would first import the program that this one is, whichever that may be.
-        command = [sys.executable, "-m", "app.label.worker", str(theirs.fileno())]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
-        theirs.close()
-        self.connection: Connection[Order | Job, Message] = Connection(ours.detach())
-        self._send(self._job)
+    def replace(self) -> None:
+        """Start another process, as this one has died."""
+        self.connection.close()
+        self.death = _cause(self.process.wait())
+        self.process, self.connection = _started(self._job)
 
     def begin(self, task: _Task) -> None:
         """Give the process an order."""
         self.task = task
-        self._send(task.order)
+        _send(self.connection, task.order)
 
     def kill(self) -> None:
         """End the process; what it has not put yet is lost."""
         self.connection.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        self.process.kill()
+        self.process.wait()
 
-    def _send(self, what: "Order | Job") -> None:
-        # If it has died, that is noticed when it is listened to.
-        with contextlib.suppress(ConnectionError):
-            self.connection.send(what)
+
+def _started(job: Job) -> tuple["subprocess.Popen[bytes]", "Connection[Order | Job, Message]"]:
+    """Start a process and tell it its job."""
+    ours, theirs = socket.socketpair()
+    # Not by multiprocessing: it would first import the program that this one is, whichever that may be.
+    command = [sys.executable, "-m", "app.label.worker", str(theirs.fileno())]
+    process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
+    theirs.close()
+    connection: Connection[Order | Job, Message] = Connection(ours.detach())
+    _send(connection, job)
+    return process, connection
+
+
+def _send(connection: "Connection[Order | Job, Message]", what: "Order | Job") -> None:
+    # If it has died, that is noticed when it is listened to.
+    with contextlib.suppress(ConnectionError):
+        connection.send(what)
 
 
 def _cause(code: int) -> str:

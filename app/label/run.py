@@ -76,17 +76,21 @@ def _run(plan: Plan, tree: WordTree, output: Location) -> Outcome:
         if manifest is not None and before is not None:
             manifest.check_same(plan.manifest, output.url)
             _check_shard_size(plan, before, output)
-        with tqdm(desc="listing", unit="file", disable=None) as bar:
-            every_file = plan.manifest.options.every_file
-            listed = list_source(plan.source, every_file=every_file, output=output, progress=bar.update)
-            digest = listed.digest()
-        if before is None:
-            listing = _cut(plan, listed, digest, output)
-        else:
-            listing = before
-            _check_unchanged(plan, listed, digest, before, output)
-        _work(plan, replace(plan.job, source=listed.location.url), output, listing.shards)
+        folder, listing = _list(plan, before, output)
+        _work(plan, replace(plan.job, source=folder), output, listing.shards)
         return _finish(plan, output, listing.shards, tree)
+
+
+def _list(plan: Plan, before: Listing | None, output: Location) -> tuple[str, Listing]:
+    """List the source, or see that it still is what was listed, and return its folder too."""
+    with tqdm(desc="listing", unit="file", disable=None) as bar:
+        every_file = plan.manifest.options.every_file
+        listed = list_source(plan.source, every_file=every_file, output=output, progress=bar.update)
+        digest = listed.digest()
+    if before is None:
+        return listed.location.url, _cut(plan, listed, digest, output)
+    _check_unchanged(plan, listed, digest, before, output)
+    return listed.location.url, before
 
 
 def _check_shard_size(plan: Plan, before: Listing, output: Location) -> None:

@@ -74,9 +74,9 @@ def test_a_picture_that_kills_its_process_is_given_up_and_the_rest_goes_on(
 def test_processes_are_used_again_and_end(made: Callable[..., Plan]) -> None:
     with Pool(made(4, size=1).job, 2) as pool:
         assert sorted(summary.shard for summary in pool.run([0, 1, 2])) == [0, 1, 2]
-        before = [worker._process.pid for worker in pool._workers if worker._process]
+        before = [worker.process.pid for worker in pool.workers]
         assert [summary.shard for summary in pool.run([3])] == [3]
-        assert [worker._process.pid for worker in pool._workers if worker._process] == before
+        assert [worker.process.pid for worker in pool.workers] == before
     for process in before:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
@@ -87,10 +87,10 @@ def test_a_process_that_is_killed_between_pictures_is_replaced(made: Callable[..
 
     def kill(_: int) -> None:
         nonlocal killed
-        (worker,) = pool._workers
-        if not killed and worker._process is not None:
+        (worker,) = pool.workers
+        if not killed:
             killed = True
-            worker._process.send_signal(signal.SIGKILL)
+            worker.process.send_signal(signal.SIGKILL)
 
     with Pool(made(6, size=6).job, 1) as pool:
         (summary,) = pool.run([0], kill)

@@ -1,0 +1,65 @@
+"""An object store, as far as one can be had on this machine: the protocol is S3's, the server is moto's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import s3fs
+from moto.server import ThreadedMotoServer
+
+from app.label.errors import OutputError
+from app.label.run import Outcome, run
+from tests.app import pictures
+from tests.app.label.archives import failures, fill, parquet, plan, rows, tar
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[s3fs.S3FileSystem]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in (
+        ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
+        ("AWS_ACCESS_KEY_ID", "somebody"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    store = s3fs.S3FileSystem()
+    store.mkdir("archive")
+    try:
+        yield store
+    finally:
+        s3fs.S3FileSystem.clear_instance_cache()
+        server.stop()
+
+
+def test_from_a_bucket_to_a_bucket(store: s3fs.S3FileSystem, tmp_path: Path, tiny_bundle: Path) -> None:
+    source, output = tmp_path / "source", tmp_path / "output"
+    fill(source, 5)
+    (source / "bad.jpg").write_bytes(b"bad")
+    tar(source / "deep.tar", [(f"{number}.png", pictures.red()) for number in range(5)])
+    parquet(source / "z.parquet", {"image": [pictures.red()] * 3})
+    store.put(f"{source}/", "archive/shots/", recursive=True)
+    made = plan("s3://archive/shots", "s3://archive/labels", tiny_bundle, shard_size=2, coco=True)
+    assert run(*made) == Outcome(14, 1)
+    store.get("archive/labels/", f"{output}/", recursive=True)
+    assert failures(output).keys() == {"bad.jpg"}
+    assert len(rows(output, "detections")) == 13
+
+    store.rm("archive/labels/pictures/00000001.parquet")
+    before = {entry["name"]: entry["LastModified"] for entry in store.ls("archive/labels/pictures", detail=True)}
+    assert run(*made) == Outcome(14, 1)
+    after = {
+        entry["name"]: entry["LastModified"] for entry in store.ls("archive/labels/pictures", detail=True, refresh=True)
+    }
+    assert after.items() > before.items()
+    assert after.keys() - before.keys() == {"archive/labels/pictures/00000001.parquet"}
+
+    store.pipe("archive/shots/new.png", pictures.red())
+    with pytest.raises(OutputError, match=r"new\.png is new"):
+        run(*made)
+    assert run(*plan("s3://archive/shots/000*.png", "s3://archive/some", tiny_bundle)) == Outcome(5, 0)
+    with pytest.raises(OutputError, match="not empty, and not of this program"):
+        run(*plan("s3://archive/shots", "s3://archive/shots", tiny_bundle))
