@@ -30,7 +30,7 @@ from training.export_run import card_scores
 from training.files import replacing
 from training.quantization.errors import QuantizationError
 from training.quantization.gate import AccuracyGate, scores
-from training.quantization.graph import activation_ranges, layers, plain_weights, quantised
+from training.quantization.graph import activation_ranges, bias_corrections, layers, plain_weights, quantised
 from training.quantization.sensitivity import (
     LEAST_COUNTERPART,
     LEAST_OBJECTNESS,
@@ -46,6 +46,9 @@ METHODS: Final = {
     "percentile": CalibrationMethod.Percentile,
     "entropy": CalibrationMethod.Entropy,
 }
+CORRECTION_PICTURES: Final = 16
+"""Calibration pictures over which the means for biases are taken."""
+
 SENSITIVITY_PICTURES: Final = 4
 """Calibration pictures by which layers are compared; it is their order that counts."""
 
@@ -231,6 +234,12 @@ class _Attempt:
             if name not in self.layers:
                 raise ConfigurationError(f"in_float: the model has no layer {name!r} that could be quantised")
         self._ranges = activation_ranges(self._plain, _pictures(files, size), METHODS[configuration.method])
+        self._corrections = bias_corrections(
+            self._plain,
+            self._ranges,
+            _pictures(files[:: -(-len(files) // CORRECTION_PICTURES)], size),
+            reduce_range=configuration.reduce_range,
+        )
         step = -(-len(files) // SENSITIVITY_PICTURES)
         self._compared = list(_pictures(files[::step], size))
         self._tree = detector.trained_tree
@@ -238,7 +247,13 @@ class _Attempt:
 
     def model(self, in_float: Sequence[str]) -> onnx.ModelProto:
         """Return a model, with the original's metadata."""
-        made = quantised(self._plain, self._ranges, in_float=in_float, reduce_range=self._configuration.reduce_range)
+        made = quantised(
+            self._plain,
+            self._ranges,
+            in_float=in_float,
+            reduce_range=self._configuration.reduce_range,
+            corrections=self._corrections,
+        )
         return store_in_half(made) if self._configuration.half_storage else made
 
     def loaded(self, in_float: Sequence[str]) -> OnnxDetector:

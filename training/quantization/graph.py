@@ -12,10 +12,11 @@ small part of the work, and 8 bits are too few for it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,10 @@ from onnxruntime.quantization import CalibrationMethod, QuantType, create_calibr
 from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from training.quantization import bias
+
+Floats = NDArray[np.float32]
+
 CONVOLUTION: Final = "Conv"
 LINEAR: Final = "Gemm"
 LEAST_WEIGHTS: Final = 1 << 16
@@ -35,6 +40,8 @@ BETWEEN: Final = (*ACTIVATIONS, "Add", "Concat", "MaxPool", "Reshape", "Resize",
 """What may stand between two convolutions and has an integer kernel, or moves values only."""
 
 LARGEST_PIXEL: Final = 255
+
+_EIGHT_BITS: Final = {"quant_type": QuantType.QInt8, "axis": 0, "symmetric": True, "reduce_range": False}
 
 
 def plain_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -93,8 +100,26 @@ def activation_ranges(
     return found
 
 
+def bias_corrections(
+    model: onnx.ModelProto, ranges: TensorsData, pictures: Iterable[NDArray[np.uint8]], *, reduce_range: bool = True
+) -> dict[str, Floats]:
+    """Return what makes up for the rounding of each convolution's weights, for `quantised`."""
+    chosen = set(layers(model))
+    nodes = [node for node in model.graph.node if node.name in chosen and node.op_type == CONVOLUTION]
+    read = {node.input[0] for node in nodes}
+    cut = _Part(model).upto([value for value in model.graph.value_info if value.name in read])
+    means = bias.input_means(cut, map(_inputs, pictures))
+    rounded = quantised(model, ranges, reduce_range=reduce_range)
+    return bias.corrections(model, rounded, [node.name for node in nodes], means)
+
+
 def quantised(
-    model: onnx.ModelProto, ranges: TensorsData, *, in_float: Collection[str] = (), reduce_range: bool = True
+    model: onnx.ModelProto,
+    ranges: TensorsData,
+    *,
+    in_float: Collection[str] = (),
+    reduce_range: bool = True,
+    corrections: Mapping[str, Floats] = MappingProxyType({}),
 ) -> onnx.ModelProto:
     """Return the model with its layers quantised.
 
@@ -103,7 +128,9 @@ def quantised(
         ranges: as `activation_ranges` gives them.
         in_float: names of layers that stay as they are, with the activation that follows.
         reduce_range: use 7 bits of each weight. With all 8, processors without VNNI instructions may overflow 16 bits
-            in a sum of two products, and then give other answers than those with them.
+            in a sum of two products, and then give other answers than those with them. Depthwise convolutions, which
+            need the eighth bit most, always have it: their kernels widen each product.
+        corrections: as `bias_corrections` gives them.
     """
     part = _Part(model)
     followers = {node.name for node in model.graph.node if part.maker(node) in set(in_float)}
@@ -112,6 +139,7 @@ def quantised(
     ]
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    bias.add_to_biases(copy, {node.name: corrections[node.name] for node in chosen if node.name in corrections})
     quantizer = QDQQuantizer(
         copy,
         True,
@@ -122,7 +150,10 @@ def quantised(
         [node.name for node in chosen],
         [],
         sorted({node.op_type for node in chosen}),
-        {"OpTypesToExcludeOutputQuantization": [LINEAR]},
+        {
+            "OpTypesToExcludeOutputQuantization": [LINEAR],
+            "TensorQuantOverrides": {name: [_EIGHT_BITS] for name in _depthwise_weights(chosen, copy)},
+        },
     )
     with _quiet():
         quantizer.quantize_model()
@@ -132,6 +163,12 @@ def quantised(
     _drop_unused(written.graph)
     del written.graph.value_info[:]
     return written
+
+
+def _depthwise_weights(nodes: Iterable[onnx.NodeProto], model: onnx.ModelProto) -> list[str]:
+    """Return the weights of convolutions that keep channels apart."""
+    single = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 4 and tensor.dims[1] == 1}
+    return [node.input[1] for node in nodes if node.op_type == CONVOLUTION and node.input[1] in single]
 
 
 @contextmanager
@@ -209,13 +246,16 @@ class _Part:
         return cut
 
 
+def _inputs(batch: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    return {"pictures": batch, "threshold": np.array(0, np.float32)}
+
+
 class _Batches(CalibrationDataReader):  # type: ignore[misc]
     """Batches of pictures as the calibrator reads them."""
 
     def __init__(self, batches: Iterable[NDArray[np.uint8]], inputs: Collection[str]) -> None:
-        values = ({"pictures": batch, "threshold": np.array(0, np.float32)} for batch in batches)
         self._batches: Iterator[dict[str, Any]] = (
-            {name: value for name, value in one.items() if name in inputs} for one in values
+            {name: value for name, value in _inputs(one).items() if name in inputs} for one in batches
         )
 
     def get_next(self) -> dict[str, Any] | None:
