@@ -1,9 +1,9 @@
 """What rounded weights do to a layer's output on average, and the biases that make up for it.
 
-Rounding changes each output channel by (rounded weights - weights) x input. The mean of that over pixels and pictures is
-known in advance, and a bias can take it back. It matters where a channel has few weights, whose errors do not cancel:
-in depthwise convolutions above all (Nagel et al., arXiv 1906.04721, section 4.2). On 16 calibration pictures the
-disagreement of the embedded model with itself in 7 bits is .24 without it and .11 with it.
+Rounding changes each output channel by (rounded weights - weights) x input. The mean of that over pixels and pictures
+is known in advance, and a bias can take it back. It matters where a channel has few weights, whose errors do not
+cancel: in depthwise convolutions above all (Nagel et al., arXiv 1906.04721, section 4.2). On 16 calibration pictures
+the disagreement of the embedded model with itself in 7 bits is .24 without it and .11 with it.
 """
 
 from __future__ import annotations
