@@ -1,36 +1,39 @@
-"""The command `yolo9000`: `serve`, `detect`, `classes`, `settings` and `key`."""
+"""The command `yolo9000`: `serve`, `detect`, `label`, `classes`, `settings` and `key`."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from app import console
 from app.answers import class_detail, class_summary
-from app.configuration import ConfigurationError, describe, load_settings
-from app.errors import InvalidParameterError
-from app.keys import InvalidKeyEntryError, make_key
+from app.complaints import PICTURE_FAILED, complain, sentence_instead_of_traceback
+from app.configuration import describe, load_settings
+from app.keys import make_key
+from app.label.command import LabelCommand, label
 from app.logs import configure_logging
 from app.main import create_app, load_detector
-from app.options import given, setting_option, with_every_setting
+from app.options import (
+    HierarchyThreshold,
+    IouThreshold,
+    MaxDetections,
+    MaxPixels,
+    Model,
+    Size,
+    Threads,
+    Threshold,
+    Under,
+    WhatRuns,
+    given,
+    with_every_setting,
+)
 from app.pipeline import Question
 from app.routes_classes import select_classes
 from app.schemas import ClassesParameters, ClassList, DetectionParameters
 from app.server import Server
-from model.bundle import InvalidBundleError
-from model.providers import Provider
-from model.runtime import OnnxDetector, ProviderUnavailableError
-from model.wordtree import UnknownConceptError
-
-PICTURE_FAILED = 1
-"""Exit code where some picture could not be looked at, or nothing was found by a name."""
-
-CANNOT_BEGIN = 2
-"""Exit code where an option or the model file is of no use; the same as for a mistyped option."""
+from model.runtime import OnnxDetector
 
 MOST_WITHOUT_BAR = 3
 
@@ -42,26 +45,7 @@ command = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_SENTENCES = (
-    ConfigurationError,
-    InvalidBundleError,
-    InvalidKeyEntryError,
-    ProviderUnavailableError,
-    UnknownConceptError,
-    console.SaveError,
-)
-"""Errors whose message is meant for whoever typed the command."""
-
-
-def _asked(name: str, **kwargs: Any) -> Any:
-    """Make an option of what may be asked of a detection."""
-    return typer.Option(help=DetectionParameters.model_fields[name].description, **kwargs)
-
-
-Model = Annotated[Path | None, setting_option("model")]
-Threads = Annotated[int | None, setting_option("threads")]
-WhatRuns = Annotated[Provider | None, setting_option("provider")]
-MaxPixels = Annotated[int | None, setting_option("max_pixels")]
+command.command(cls=LabelCommand)(label)
 
 
 @command.command()
@@ -71,7 +55,7 @@ def serve(**options: Any) -> None:
 
     Each option can also be given as the variable that stands after it; the option counts more.
     """
-    with _sentence_instead_of_traceback():
+    with sentence_instead_of_traceback():
         settings = load_settings(given(options))
         configure_logging(settings.log_format, settings.log_level)
         app = create_app(settings, load_detector(settings))
@@ -83,7 +67,7 @@ def show_settings(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show every setting with its value, its default and what it means; the digests of API keys are hidden."""
-    with _sentence_instead_of_traceback():
+    with sentence_instead_of_traceback():
         described = describe(load_settings())
     typer.echo(console.settings_json(described) if as_json else console.settings_text(described))
 
@@ -99,7 +83,7 @@ def make_api_key(
     The key is shown this once and kept nowhere. It goes to standard error, and the entry to standard output, so
     that `yolo9000 key NAME >> FILE` adds it to a file of entries.
     """
-    with _sentence_instead_of_traceback():
+    with sentence_instead_of_traceback():
         key, entry = make_key(name)
     typer.echo(f"key, for the client: {key}", err=True)
     typer.echo(str(entry))
@@ -120,12 +104,12 @@ def detect(
             "always for several pictures, a folder. Default: not saved."
         ),
     ] = None,
-    threshold: Annotated[float | None, _asked("threshold", min=0, max=1)] = None,
-    hierarchy_threshold: Annotated[float | None, _asked("hierarchy_threshold", min=0, max=1)] = None,
-    iou_threshold: Annotated[float | None, _asked("iou_threshold", min=0, max=1)] = None,
-    max_detections: Annotated[int, _asked("max_detections", min=1, max=300)] = 100,
-    under: Annotated[list[str] | None, _asked("under", metavar="WNID")] = None,
-    size: Annotated[int | None, _asked("size")] = None,
+    threshold: Threshold = None,
+    hierarchy_threshold: HierarchyThreshold = None,
+    iou_threshold: IouThreshold = None,
+    max_detections: MaxDetections = 100,
+    under: Under = None,
+    size: Size = None,
     model: Model = None,
     provider: WhatRuns = None,
     threads: Threads = None,
@@ -135,7 +119,7 @@ def detect(
 
     A picture that cannot be read does not stop the others; the exit code is then 1.
     """
-    with _sentence_instead_of_traceback():
+    with sentence_instead_of_traceback():
         targets = console.save_paths(pictures, save)
         options = {"model": model, "provider": provider, "threads": threads, "max_pixels": max_pixels}
         settings = load_settings(given(options))
@@ -172,7 +156,7 @@ def classes(
     model: Model = None,
 ) -> None:
     """Look concepts up in the tree a model answers with."""
-    with _sentence_instead_of_traceback():
+    with sentence_instead_of_traceback():
         detector = load_detector(load_settings(given({"model": model})))
     if what is not None and what in detector.tree:
         detail = class_detail(detector.tree.index(what), detector)
@@ -191,7 +175,7 @@ def _list_classes(detector: OnnxDetector, query: str | None, limit: int, *, as_j
         if len(nodes) > limit:
             typer.echo(f"... and {len(nodes) - limit} more (--limit)", err=True)
     if not nodes:
-        _complain(f"no concept is called {query!r}")
+        complain(f"no concept is called {query!r}")
         raise typer.Exit(PICTURE_FAILED)
 
 
@@ -216,29 +200,8 @@ def _print_table(looks: Iterable[console.Look], count: int) -> bool:
         typer.echo(console.table([console.HEADER, *rows]))
     for look in seen:
         if look.problem is not None:
-            _complain(f"{look.picture}: {look.problem.detail}")
+            complain(f"{look.picture}: {look.problem.detail}")
     return any(look.problem is not None for look in seen)
-
-
-@contextmanager
-def _sentence_instead_of_traceback() -> Iterator[None]:
-    """End the program with a sentence where what it was given is of no use."""
-    try:
-        yield
-    except _SENTENCES as error:
-        _complain(str(error))
-    except InvalidParameterError as error:
-        _complain(error.detail)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        _complain(f"{error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
-    else:
-        return
-    raise typer.Exit(CANNOT_BEGIN)
-
-
-def _complain(sentence: str) -> None:
-    typer.echo(f"yolo9000: {sentence}", err=True)
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from app.observation import current_record
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-_STANDARD = {*RESERVED_ATTRS, "message", "asctime", "color_message"}
-"""What every record has, and uvicorn's coloured copy of the message."""
+_STANDARD = {*RESERVED_ATTRS, "message", "asctime", "color_message", "_ray_timestamp_ns"}
+"""What every record has, uvicorn's coloured copy of the message, and what Ray adds to every record once imported."""
 
 
 class RequestFilter(logging.Filter):

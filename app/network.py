@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.fair_queue import FairQueue
+from app.pipeline import Outcome, infer_each
 from app.pool import Spent
 from model.detections import RawDetections
 from model.runtime import DeviceLostError, OnnxDetector
@@ -30,8 +31,6 @@ LARGEST_BATCH = {True: 16, False: 1}
 
 SINGLE_RUNS_AT_ONCE = 2
 """Runs under way on a CPU where each is of a single picture."""
-
-Outcome = RawDetections | Exception
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,15 +202,6 @@ class Network:
 def _run(
     inputs: Sequence[tuple[NDArray[np.uint8], float]], detector: OnnxDetector
 ) -> tuple[list[Outcome], float, float]:
-    """Run a batch; where that fails, each of its pictures alone, so that one cannot fail the others."""
     started = perf_counter()
-    try:
-        pixels = np.concatenate([pixels for pixels, _ in inputs])
-        raw = detector.run(pixels, min(threshold for _, threshold in inputs))
-    except Exception as error:  # noqa: BLE001 - it is told to whoever waits for it
-        if len(inputs) == 1 or isinstance(error, DeviceLostError):
-            return [error] * len(inputs), started, perf_counter()
-        outcomes = [outcome for single in inputs for outcome in _run([single], detector)[0]]
-        return outcomes, started, perf_counter()
-    found = [boxes.at_least(threshold) for boxes, (_, threshold) in zip(raw, inputs, strict=True)]
-    return list(found), started, perf_counter()
+    outcomes = infer_each(detector, inputs)
+    return outcomes, started, perf_counter()

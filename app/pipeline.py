@@ -1,5 +1,6 @@
 """The steps from the bytes of a picture to an answer, each a plain function: what the service and the command share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,7 +12,10 @@ from app.schemas import DetectionParameters, InvalidParameter, Timing
 from model.detections import Detections, RawDetections
 from model.geometry import Letterbox
 from model.picture import decode_letterboxed
-from model.runtime import OnnxDetector
+from model.runtime import DeviceLostError, OnnxDetector
+
+Outcome = RawDetections | Exception
+"""What running the network on a picture came to."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,26 @@ def prepare(data: bytes, size: int, max_pixels: int) -> Prepared:
 def infer(detector: OnnxDetector, prepared: Prepared, question: Question) -> RawDetections:
     """Run the network on one picture."""
     return detector.run(prepared.pixels, question.threshold)[0]
+
+
+def infer_each(detector: OnnxDetector, inputs: Sequence[tuple[NDArray[np.uint8], float]]) -> list[Outcome]:
+    """Run the network on a batch; where that fails, on each of its pictures alone, so that one cannot fail the others.
+
+    Args:
+        detector: the model.
+        inputs: the pixels [1, S, S, 3] of each picture, and its least objectness.
+
+    Returns:
+        What each of them came to, in order.
+    """
+    try:
+        pixels = np.concatenate([pixels for pixels, _ in inputs])
+        raw = detector.run(pixels, min(threshold for _, threshold in inputs))
+    except Exception as error:  # noqa: BLE001 - it is told to whoever waits for it
+        if len(inputs) == 1 or isinstance(error, DeviceLostError):
+            return [error] * len(inputs)
+        return [outcome for single in inputs for outcome in infer_each(detector, [single])]
+    return [boxes.at_least(threshold) for boxes, (_, threshold) in zip(raw, inputs, strict=True)]
 
 
 def finish(detector: OnnxDetector, prepared: Prepared, raw: RawDetections, question: Question) -> Detections:

@@ -17,6 +17,9 @@ from model.runtime import default_model_path
 PREFIX = "YOLO9000_"
 """What the name of every variable begins with."""
 
+FOLDERS_DEFAULT = "default.onnx"
+"""The file of the folder `models` that is the default model where `model` is not set."""
+
 SECRET: JsonDict = {"secret": True}
 """Marks a setting whose value is shown to nobody."""
 
@@ -48,7 +51,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0 picks a free one.")
     model: Path = Field(
         default_factory=default_model_path,
-        description="The model file, a YOLO9000 bundle; it answers where a request names no other model.",
+        description="The model file, a YOLO9000 bundle; it answers where a request names no other model. Default: "
+        f"{FOLDERS_DEFAULT} of the folder `models` if it has one at the start, else the embedded model.",
     )
     models: Path | None = Field(
         default=None,
@@ -143,6 +147,16 @@ class Settings(BaseSettings):
     )
     log_format: LogFormat = Field(default="text", description="Form of the log's lines; json is for log collectors.")
     log_level: LogLevel = Field(default="info", description="Least level that is logged.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_folders_default(cls, given: dict[str, Any]) -> dict[str, Any]:
+        folder = given.get("models")
+        if given.get("model") is None and isinstance(folder, (str, Path)):
+            file = Path(folder) / FOLDERS_DEFAULT
+            if file.is_file():
+                return {**given, "model": file}
+        return given
 
     @field_validator("models")
     @classmethod

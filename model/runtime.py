@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import re
@@ -240,6 +241,8 @@ def _start_session(path: Path, providers: Sequence[Options], threads: int | None
             raise ProviderUnavailableError(
                 f"{provider} is not in this installation of ONNX Runtime; it has {', '.join(available)}"
             )
+    if providers[0][0] != CPU:
+        _load_gpu_libraries()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; its warnings are about how it optimises graphs
     options.intra_op_num_threads = usable_cores() if threads is None else threads
@@ -260,6 +263,15 @@ def _start_session(path: Path, providers: Sequence[Options], threads: int | None
         if provider not in session.get_providers():
             raise ProviderUnavailableError(f"{provider} could not start; its libraries or its device are missing")
     return session
+
+
+def _load_gpu_libraries() -> None:
+    """Load CUDA and cuDNN from their wheels, where the dynamic linker would not look for them.
+
+    What is missing it only prints, to standard output, which belongs to the command's answers.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        onnxruntime.preload_dlls()
 
 
 def _return_freed_memory() -> None:

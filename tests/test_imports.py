@@ -45,7 +45,10 @@ def test_onnx_runtime_is_imported_in_one_place() -> None:
 @pytest.mark.parametrize("module", ["app", "app.cli", "app.main"])
 def test_the_service_needs_no_torch(module: str) -> None:
     """Every module of the service loads where importing torch, or what only training or an extra needs, fails."""
-    absent = ("torch", "onnx", "onnxscript", "safetensors", "pycocotools", "opentelemetry.sdk", "training")
+    absent = (
+        *("torch", "onnx", "onnxscript", "safetensors", "pycocotools", "opentelemetry.sdk", "training"),
+        *("pyarrow", "ray", "fsspec", "tqdm"),
+    )
     program = (
         f"import sys; sys.modules.update(dict.fromkeys({absent!r})); import {module}; "
         "print(*sorted(name.partition('.')[0] for name, found in sys.modules.items() if found))"

@@ -2,7 +2,9 @@
 
 wordtree         build a WordTree of a list of labels from WordNet
 anchors          find a detector's anchors by k-means over the boxes of data sets
+classify         pre-train a backbone on pictures with labels
 detect           joint training of a detector on pictures with boxes and pictures with labels
+refit            learn the class layer of a yolov2-lite anew, on the boxes its run finds
 export           write a run's weights as one model file
 evaluate         score a model file on detection sets
 quantize         have a model file compute with 8 bits, if it answers as well
@@ -39,6 +41,18 @@ def anchors(arguments: Sequence[str]) -> int:
     return 0
 
 
+def classify(arguments: Sequence[str]) -> int:
+    """Pre-train a classifier."""
+    from training.classify import train_classifier
+    from training.classify_configuration import ClassifyConfiguration
+    from training.command_line import configure
+
+    result = train_classifier(configure(ClassifyConfiguration, f"{PROGRAM} classify", arguments))
+    if result.scores is not None:
+        sys.stdout.write(f"{result.scores.table()}\n")
+    return 0 if result.finished else STOPPED
+
+
 def detect(arguments: Sequence[str]) -> int:
     """Train a detector."""
     from training.command_line import configure
@@ -48,12 +62,33 @@ def detect(arguments: Sequence[str]) -> int:
     return 0 if train_detector(configure(DetectConfiguration, f"{PROGRAM} detect", arguments)) else STOPPED
 
 
+def refit(arguments: Sequence[str]) -> int:
+    """Refit a run's class layer."""
+    from training.command_line import configure
+    from training.refit import RefitConfiguration, refit_run
+
+    configuration = configure(RefitConfiguration, f"{PROGRAM} refit", arguments)
+    count = refit_run(configuration)
+    sys.stdout.write(f"{configuration.output}: a class layer learned from {count} objects\n")
+    return 0
+
+
 def export(arguments: Sequence[str]) -> int:
     """Export a run."""
     from training.command_line import configure
+    from training.export_classifier_run import export_classifier_run
     from training.export_run import ExportConfiguration, export_run
+    from training.flat_classifier import is_classifier_run
 
     configuration = configure(ExportConfiguration, f"{PROGRAM} export", arguments)
+    if is_classifier_run(configuration.run):
+        difference = export_classifier_run(configuration)
+        size = configuration.output.stat().st_size
+        sys.stdout.write(
+            f"{configuration.output}: {size / 1e6:.1f} MB; largest difference to torch {difference:.1g} in "
+            f"probabilities\n"
+        )
+        return 0
     report = export_run(configuration)
     sys.stdout.write(
         f"{configuration.output}: {report.size / 1e6:.1f} MB; largest differences to torch: {report.boxes:.1g} cells "
@@ -113,7 +148,9 @@ def export_darknet(arguments: Sequence[str]) -> int:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "wordtree": wordtree,
     "anchors": anchors,
+    "classify": classify,
     "detect": detect,
+    "refit": refit,
     "export": export,
     "evaluate": evaluate,
     "quantize": quantize,

@@ -158,4 +158,8 @@ def load_optimizer(
         prefix = f"optimizer.{name}."
         state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         if state:
-            optimizer.state[parameter] = state
+            optimizer.state[parameter] = {
+                # AdamW counts its steps on the CPU wherever the parameter is
+                key: value if value.ndim == 0 else value.to(parameter.device)
+                for key, value in state.items()
+            }

@@ -47,7 +47,7 @@ def configure(kind: type[Configuration], program: str, arguments: Sequence[str])
         known, rest = first.parse_known_args(arguments)
     except argparse.ArgumentError as error:
         raise ConfigurationError(f"the command line cannot be used: {error}") from error
-    values: dict[str, Any] = {} if known.configuration is None else _read_yaml(known.configuration)
+    values: dict[str, Any] = {} if known.configuration is None else read_yaml(known.configuration)
 
     class Settings(BaseSettings, kind):  # type: ignore[misc, valid-type]
         __doc__ = (
@@ -121,7 +121,12 @@ def _reason(error: ErrorDetails) -> str:
     return f"{error['msg'][:1].lower()}{error['msg'][1:]}, not {shown}"
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of keys and values.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is something else.
+    """
     try:
         content = yaml.safe_load(path.read_bytes())
     except OSError as error:

@@ -1,7 +1,7 @@
 """What a detection run is made of, as one documented object; it is written beside the results."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Self
 
 from pydantic import (
     BaseModel,
@@ -11,12 +11,17 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
+from training.computing import LoopConfiguration
 from training.data.augment import AugmentConfiguration
 from training.data.read import LAYOUTS
 from training.losses.region import RegionLossConfiguration
-from training.trainer import LoopConfiguration, OptimizerConfiguration
+from training.networks.catalogue import ANCHORS, WITH_PASSTHROUGH, Design, DetectorName
+from training.networks.detector import Location
+from training.networks.efficientnet_lite import IMAGENET_CLASSES
+from training.optimization import OptimizerConfiguration
 
 InputSize = Annotated[int, Field(gt=0, multiple_of=32)]
 """Side of a square input, px; the detector's grid has a cell every 32."""
@@ -52,15 +57,43 @@ class NetworkConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Literal["yolov2-lite"] = Field("yolov2-lite", description="architecture")
-    anchors: tuple[tuple[PositiveFloat, PositiveFloat], ...] = Field(
-        description="width and height of each anchor, in cells of 32 px", min_length=1
+    name: DetectorName = Field("yolov2-lite", description="architecture")
+    anchors: tuple[tuple[PositiveFloat, PositiveFloat], ...] | None = Field(
+        None,
+        description="width and height of each anchor, in cells of the grid (16 px for yolov2-lite, else 32 px); "
+        "default: those of the network's publication",
+        min_length=1,
+    )
+    passthrough: bool = Field(
+        True, description="false leaves out the finer features, of the networks that have a passthrough"
+    )
+    location: Location = Field(
+        Location.DIRECT,
+        description="what is predicted of a box's centre: direct, its place in the cell; offsets, how many anchors' "
+        "widths and heights it is from the cell's middle, which the paper found unstable",
     )
     start: Path | None = Field(
         None,
-        description="what to start from: another run's output folder, or a model file (.onnx) of this network; by "
-        "default the ImageNet classifier alone",
+        description="what to start from: the output folder of another run or of a classifier's, a model file (.onnx), "
+        "darknet's weights (.weights, .conv.N), or the word default for the embedded model; by default yolov2-lite "
+        "starts from an ImageNet classifier, the others from random weights",
     )
+    freeze: tuple[str, ...] = Field(
+        (),
+        description="parts that are not trained, such as backbone or backbone.fine; what parts there are is told "
+        "where one is unknown",
+    )
+
+    @model_validator(mode="after")
+    def _check_passthrough(self) -> Self:
+        if not self.passthrough and self.name not in WITH_PASSTHROUGH:
+            raise ValueError(f"{self.name} has no passthrough to leave out")
+        return self
+
+    def design(self, flat_classes: int = IMAGENET_CLASSES) -> Design:
+        """Return what the network is built from; `flat_classes` are those of the classifier inside yolov2-lite."""
+        anchors = self.anchors or ANCHORS[self.name]
+        return Design(self.name, anchors, self.passthrough, flat_classes, self.location)
 
 
 class DetectConfiguration(BaseModel):
@@ -80,7 +113,15 @@ class DetectConfiguration(BaseModel):
         description="sets with labels alone, each with folder (holds a folder of pictures for each WordNet id) and, "
         "if wanted, repeats (default 1) and held_out_every (keep every n-th picture of each id out)",
     )
-    network: NetworkConfiguration
+    network: NetworkConfiguration = NetworkConfiguration()
+    tree: Path | None = Field(
+        None, description="WordTree of the labels, as `wordtree` writes it; default: the packaged one"
+    )
+    mixing: PositiveFloat | None = Field(
+        None,
+        description="pictures with a label alone that an epoch shows for each picture with boxes, reached by raising "
+        "repeats; the paper's is 4; default: as many as there are",
+    )
     sizes: tuple[InputSize, ...] = Field(
         (320, 352, 384, 416), description="input sizes to train at, px, multiples of 32", min_length=1
     )

@@ -80,7 +80,8 @@ class ExportGraph(nn.Module):
         # operator can compute (an Einsum of ONNX Runtime 1.32 ends the process).
         index = BoxIndex(*torch.cat((found, found.new_zeros(1, 4))).unbind(1))
         logits = self.detector.class_logits(prediction.features, index)[:-1]
-        decoded = decode_boxes(prediction.boxes, self.detector.anchors)[index][:-1]
+        every = decode_boxes(prediction.boxes, self.detector.anchors, self.detector.location)
+        decoded = every[index][:-1]
         centre, sides = decoded[:, :2], decoded[:, 2:]
         corners = torch.cat((centre - sides / 2, centre + sides / 2), dim=1) * pictures.shape[1]
         return corners, objectness[index][:-1], index.picture[:-1], logits

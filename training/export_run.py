@@ -6,24 +6,30 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FilePath, JsonValue, ValidationError, model_validator
 from torch import Tensor
 
 from model.bundle import BundleMetadata, Preprocessing, Thresholds, TreeMetadata
 from model.picture import PictureError, decode_picture, letterbox
-from model.wordtree import WordTree, packaged_tree
+from model.wordtree import WordTree
 from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint, tensors_of, trained_nodes
 from training.command_line import ConfigurationError, explain
 from training.configuration import DetectConfiguration, InputSize
+from training.detector_run import LITE
 from training.evaluation.report import Report, SetReport
 from training.export import ExportReport, export_detector
-from training.networks.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE, EfficientNetLite0
-from training.networks.yolov2_lite import YOLOv2Lite
+from training.networks.catalogue import build_detector
+from training.networks.detector import Detector
+from training.networks.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE
 from training.rounding import fold_norms, round_to_half
+from training.run_folder import CONFIGURATION, load_tree
+from training.starting_point import FLAT
 
 Record = TypeVar("Record", bound=BaseModel)
+
+PREPROCESSING: Final = {LITE: Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3)}
+STARTS: Final = {LITE: "EfficientNet-Lite0, ImageNet-1k weights"}
 
 
 class ExportConfiguration(BaseModel):
@@ -33,7 +39,7 @@ class ExportConfiguration(BaseModel):
 
     run: Path = Field(description="output folder of a `detect` run, finished or not")
     output: Path = Field(description="the model file to write (.onnx)")
-    name: str = Field("yolov2-lite", min_length=1, description="the model's name")
+    name: str | None = Field(None, min_length=1, description="the model's name; default: its network's")
     version: str = Field("1", min_length=1, description="the model's version")
     sizes: tuple[InputSize, ...] = Field(
         (256, 288, 320, 352, 384, 416, 448, 480, 512, 544),
@@ -69,25 +75,25 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         ExportError: the file does not compute what torch does.
     """
     tensors, state = load_checkpoint(configuration.run)
-    run = read_record(DetectConfiguration, configuration.run / "configuration.json")
-    tree = packaged_tree()
+    run = read_record(DetectConfiguration, configuration.run / CONFIGURATION)
+    tree = load_tree(configuration.run, state)
     trained = trained_nodes(configuration.run, state, tree)
     detector = averaged_detector(run, tensors, len(trained))
     fold_norms(detector)
     if configuration.half_storage:
         round_to_half(detector)
     bundle = BundleMetadata(
-        name=configuration.name,
+        name=configuration.name or run.network.name,
         version=configuration.version,
         tree=TreeMetadata.of(tree),
         trained=tuple(trained),
         labelled=tuple(state.get("labelled", ())),
         boxed=tuple(state.get("boxed", ())),
-        anchors=run.network.anchors,
+        anchors=tuple((float(width), float(height)) for width, height in run.network.design().anchors),
         stride=detector.stride,
         sizes=tuple(sorted(set(configuration.sizes))),
         default_size=configuration.default_size,
-        preprocessing=Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3),
+        preprocessing=PREPROCESSING.get(run.network.name, Preprocessing()),
         thresholds=Thresholds(objectness=configuration.objectness),
         training=training_summary(run, state, tree),
         evaluation={} if configuration.evaluation is None else evaluation_summary(configuration.evaluation),
@@ -99,10 +105,12 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
     )
 
 
-def averaged_detector(run: DetectConfiguration, tensors: dict[str, Tensor], classes: int) -> YOLOv2Lite:
+def averaged_detector(run: DetectConfiguration, tensors: dict[str, Tensor], classes: int) -> Detector:
     """Build a run's detector with the moving average of its weights, ready to predict."""
-    detector = YOLOv2Lite(torch.tensor(run.network.anchors), classes, EfficientNetLite0())
     state = tensors_of(tensors, AVERAGE_PREFIX)
+    flat = state.get(FLAT)
+    design = run.network.design() if flat is None else run.network.design(len(flat))
+    detector = build_detector(design, classes)
     try:
         detector.load_state_dict(state)
     except RuntimeError as error:
@@ -141,9 +149,10 @@ def read_input(path: Path, size: int) -> NDArray[np.uint8]:
 
 def training_summary(run: DetectConfiguration, state: dict[str, Any], tree: WordTree) -> dict[str, JsonValue]:
     """Tell how a model came about, without the paths of the machine that trained it."""
+    name, start = run.network.name, run.network.start
     return {
-        "network": run.network.name,
-        "start": "EfficientNet-Lite0, ImageNet-1k weights",
+        "network": name,
+        "start": STARTS.get(name, "random weights") if start is None else start.name,
         "detection_sets": [source.annotations.stem for source in run.detection],
         "classification_sets": [source.folder.name for source in run.classification],
         "steps": state["step"],
@@ -153,6 +162,7 @@ def training_summary(run: DetectConfiguration, state: dict[str, Any], tree: Word
         "trained_nodes": len(state["trained"]),
         "tree_nodes": len(tree),
         "loss": run.loss.model_dump(mode="json"),
+        **({"refit": state["refit"]} if "refit" in state else {}),
     }
 
 

@@ -8,13 +8,15 @@ import torch
 from torch import nn
 
 from training.networks.efficientnet_lite import FoldedConvolution
+from training.networks.layers import ConvolutionBatchNormLeaky
+from training.networks.region_head import RegionHead
 from training.networks.yolov2_lite import NormalisedConvolution
 
 
 def fold_norms(detector: nn.Module) -> None:
     """Fold the norms of a detector in evaluation mode into its convolutions, in place."""
     for module in list(detector.modules()):
-        if isinstance(module, FoldedConvolution | NormalisedConvolution):
+        if isinstance(module, FoldedConvolution | NormalisedConvolution | ConvolutionBatchNormLeaky | RegionHead):
             module.fold()
 
 

@@ -1,6 +1,7 @@
-"""What a run can start from: another run's folder, or a model file that an export wrote."""
+"""What a run can start from: another run's folder, a model file that an export wrote, or darknet's weights."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -10,39 +11,74 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from model.bundle import METADATA_KEY, BundleMetadata, InvalidBundleError
-from model.wordtree import WordTree
-from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint, tensors_of, trained_nodes
+from model.runtime import default_model_path
+from training.checkpoint import (
+    AVERAGE_PREFIX,
+    InvalidCheckpointError,
+    load_checkpoint,
+    tensors_of,
+    trained_nodes,
+)
+from training.classifier_state import CLASSIFIER, ClassifierState
+from training.darknet.starting_weights import read_darknet_start
 from training.export import HALF_SUFFIX, WEIGHT_PREFIX
+from training.networks.catalogue import BACKBONE, Design
 from training.networks.efficientnet_lite import FoldedConvolution
+from training.networks.layers import ConvolutionBatchNormLeaky
+from training.networks.region_head import RegionDetector, RegionHead
 from training.networks.yolov2_lite import NormalisedConvolution, YOLOv2Lite
+from training.run_folder import load_tree
 
+logger = logging.getLogger(__name__)
+
+DEFAULT: Final = Path("default")
+"""Stands for the embedded default model."""
 CORRECTION: Final = ("class_layer.correction.weight", "class_layer.correction.bias")
 CLASS_LAYER: Final = "class_layer."
+FLAT: Final = "class_layer.flat.bias"
+HEAD: Final = "head."
 COUNTER: Final = "num_batches_tracked"  # of a batch norm; nothing depends on it
 
 
 class StartingPoint(NamedTuple):
-    """Weights of yolov2-lite by name, and the synset of each class row."""
+    """What is there to start from.
+
+    Attributes:
+        weights: by their names in the state dict of the network they are of.
+        wnids: the synset of each class row; () where they are unknown or there are none.
+        classifier: what is known of a classifier's run; None for a detector's weights.
+        folded: norms are folded into their convolutions, and have no statistics.
+    """
 
     weights: dict[str, Tensor]
     wnids: tuple[str, ...]
+    classifier: ClassifierState | None = None
+    folded: bool = False
 
 
-def read_starting_point(path: Path, tree: WordTree) -> StartingPoint:
-    """Read the averaged weights of a run's folder, or the weights of a model file.
+def read_starting_point(path: Path, design: Design) -> StartingPoint:
+    """Read the averaged weights of a run's folder, the weights of a model file, or those of a darknet file.
 
     Args:
-        path: the folder, or the file.
-        tree: that the run's nodes belong to.
+        path: the folder or the file; `DEFAULT` is the embedded default model.
+        design: of the network that starts: darknet's files do not say which they are of.
 
     Raises:
-        InvalidCheckpointError: there is none, it cannot be read, or it belongs to another tree.
+        InvalidCheckpointError: there is none, or it cannot be read.
+        InvalidWeightsError: a darknet file is of another network.
     """
+    if path == DEFAULT and not path.exists():
+        return _from_model_file(default_model_path())
     if path.is_file():
+        if path.suffix == ".weights" or ".conv." in path.name:
+            return StartingPoint(*read_darknet_start(path, design))
         return _from_model_file(path)
     tensors, state = load_checkpoint(path)
-    wnids = tuple(tree.wnids[node] for node in trained_nodes(path, state, tree))
-    return StartingPoint(tensors_of(tensors, AVERAGE_PREFIX), wnids)
+    weights, tree = tensors_of(tensors, AVERAGE_PREFIX), load_tree(path, state)
+    if CLASSIFIER in state:
+        classifier = ClassifierState.read(path, state)
+        return StartingPoint(weights, tuple(tree.wnids[node] for node in state["trained"]), classifier)
+    return StartingPoint(weights, tuple(tree.wnids[node] for node in trained_nodes(path, state, tree)))
 
 
 def _from_model_file(path: Path) -> StartingPoint:
@@ -63,10 +99,10 @@ def _from_model_file(path: Path) -> StartingPoint:
     weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     weights["anchors"] = torch.tensor(bundle.anchors)
     tree = bundle.word_tree()
-    return StartingPoint(weights, tuple(tree.wnids[node] for node in bundle.trained))
+    return StartingPoint(weights, tuple(tree.wnids[node] for node in bundle.trained), folded=True)
 
 
-def start_detector(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str, ...]) -> None:
+def start_lite(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str, ...]) -> None:
     """Take over weights; of the class layer the corrections of the nodes that both know.
 
     Args:
@@ -83,11 +119,15 @@ def start_detector(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str,
     missing = [
         name for name in state if name not in taken and not name.startswith(CLASS_LAYER) and not name.endswith(COUNTER)
     ]
-    rows = {wnid: row for row, wnid in enumerate(start.wnids)}
-    pairs = [(row, rows[wnid]) for row, wnid in enumerate(wnids) if wnid in rows]
-    both = torch.tensor(pairs, dtype=torch.int64).view(-1, 2)
+    both = torch.tensor(_common_rows(wnids, start.wnids), dtype=torch.int64).view(-1, 2)
     if missing:
         raise InvalidCheckpointError(f"the weights to start from are another network's: they have no {missing[0]}")
+    flat = found.get(FLAT)
+    if flat is not None and flat.shape != state[FLAT].shape:
+        raise InvalidCheckpointError(
+            f"the weights to start from are built on a classifier of {len(flat)} classes, not {len(state[FLAT])}: "
+            f"start from that classifier's run instead"
+        )
     try:
         for name in CORRECTION:
             taken[name] = state[name].clone()
@@ -97,71 +137,65 @@ def start_detector(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str,
         raise InvalidCheckpointError(f"the weights to start from are another network's ({error})") from error
 
 
-def _unfolded(detector: YOLOv2Lite, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def start_region_detector(detector: RegionDetector, start: StartingPoint, wnids: tuple[str, ...]) -> None:
+    """Take over weights: the backbone at least, and what else is there of the same network.
+
+    The head's box rows are taken where the anchors are as many, and the class rows of the nodes that both know.
+
+    Args:
+        detector: what starts.
+        start: weights of the same network, of another one on the same backbone, or of a classifier.
+        wnids: the synset of each class row of the detector.
+
+    Raises:
+        InvalidCheckpointError: they have no such backbone.
+    """
+    state = detector.state_dict()
+    found = _unfolded(detector, start.weights)
+    taken = {
+        name: value
+        for name, value in found.items()
+        if name in state and value.shape == state[name].shape and not name.startswith(HEAD)
+    }
+    missing = [name for name in state if name.startswith(BACKBONE) and name not in taken and not name.endswith(COUNTER)]
+    if len(missing) == sum(name.startswith(BACKBONE) and not name.endswith(COUNTER) for name in state):
+        raise InvalidCheckpointError(f"the weights to start from are another network's: they have no {missing[0]}")
+    detector.load_state_dict(state | taken)
+    new = {name.split(".")[0] for name in state if name not in taken and not name.endswith(COUNTER)}
+    weight, bias = found.get("head.convolution.weight"), found.get("head.convolution.bias")
+    fits = "anchors" in taken and weight is not None and weight.shape[1] == detector.head.convolution.in_channels
+    if fits and weight is not None and bias is not None:
+        detector.head.take_rows(weight, bias, _common_rows(wnids, start.wnids))
+        new.discard("head")
+    logger.info("what it starts from lacks: %s", ", ".join(sorted(new)) or "nothing")
+
+
+def _common_rows(here: tuple[str, ...], there: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Return the class rows of the synsets that both have."""
+    rows = {wnid: row for row, wnid in enumerate(there)}
+    return [(row, rows[wnid]) for row, wnid in enumerate(here) if wnid in rows]
+
+
+def _unfolded(detector: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give folded convolutions back the parts they have while they train."""
     result = dict(weights)
     for name, module in detector.named_modules():
-        if isinstance(module, NormalisedConvolution):
+        if isinstance(module, RegionHead):
+            rows = {key.removeprefix(f"{name}.folded."): value for key, value in result.items() if ".folded." in key}
+            if rows:
+                result |= {f"{name}.{part}": value for part, value in module.unfolded_state(rows).items()}
+            continue
+        if isinstance(module, ConvolutionBatchNormLeaky):
+            at, norm = f"{name}.convolution", f"{name}.normalisation.weight"
+        elif isinstance(module, NormalisedConvolution):
             at, norm = f"{name}.0", f"{name}.1.weight"
         elif isinstance(module, FoldedConvolution):
             at, norm = name, f"{name}.scale"
         else:
             continue
-        if norm not in result and f"{at}.bias" in result:
-            parts = module.unfolded_state(result[f"{at}.weight"], result.pop(f"{at}.bias"))
+        if norm not in result and f"{at}.weight" in result:
+            weight = result[f"{at}.weight"]
+            bias = result.pop(f"{at}.bias", weight.new_zeros(len(weight)))  # a file leaves out a bias of zeros
+            parts = module.unfolded_state(weight, bias)
             result |= {f"{name}.{part}": value for part, value in parts.items()}
     return result
-
-
-@torch.no_grad()
-def calibrate_norms(detector: YOLOv2Lite, batches: Iterable[Tensor]) -> None:
-    """Give batch norms that were folded the statistics of what their convolutions make of pictures.
-
-    In evaluation mode the detector stays the same function. In training mode, where a norm takes the statistics of its
-    batch, it becomes nearly the same function, which it is not while the norms have none of their own.
-
-    Args:
-        detector: in any mode; it is left in evaluation mode.
-        batches: RGB pictures [B, 3, S, S], 0 to 255.
-    """
-    moments = {pair: _Moments() for pair in detector.modules() if isinstance(pair, NormalisedConvolution)}
-    hooks = [pair[0].register_forward_hook(moment) for pair, moment in moments.items()]
-    detector.eval()
-    try:
-        for pictures in batches:
-            detector(pictures)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    for pair, moment in moments.items():
-        norm = pair[1]
-        assert isinstance(norm, nn.BatchNorm2d)
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        mean, variance = moment.mean(), moment.variance()
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        norm.bias.add_((mean - norm.running_mean) * scale)
-        norm.weight.copy_(scale * torch.sqrt(variance + norm.eps))
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
-
-
-class _Moments:
-    """Sums over everything a convolution gave, by channel, in float64."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.sum = self.squares = torch.zeros(1, dtype=torch.float64)
-
-    def __call__(self, _: nn.Module, __: object, output: Tensor) -> None:
-        """Add an output [B, C, H, W]; a forward hook."""
-        values = output.double()
-        self.count += values.numel() // values.shape[1]
-        self.sum = self.sum + values.sum((0, 2, 3))
-        self.squares = self.squares + values.square().sum((0, 2, 3))
-
-    def mean(self) -> Tensor:
-        return self.sum / self.count
-
-    def variance(self) -> Tensor:
-        return (self.squares / self.count - self.mean().square()).clamp(min=0)

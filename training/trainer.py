@@ -1,17 +1,15 @@
 """The training loop: mixed precision, exponential moving average, checkpoints, a stop at any moment and a resume."""
 
-import json
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -25,53 +23,47 @@ from training.checkpoint import (
     save_checkpoint,
     tensors_of,
 )
-from training.data.batches import Batch, Mixture, Stream, load_batches
+from training.command_line import ConfigurationError
+from training.computing import LEAST_LOSS_SCALE, LoopConfiguration
+from training.data.batches import Batch, Examples, Stream, load_batches
+from training.data.shares import Shares
+from training.freezing import set_training_mode
+from training.losses.targets import Truths
+from training.optimization import OptimizerConfiguration, build_optimizer, learning_rate_factor
+from training.processes import Processes, without_sharing
+from training.run_log import Meter, RunLog
 
 LOG_EVERY: Final = 50
-
-
-class OptimizerConfiguration(BaseModel):
-    """AdamW with a linear warm-up and half a cosine; pre-trained parameters move more slowly than new ones."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    steps: PositiveInt = Field(6000, description="steps to train for; each takes one batch")
-    batch: PositiveInt = Field(16, description="pictures in a batch")
-    learning_rate: PositiveFloat = Field(1e-3, description="peak learning rate of new parameters")
-    pretrained_learning_rate: PositiveFloat = Field(2e-4, description="peak learning rate of pre-trained parameters")
-    class_learning_rate: PositiveFloat = Field(5e-5, description="peak learning rate of the class layer")
-    weight_decay: float = Field(5e-4, ge=0, description="AdamW's decay of weights; biases and norms have none")
-    warmup: PositiveInt = Field(200, description="steps over which the learning rate rises from 0 to its peak")
-    final_fraction: float = Field(0.01, ge=0, le=1, description="last learning rate as a part of the peak, 0 to 1")
-    largest_gradient: PositiveFloat = Field(20.0, description="all gradients together are clipped to this L2 norm")
-    average_decay: float = Field(
-        0.999, ge=0, lt=1, description="part of the moving average of the weights that each step keeps, 0 to 1"
-    )
-
-
-class LoopConfiguration(BaseModel):
-    """How a run is carried out; nothing here changes what is learned."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    workers: int = Field(1, ge=0, description="processes that prepare pictures; 0: the one that trains does it itself")
-    threads: int = Field(0, ge=0, description="CPU threads of a training step; 0: as many as torch chooses")
-    bfloat16: bool = Field(True, description="compute convolutions in bfloat16 instead of float32")
-    checkpoint_every: PositiveFloat = Field(120.0, description="seconds between two checkpoints")
+SCALER: Final = "scaler"
+"""What a checkpoint's state has of the scale of a float16 run's loss."""
 
 
 class StepLoss(NamedTuple):
-    """What is minimised and its parts, by name, for the log."""
+    """What is minimised and its parts, by name, for the log; means over the pictures of a batch or of a part of it."""
 
     total: Tensor
     parts: dict[str, Tensor]
+
+
+Loss = Callable[[Batch, int], StepLoss]
+
+
+class _Objective(nn.Module):
+    """A network and its loss as one module: what processes share gradients of has to be called as a whole."""
+
+    def __init__(self, network: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.network, self.loss = network, loss
+
+    def forward(self, batch: Batch, seen: int) -> StepLoss:
+        return self.loss(batch, seen)
 
 
 class Trainer:
     """Trains a network on a mixture.
 
     Args:
-        network: what is trained.
+        network: what is trained, on the device of the loop.
         peak_rate: the peak learning rate of the parameter of a name.
         loss: the loss of a batch, given the pictures seen before it.
         mixture: the pictures.
@@ -79,24 +71,38 @@ class Trainer:
         optimizer, loop: see there.
         folder: where checkpoints and the log go; it exists.
         state: what a checkpoint shall carry besides, JSON-able.
+        processes: that share every batch.
+
+    Raises:
+        ConfigurationError: a batch has fewer pictures than parts.
     """
 
     def __init__(
         self,
         network: nn.Module,
         peak_rate: Callable[[str], float],
-        loss: Callable[[Batch, int], StepLoss],
-        mixture: Mixture,
+        loss: Loss,
+        mixture: Examples,
         sizes: tuple[int, ...],
         optimizer: OptimizerConfiguration,
         loop: LoopConfiguration,
         folder: Path,
         state: dict[str, Any],
+        processes: Processes | None = None,
     ) -> None:
         self.network, self.loss, self.mixture, self.sizes = network, loss, mixture, sizes
-        self.settings, self.loop, self.folder, self.state = optimizer, loop, folder, state
+        self.loop, self.folder, self.state = loop, folder, state
+        self.settings = optimizer.for_pictures(len(mixture))
+        self.processes = processes or Processes()
+        if self.settings.batch < self.processes.count * self.settings.accumulate:
+            raise ConfigurationError(
+                f"optimizer.batch: {self.settings.batch} pictures cannot be shared by {self.processes.count} processes "
+                f"in {self.settings.accumulate} parts each"
+            )
         self.trained = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
-        self.optimizer = torch.optim.AdamW(_groups(self.trained, peak_rate, optimizer))
+        self.device = self.trained[0][1].device
+        self.optimizer = build_optimizer(self.trained, peak_rate, self.settings)
+        self.scaler = loop.scaler(self.device)
         self.step = 0
         self.reset_average()
 
@@ -120,6 +126,8 @@ class Trainer:
                 f"{self.folder}: the checkpoint's weights are another network's; resume with the run's own network"
             ) from error
         load_optimizer(self.optimizer, self.trained, tensors)
+        if SCALER in state:
+            self.scaler.load_state_dict(state[SCALER])
         self.step = state["step"]
 
     def save(self) -> None:
@@ -128,12 +136,16 @@ class Trainer:
         tensors = optimizer_tensors(self.optimizer, names)
         tensors |= {f"{NETWORK_PREFIX}{key}": value for key, value in self.network.state_dict().items()}
         tensors |= {f"{AVERAGE_PREFIX}{key}": value for key, value in self.average.items()}
-        save_checkpoint(self.folder, tensors, {"step": self.step, **self.state})
+        state = {"step": self.step, **self.state}
+        if self.scaler.is_enabled():
+            state[SCALER] = self.scaler.state_dict()
+        save_checkpoint(self.folder, tensors, state)
 
     def run(self) -> bool:
         """Train to the last step, or until SIGINT or SIGTERM; return whether the last step was reached.
 
-        Either way the folder then holds a checkpoint of the last step taken.
+        Either way the folder then holds a checkpoint of the last step taken. Of several processes the first writes;
+        all stop after the same step.
 
         Raises:
             FloatingPointError: the loss or its gradient is not finite; the last checkpoint stays as it was.
@@ -141,54 +153,79 @@ class Trainer:
         """
         if self.loop.threads:
             torch.set_num_threads(self.loop.threads)
-        stream = Stream(
-            len(self.mixture),
-            self.settings.batch,
-            self.sizes,
-            self.mixture.seed,
-            self.step,
-            self.settings.steps,
-        )
+        objective = self.objective()
+        writes = self.processes.first
         saved = time.monotonic()
-        meter = Meter()
-        self.network.train()
+        meter = Meter(self.processes)
+        set_training_mode(self.network, fixed_statistics=self.settings.fixed_statistics)
         with (
             stop_on_signal() as stopped,
-            (self.folder / "log.jsonl").open("a") as log,
-            tqdm(total=self.settings.steps, initial=self.step, unit="step", mininterval=5) as bar,
+            self._log() as log,
+            tqdm(total=self.settings.steps, initial=self.step, unit="step", mininterval=5, disable=not writes) as bar,
         ):
-            for batch in load_batches(self.mixture, stream, self.loop.workers):
-                parts = self._train(batch)
+            for batch in self._batches():
+                parts = self.take_step(objective, batch)
                 self.step += 1
                 bar.update()
-                meter.add(parts, len(batch.pictures))
+                meter.add(parts, self.settings.batch)
                 if self.step % LOG_EVERY == 0:
-                    entry = {"step": self.step, **meter.means()}
-                    log.write(json.dumps(entry) + "\n")
-                    log.flush()
-                    bar.set_postfix({key: f"{value:.3g}" for key, value in entry.items() if key != "step"})
-                if stopped():
+                    values = {**meter.means(), "learning_rate": self.optimizer.param_groups[0]["lr"]}
+                    bar.set_postfix({key: f"{value:.3g}" for key, value in values.items()})
+                    if log is not None:
+                        log.write(self.step, values)
+                if self.processes.any(stopped(), self.device):
                     break
-                if time.monotonic() - saved > self.loop.checkpoint_every:
+                if writes and time.monotonic() - saved > self.loop.checkpoint_every:
                     self.save()
                     saved = time.monotonic()
-            self.save()
+            if writes:
+                self.save()
         return self.step >= self.settings.steps
 
-    def _train(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one step."""
+    def _log(self) -> RunLog | nullcontext[None]:
+        if not self.processes.first:
+            return nullcontext()
+        return RunLog(self.folder, self.step, tensorboard=self.loop.tensorboard)
+
+    def _batches(self) -> Iterator[tuple[Batch, ...]]:
+        """Yield what is left of the run: this process's share of each batch, in its parts."""
+        settings = self.settings
+        stream = Stream(len(self.mixture), settings.batch, self.sizes, self.mixture.seed, self.step, settings.steps)
+        shares = Shares(stream, self.processes.rank, self.processes.count, settings.accumulate)
+        pinned = self.device.type == "cuda"
+        parts = load_batches(self.mixture, shares, self.loop.workers, pinned=pinned)
+        while batch := tuple(islice(parts, settings.accumulate)):
+            yield batch
+
+    def objective(self) -> nn.Module:
+        """Return the network and its loss as the module that processes share gradients of."""
+        return self.processes.share_gradients(_Objective(self.network, self.loss), self.device)
+
+    def take_step(self, objective: nn.Module, batch: tuple[Batch, ...]) -> dict[str, Tensor]:
+        """Take one step on a batch, given in its parts; return this process's losses."""
         rate = learning_rate_factor(self.step, self.settings)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate
-        total, parts = self.loss(batch, self.step * self.settings.batch)
-        self._check_finite("loss", total)
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        losses: dict[str, Tensor] = {}
+        for number, part in enumerate(batch, start=1):
+            with nullcontext() if number == len(batch) else without_sharing(objective):
+                total, parts = objective(_to(part, self.device), self.step * self.settings.batch)
+                # Every loss is a mean over its pictures, and gradients become the processes' mean: so weighted they
+                # are those of the mean over the whole batch.
+                weight = len(part.pictures) * self.processes.count / self.settings.batch
+                self.scaler.scale(total * weight).backward()
+            for name, value in {"loss": total, **parts}.items():
+                losses[name] = losses.get(name, 0) + value.detach() * weight
+        self._check_finite("loss", losses["loss"])
+        self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_([value for _, value in self.trained], self.settings.largest_gradient)
-        self._check_finite("norm of the gradient", norm)
-        self.optimizer.step()
+        if not self.scaler.is_enabled() or self.scaler.get_scale() < LEAST_LOSS_SCALE:
+            self._check_finite("norm of the gradient", norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self._update_average()
-        return {"loss": total.detach(), **{key: value.detach() for key, value in parts.items()}}
+        return losses
 
     def _check_finite(self, what: str, value: Tensor) -> None:
         if not bool(torch.isfinite(value)):
@@ -208,37 +245,9 @@ class Trainer:
                 self.average[key].copy_(value)
 
 
-class Meter:
-    """Means of what was logged, and the pictures a second, since it was last emptied."""
-
-    def __init__(self) -> None:
-        self._empty()
-
-    def _empty(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._steps, self._pictures, self._start = 0, 0, time.monotonic()
-
-    def add(self, parts: dict[str, Tensor], pictures: int) -> None:
-        """Count one step."""
-        for key, value in parts.items():
-            self._sums[key] = self._sums.get(key, 0.0) + value.item()
-        self._steps += 1
-        self._pictures += pictures
-
-    def means(self) -> dict[str, float]:
-        """Return the means and empty the meter."""
-        result = {key: round(value / self._steps, 5) for key, value in self._sums.items()}
-        result["pictures_per_second"] = round(self._pictures / (time.monotonic() - self._start), 2)
-        self._empty()
-        return result
-
-
-def learning_rate_factor(step: int, settings: OptimizerConfiguration) -> float:
-    """Return the part of the peak learning rate at a step: a linear warm-up, then half a cosine."""
-    warm = min(1.0, (step + 1) / settings.warmup)
-    progress = min(1.0, step / settings.steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    return warm * (settings.final_fraction + (1 - settings.final_fraction) * cosine)
+def _to(batch: Batch, device: torch.device) -> Batch:
+    truths = Truths(*(value.to(device, non_blocking=True) for value in batch.truths))
+    return Batch(batch.pictures.to(device, non_blocking=True), truths)
 
 
 @contextmanager
@@ -259,19 +268,3 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _groups(
-    parameters: list[tuple[str, nn.Parameter]],
-    peak_rate: Callable[[str], float],
-    settings: OptimizerConfiguration,
-) -> list[dict[str, Any]]:
-    """Sort parameters by learning rate and weight decay."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, value in parameters:
-        rate = peak_rate(name)
-        decay = settings.weight_decay if value.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(value)
-    return [
-        {"params": values, "peak": rate, "lr": rate, "weight_decay": decay} for (rate, decay), values in groups.items()
-    ]

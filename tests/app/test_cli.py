@@ -204,7 +204,7 @@ def test_serve_has_an_option_for_every_setting() -> None:
     assert options == set(Settings.model_fields)
 
 
-@pytest.mark.parametrize("name", ["serve", "detect", "classes", "settings", "key"])
+@pytest.mark.parametrize("name", ["serve", "detect", "label", "classes", "settings", "key"])
 def test_every_option_says_what_it_is_and_its_default(name: str) -> None:
     for parameter in get_command(cli.command).commands[name].params:  # type: ignore[attr-defined]
         assert parameter.help, parameter.name

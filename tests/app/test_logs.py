@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.logs import RequestFilter, TextFormatter, configure_logging
+from app.logs import LogFormat, RequestFilter, TextFormatter, configure_logging
 from app.metrics import Metrics
 from app.observation import RequestRecord, current_record
 from app.tracing import PlainTrace
@@ -79,3 +79,13 @@ def test_outside_a_request_lines_name_none() -> None:
     record = line("Hello")
     assert RequestFilter().filter(record)
     assert not hasattr(record, "request_id")
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_ray_puts_on_every_record_is_left_out(log_format: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(log_format, "info")
+    logging.getLogger("somebody").info("Hello", extra={"_ray_timestamp_ns": 1, "pictures": 2})
+    written = capsys.readouterr().err
+    assert "pictures" in written
+    assert "_ray" not in written

@@ -26,6 +26,15 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings(port=1).port == 1
 
 
+def test_a_folder_of_models_may_bring_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("YOLO9000_MODELS", str(tmp_path))
+    assert Settings().model == default_model_path()
+    (tmp_path / "default.onnx").touch()
+    assert Settings().model == Settings(models=tmp_path).model == tmp_path / "default.onnx"
+    monkeypatch.setenv("YOLO9000_MODEL", "/models/mine.onnx")
+    assert Settings().model == Path("/models/mine.onnx")
+
+
 @pytest.mark.parametrize(("name", "value"), [("PORT", "70000"), ("THREADS", "0"), ("PROVIDER", "abacus")])
 def test_out_of_range(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"YOLO9000_{name}", value)

@@ -204,6 +204,30 @@ def pretend_cuda_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_a_gpu_gets_the_libraries_of_the_wheels_first(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def preload() -> None:
+        sys.stdout.write("Failed to load libcudart.so\n")
+        steps.append("libraries")
+
+    def start(*_args: object, **_options: object) -> _FallenBack:
+        steps.append("session")
+        return _FallenBack()
+
+    steps: list[str] = []
+    pretend_cuda_is_installed(monkeypatch)
+    monkeypatch.setattr("onnxruntime.preload_dlls", preload)
+    monkeypatch.setattr("onnxruntime.InferenceSession", start)
+
+    with pytest.raises(ProviderUnavailableError):
+        OnnxDetector.load(path, provider="cuda")
+
+    assert steps == ["libraries", "session"]
+    shown = capfd.readouterr()
+    assert (shown.out, shown.err) == ("", "Failed to load libcudart.so\n")
+
+
 def test_a_provider_that_cannot_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_cuda_is_installed(monkeypatch)
     monkeypatch.setattr("onnxruntime.InferenceSession", _FallenBack)

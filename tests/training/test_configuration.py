@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 import training
+from training.classify_configuration import ClassifyConfiguration
 from training.command_line import explain
 from training.configuration import DetectConfiguration
 from training.export_run import ExportConfiguration
@@ -26,7 +27,7 @@ def test_the_least_there_is_to_say() -> None:
     assert found.output == Path("runs/a")
     assert found.detection[0].repeats == 1
     assert not found.classification
-    assert [list(anchor) for anchor in found.network.anchors] == [[1, 2]]
+    assert list(found.network.anchors or ()) == [(1, 2)]
     assert not found.resume
 
 
@@ -37,9 +38,11 @@ def test_it_survives_being_written() -> None:
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_the_runs_that_come_with_the_package(path: Path) -> None:
-    found = DetectConfiguration.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    assert len(found.network.anchors) == 6
+    kind = ClassifyConfiguration if path.stem.startswith("darknet19") else DetectConfiguration
+    found = kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert not found.resume
+    if isinstance(found, DetectConfiguration):
+        assert len(found.network.design().anchors) == (3 if found.network.name == "yolo9000" else 6)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +59,13 @@ def test_the_runs_that_come_with_the_package(path: Path) -> None:
         ({"network": {"anchors": [[1, 0]]}}, "network.anchors.0.1: input should be greater than 0, not 0"),
         (
             {"network": {**LEAST["network"], "name": "other"}},
-            "network.name: input should be 'yolov2-lite', not 'other'",
+            (
+                "network.name: input should be 'yolov2-lite', 'yolov2', 'yolov2-voc', 'yolov2-tiny', "
+                "'yolov2-tiny-voc' or 'yolo9000', not 'other'"
+            ),
         ),
+        ({"network": {"name": "yolo9000", "passthrough": False}}, "network: yolo9000 has no passthrough to leave out"),
+        ({"mixing": 0}, "mixing: input should be greater than 0, not 0"),
         ({"network": 3}, "network: needs keys of its own"),
         ({"optimizer": {"steps": 0}}, "optimizer.steps: input should be greater than 0, not 0"),
         ({"optimizer": {"average_decay": 1}}, "optimizer.average_decay: input should be less than 1"),
@@ -101,7 +109,7 @@ def fields(kind: type[BaseModel]) -> list[tuple[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("kind", [DetectConfiguration, ExportConfiguration])
+@pytest.mark.parametrize("kind", [DetectConfiguration, ClassifyConfiguration, ExportConfiguration])
 def test_every_option_is_explained(kind: type[BaseModel]) -> None:
     found = fields(kind)
     assert len(found) > 8

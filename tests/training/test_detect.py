@@ -20,11 +20,14 @@ from training.configuration import DetectConfiguration
 from training.data.batches import Batch, Mixture
 from training.data.coco import LabelledPicture
 from training.data.imagenet import imagenet_wnids
-from training.detect import DetectorRun, labelled_in_group, peak_rate, read_data, train_detector, trained_index
+from training.detect import train_detector
+from training.detector_run import DetectorRun, peak_rate
 from training.evaluation.command import EvaluateConfiguration, evaluate
 from training.export_run import ExportConfiguration, export_run
+from training.flat_classifier import load_flat_classifier
+from training.mixing import labelled_in_group, read_data, trained_index
 from training.networks.efficientnet_lite import load_imagenet_classifier
-from training.trainer import OptimizerConfiguration, StepLoss
+from training.trainer import StepLoss
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,7 @@ def test_what_a_run_leaves(root: Path, finished: Path) -> None:
         "configuration.json",
         "log.jsonl",
         "step-00000004.safetensors",
+        "tensorboard",
     }
     assert state["step"] == 4
     assert state["tree"] == packaged_tree().digest
@@ -167,12 +171,12 @@ def test_resumed_with_other_anchors(root: Path, finished: Path, tmp_path: Path) 
     with pytest.raises(InvalidCheckpointError, match="were trained with the anchors"):
         train_detector(tiny_run(root, folder, resume=True, network=network))
     written = DetectConfiguration.model_validate_json((folder / "configuration.json").read_text())
-    assert written.network.anchors[1] == (1.2, 1.5)
+    assert list(written.network.anchors or ()) == [(0.4, 0.4), (1.2, 1.5)]
 
 
 def test_the_data_of_a_run(root: Path, tmp_path: Path) -> None:
     tree = packaged_tree()
-    data = read_data(tiny_run(root, tmp_path), tree)
+    data = read_data(tiny_run(root, tmp_path), tree, imagenet_wnids())
     assert [(one.name, len(one.pictures), one.repeats) for one in data.sources] == [("tiny", 16, 2), ("labelled", 8, 1)]
     assert data.trained.dtype == np.int64
     labelled = sorted({tree.index(wnid) for wnid in (*imagenet_wnids(), DOG, BICYCLE, BEAGLE, RACCOON)})
@@ -187,7 +191,7 @@ def test_the_data_of_a_run(root: Path, tmp_path: Path) -> None:
 
 def test_how_many_labels_lie_in_each_sibling_group(root: Path, tmp_path: Path) -> None:
     run, tree = tiny_run(root, tmp_path), packaged_tree()
-    data = read_data(run, tree)
+    data = read_data(run, tree, ())
     mixture = Mixture(data.sources, trained_index(data.trained, len(tree)), run.augmentation, 0)
     subset = tree.subset(data.trained.tolist())
     found = labelled_in_group(mixture, subset)
@@ -218,7 +222,7 @@ def test_sets_of_other_layouts_with_a_label_map(root: Path, tmp_path: Path) -> N
         "label_map": tmp_path / "map.txt",
     }
     tree = packaged_tree()
-    (read, _) = read_data(tiny_run(root, tmp_path, detection=[source]), tree).sources
+    (read, _) = read_data(tiny_run(root, tmp_path, detection=[source]), tree, ()).sources
     (picture,) = read.pictures
     assert isinstance(picture, LabelledPicture)
     assert picture.nodes.tolist() == [tree.index(BICYCLE)]
@@ -229,9 +233,9 @@ def test_a_run_starts_from_what_another_learned(root: Path, finished: Path, tmp_
     network = {"anchors": [[0.4, 0.4], [1.2, 1.5]], "start": finished}
     fewer = tiny_run(root, tmp_path / "run", classification=[], network=network)
     tree = packaged_tree()
-    data = read_data(fewer, tree)
+    data = read_data(fewer, tree, imagenet_wnids())
     mixture = Mixture(data.sources, trained_index(data.trained, len(tree)), fewer.augmentation, 0)
-    run = DetectorRun(fewer, tree.subset(data.trained), mixture)
+    run = DetectorRun(fewer, tree.subset(data.trained), mixture, load_flat_classifier(None), torch.device("cpu"))
     fresh = {name: value.clone() for name, value in run.detector.state_dict().items()}
     run.start_from(finished)
     learned = load_checkpoint(finished).tensors
@@ -245,7 +249,16 @@ def test_a_run_starts_from_what_another_learned(root: Path, finished: Path, tmp_
         run.start_from(tmp_path / "none")
 
 
+def rates(network: dict[str, Any], *names: str) -> list[float]:
+    optimizer = {"learning_rate": 3, "pretrained_learning_rate": 2, "class_learning_rate": 1}
+    values = {"output": "a", "detection": [{"annotations": "a", "pictures": "b"}]}
+    run = DetectConfiguration.model_validate({**values, "network": network, "optimizer": optimizer})
+    return [peak_rate(name, run) for name in names]
+
+
 def test_peak_learning_rates() -> None:
-    settings = OptimizerConfiguration(learning_rate=3, pretrained_learning_rate=2, class_learning_rate=1)
-    rates = {name: peak_rate(name, settings) for name in ("box.weight", "tail.0.weight", "class_layer.correction.bias")}
-    assert rates == {"box.weight": 3, "tail.0.weight": 2, "class_layer.correction.bias": 1}
+    lite = rates({}, "box.weight", "tail.0.weight", "class_layer.correction.bias")
+    assert lite == [3, 2, 1]
+    names = ("backbone.coarse.1.convolution.weight", "head.convolution.weight")
+    assert rates({"name": "yolov2"}, *names) == [3, 3]
+    assert rates({"name": "yolov2", "start": "somewhere"}, *names) == [2, 3]

@@ -52,8 +52,8 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(("train",)) == 2
     assert capsys.readouterr().err == (
-        "'train' is no command; there are: wordtree, anchors, detect, export, evaluate, import-darknet, "
-        "export-darknet\n"
+        "'train' is no command; there are: wordtree, anchors, classify, detect, refit, export, evaluate, "
+        "import-darknet, export-darknet\n"
     )
 
 

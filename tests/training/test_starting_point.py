@@ -13,15 +13,18 @@ from model.bundle import BundleMetadata, Preprocessing, TreeMetadata
 from model.wordtree import packaged_tree
 from training.checkpoint import InvalidCheckpointError, save_checkpoint
 from training.export import export_detector
+from training.networks.catalogue import Design
 from training.networks.detector import BoxIndex
 from training.networks.efficientnet_lite import EfficientNetLite0, FoldedConvolution
 from training.networks.yolov2_lite import YOLOv2Lite
+from training.norm_calibration import calibrate_norms
 from training.rounding import fold_norms, round_to_half
-from training.starting_point import StartingPoint, calibrate_norms, read_starting_point, start_detector
+from training.starting_point import StartingPoint, read_starting_point, start_lite
 
 ANCHORS = ((0.8, 1.1), (2.0, 1.5))
 DOG = "n02084071"
 RACCOON = "n02508021"
+LITE = Design("yolov2-lite", ANCHORS)
 
 
 def trained(*wnids: str) -> list[int]:
@@ -103,9 +106,9 @@ def test_a_model_file_starts_the_detector_it_was_exported_from(
     model_file: Path, rounded: YOLOv2Lite, nodes: list[int]
 ) -> None:
     other = detector(nodes, seed=1)
-    start = read_starting_point(model_file, packaged_tree())
+    start = read_starting_point(model_file, LITE)
     assert start.wnids == names(nodes)
-    start_detector(other, start, names(nodes))
+    start_lite(other, start, names(nodes))
     for found, expected in zip(answers(other), answers(rounded), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
@@ -121,7 +124,7 @@ def test_a_runs_folder_gives_its_average(tmp_path: Path, nodes: list[int]) -> No
     made, other = detector(nodes, seed=0), detector(nodes, seed=1)
     tensors = {f"average.{name}": value for name, value in made.state_dict().items()}
     save_checkpoint(tmp_path, tensors, {"step": 1, "trained": nodes, "tree": packaged_tree().digest})
-    start_detector(other, read_starting_point(tmp_path, packaged_tree()), names(nodes))
+    start_lite(other, read_starting_point(tmp_path, LITE), names(nodes))
 
     for found, expected in zip(answers(other), answers(made), strict=True):
         torch.testing.assert_close(found, expected)
@@ -131,7 +134,7 @@ def test_class_rows_follow_their_synsets(nodes: list[int]) -> None:
     more = trained(DOG, RACCOON)
     made, other = detector(nodes, seed=0), detector(more, seed=1)
     before = other.class_layer.correction.weight.detach().clone()
-    start_detector(other, StartingPoint(made.state_dict(), names(nodes)), names(more))
+    start_lite(other, StartingPoint(made.state_dict(), names(nodes)), names(more))
 
     for row, node in enumerate(more):
         expected = made.class_layer.correction.weight[nodes.index(node)] if node in nodes else before[row]
@@ -141,7 +144,7 @@ def test_class_rows_follow_their_synsets(nodes: list[int]) -> None:
 def test_a_tree_with_nothing_in_common_brings_no_rows(nodes: list[int]) -> None:
     made, other = detector(nodes, seed=0), detector(nodes, seed=1)
     before = other.class_layer.correction.weight.detach().clone()
-    start_detector(other, StartingPoint(made.state_dict(), tuple("x" for _ in nodes)), names(nodes))
+    start_lite(other, StartingPoint(made.state_dict(), tuple("x" for _ in nodes)), names(nodes))
 
     assert torch.equal(other.class_layer.correction.weight, before)
     torch.testing.assert_close(answers(other)[0], answers(made)[0])
@@ -152,35 +155,42 @@ def test_another_networks_weights(nodes: list[int]) -> None:
     state = made.state_dict()
     del state["box.weight"]
     with pytest.raises(InvalidCheckpointError, match=r"another network's: they have no box\.weight"):
-        start_detector(made, StartingPoint(state, names(nodes)), names(nodes))
+        start_lite(made, StartingPoint(state, names(nodes)), names(nodes))
     state = made.state_dict() | {"box.weight": torch.zeros(3)}
     with pytest.raises(InvalidCheckpointError, match="another network's"):
-        start_detector(made, StartingPoint(state, names(nodes)), names(nodes))
+        start_lite(made, StartingPoint(state, names(nodes)), names(nodes))
+
+
+def test_the_embedded_default() -> None:
+    start = read_starting_point(Path("default"), LITE)
+    assert start.folded
+    assert set(start.wnids) <= set(packaged_tree().wnids)
+    assert start.weights["class_layer.flat.bias"].shape == (1000,)
 
 
 def test_what_is_neither(tmp_path: Path) -> None:
-    tree, path = packaged_tree(), tmp_path / "model.onnx"
+    path = tmp_path / "model.onnx"
     with pytest.raises(InvalidCheckpointError, match="there is no checkpoint"):
-        read_starting_point(tmp_path, tree)
+        read_starting_point(tmp_path, LITE)
     path.write_bytes(b"not a model")
     with pytest.raises(InvalidCheckpointError, match=r"model\.onnx: neither a run's folder nor a model file"):
-        read_starting_point(path, tree)
+        read_starting_point(path, LITE)
     graph = onnx.helper.make_graph([], "empty", [], [])
     onnx.save(onnx.helper.make_model(graph), path)
     with pytest.raises(InvalidCheckpointError, match="not a model file"):
-        read_starting_point(path, tree)
+        read_starting_point(path, LITE)
     save_checkpoint(tmp_path, {"average.x": torch.zeros(1)}, {"step": 1, "trained": [0], "tree": "sha256:other"})
     with pytest.raises(InvalidCheckpointError, match="another WordTree, sha256:other"):
-        read_starting_point(tmp_path, tree)
+        read_starting_point(tmp_path, LITE)
 
 
 def test_the_weights_that_come_with_the_package_fit_todays_network_and_configuration() -> None:
     folder = Path(__file__).parents[2] / "training"
-    start = read_starting_point(folder / "weights" / "yolov2-lite-16.onnx", packaged_tree())
+    start = read_starting_point(folder / "weights" / "yolov2-lite-16.onnx", LITE)
     text = (folder / "configurations" / "yolov2-lite.yaml").read_text(encoding="utf-8")
     anchors = torch.tensor(yaml.safe_load(text)["network"]["anchors"])
     made = YOLOv2Lite(anchors, len(start.wnids), EfficientNetLite0())
-    start_detector(made, start, start.wnids)
+    start_lite(made, start, start.wnids)
 
     assert torch.equal(made.anchors, anchors)
     assert torch.equal(made.class_layer.correction.weight, start.weights["class_layer.correction.weight"])

@@ -1,17 +1,23 @@
-"""The parts of the training loop: learning rates, the average of the weights, the log."""
+"""The parts of the training loop: learning rates, the average of the weights, the log, batches in parts."""
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from tests.training.tiny_run import SETTINGS, STEPS, make_trainer, noise
+from tests.training.tiny_run import NEVER, SETTINGS, STEPS, make_trainer, noise
 from training import trainer as module
+from training.checkpoint import load_checkpoint
+from training.command_line import ConfigurationError
 from training.data.batches import Mixture
-from training.trainer import Meter, OptimizerConfiguration, learning_rate_factor
+from training.optimization import learning_rate_factor
+from training.processes import Processes
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +53,6 @@ def test_the_learning_rate_of_each_step(mixture: Mixture, tmp_path: Path) -> Non
     np.testing.assert_allclose(rates, np.repeat(expected, 4).reshape(STEPS, 4))
 
 
-def test_the_learning_rate_schedule() -> None:
-    settings = OptimizerConfiguration(steps=1000, warmup=100, final_fraction=0.1)
-    rates = np.array([learning_rate_factor(step, settings) for step in range(1001)])
-    assert rates[0] == pytest.approx(0.01)
-    assert rates[49] == pytest.approx(0.5, rel=0.01)
-    assert rates[:95].argmax() == 94  # rises
-    assert (np.diff(rates[100:]) < 0).all()  # falls
-    assert rates[500] == pytest.approx(0.55)  # half a cosine's middle, between 1 and .1
-    assert rates[1000] == pytest.approx(0.1)
-    assert learning_rate_factor(5000, settings) == pytest.approx(0.1)
-
-
 def test_the_average_of_the_weights(mixture: Mixture, tmp_path: Path) -> None:
     run = make_trainer(mixture, tmp_path)
     expected = {name: value.clone().double() for name, value in run.network.state_dict().items()}
@@ -82,6 +76,80 @@ def test_the_average_of_the_weights(mixture: Mixture, tmp_path: Path) -> None:
     assert not torch.equal(run.average["last.weight"], run.network.state_dict()["last.weight"])
 
 
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole(mixture: Mixture, tmp_path: Path) -> None:
+    """With norms that keep their statistics; others take each part's own."""
+    ends = []
+    for accumulate in (1, 2, 3):
+        settings = SETTINGS.model_copy(update={"accumulate": accumulate, "fixed_statistics": True, "method": "sgd"})
+        run = make_trainer(mixture, tmp_path / str(accumulate), settings=settings)
+        assert run.run()
+        ends.append(run.network.state_dict())
+        assert ends[-1]["norm.num_batches_tracked"] == 0
+    for end in ends[1:]:
+        for name, value in ends[0].items():
+            torch.testing.assert_close(end[name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "loop"),
+    [({"method": "sgd", "schedule": "polynomial", "accumulate": 2}, {}), ({}, {"precision": "float16"})],
+)
+def test_a_run_under_other_options_is_resumed_exactly(
+    mixture: Mixture, tmp_path: Path, changes: dict[str, Any], loop: dict[str, Any]
+) -> None:
+    settings, how = SETTINGS.model_copy(update=changes), NEVER.model_copy(update=loop)
+    whole = make_trainer(mixture, tmp_path / "whole", settings=settings, loop=how)
+    assert whole.run()
+
+    asked: list[int] = []
+
+    def stop(step: int, loss: Tensor) -> Tensor:
+        if step == 4 and not asked:  # a second signal would act as usual
+            asked.append(step)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss
+
+    folder = tmp_path / "stopped"
+    assert not make_trainer(mixture, folder, settings=settings, loop=how, check=stop).run()
+    rest = make_trainer(mixture, folder, settings=settings, loop=how)
+    rest.resume()
+    assert rest.run()
+    found, expected = load_checkpoint(folder), load_checkpoint(tmp_path / "whole")
+    assert found.state == expected.state
+    for name, value in expected.tensors.items():
+        assert torch.equal(found.tensors[name], value), name
+
+
+def test_gradients_that_overflow_float16_halve_the_scale_and_change_nothing_else(
+    mixture: Mixture, tmp_path: Path
+) -> None:
+    """A float16 run starts with such steps; it is over only where the unscaled gradients overflow."""
+    run = make_trainer(mixture, tmp_path / "a", loop=NEVER.model_copy(update={"precision": "float16"}))
+    before = {name: value.clone() for name, value in run.network.named_parameters()}
+    scale = run.scaler.get_scale()
+
+    def overflow(step: int, loss: Tensor) -> Tensor:
+        return (loss - loss.detach()).sqrt() + 1 if step == 0 else loss  # d sqrt(0) is infinite
+
+    settings = SETTINGS.model_copy(update={"steps": 1})
+    how = NEVER.model_copy(update={"precision": "float16"})
+    run = make_trainer(mixture, tmp_path / "a", settings=settings, loop=how, check=overflow)
+    assert run.run()
+    assert run.scaler.get_scale() == scale / 2
+    for name, value in run.network.named_parameters():
+        assert torch.equal(value, before[name])
+
+    run = make_trainer(mixture, tmp_path / "b", settings=settings, loop=how, check=overflow)
+    run.scaler.load_state_dict({**run.scaler.state_dict(), "scale": 0.5})
+    with pytest.raises(FloatingPointError, match=r"the norm of the gradient is (nan|inf) at step 0"):
+        run.run()
+
+
+def test_more_parts_than_pictures(mixture: Mixture, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="3 pictures cannot be shared by 4 processes in 1 parts"):
+        make_trainer(mixture, tmp_path, processes=Processes(rank=1, count=4))
+
+
 def test_the_log(mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOG_EVERY", 4)
     losses = []
@@ -90,17 +158,13 @@ def test_the_log(mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         losses.append(loss.item())
         return loss
 
-    make_trainer(mixture, tmp_path, check=check).run()
+    run = make_trainer(mixture, tmp_path, check=check)
+    run.run()
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries] == [4, 8, 12]
     assert [entry["loss"] for entry in entries] == pytest.approx(np.reshape(losses, (3, 4)).mean(1), abs=1e-5)
+    peak = run.optimizer.param_groups[0]["peak"]
+    assert [entry["learning_rate"] for entry in entries] == pytest.approx(
+        [peak * learning_rate_factor(entry["step"] - 1, SETTINGS) for entry in entries]
+    )
     assert all(entry["error"] == entry["loss"] and entry["pictures_per_second"] > 0 for entry in entries)
-
-
-def test_the_meter_empties_itself() -> None:
-    meter = Meter()
-    meter.add({"a": torch.tensor(1.0)}, 2)
-    meter.add({"a": torch.tensor(4.0)}, 2)
-    assert meter.means()["a"] == 2.5
-    meter.add({"a": torch.tensor(7.0)}, 2)
-    assert meter.means()["a"] == 7

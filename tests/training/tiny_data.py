@@ -54,6 +54,6 @@ def tiny_run(root: Path, output: Path, **changes: Any) -> DetectConfiguration:
         "sizes": [64],
         "loss": {"distillation_scale": 1, "class_only_candidates": 8},
         "optimizer": {"steps": 4, "batch": 4, "warmup": 2},
-        "loop": {"workers": 0, "bfloat16": False},
+        "loop": {"workers": 0, "precision": "float32"},
     }
     return DetectConfiguration.model_validate({**values, **changes})

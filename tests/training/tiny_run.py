@@ -8,16 +8,19 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from training.computing import LoopConfiguration
 from training.data.augment import AugmentConfiguration
 from training.data.batches import Batch, Mixture, Source
 from training.data.folder import ClassifiedPicture
-from training.trainer import LoopConfiguration, OptimizerConfiguration, StepLoss, Trainer
+from training.optimization import OptimizerConfiguration
+from training.processes import Processes
+from training.trainer import StepLoss, Trainer
 
 STEPS = 12
 SETTINGS = OptimizerConfiguration(
     steps=STEPS, batch=3, learning_rate=0.05, pretrained_learning_rate=0.01, warmup=3, average_decay=0.9
 )
-NEVER = LoopConfiguration(workers=0, bfloat16=False, checkpoint_every=1e9)
+NEVER = LoopConfiguration(workers=0, precision="float32", checkpoint_every=1e9)
 Check = Callable[[int, Tensor], Tensor]
 
 
@@ -42,11 +45,14 @@ class Network(nn.Module):
 def noise(folder: Path) -> Mixture:
     """Write seven pictures of noise, with labels."""
     random = np.random.default_rng(0)
-    pictures = []
     for number in range(7):
-        path = folder / f"{number}.png"
-        Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).save(path)
-        pictures.append(ClassifiedPicture(path, number % 2))
+        Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).save(folder / f"{number}.png")
+    return noise_of(folder)
+
+
+def noise_of(folder: Path) -> Mixture:
+    """Return what `noise` wrote."""
+    pictures = [ClassifiedPicture(folder / f"{number}.png", number % 2) for number in range(7)]
     return Mixture([Source("noise", pictures)], np.arange(2), AugmentConfiguration(), seed=2)
 
 
@@ -57,12 +63,15 @@ def make_trainer(
     settings: OptimizerConfiguration = SETTINGS,
     loop: LoopConfiguration = NEVER,
     check: Check = lambda _, loss: loss,
+    processes: Processes | None = None,
 ) -> Trainer:
     """Return a trainer; `check` sees, and may change, the loss of a step."""
     network = Network()
 
     def loss(batch: Batch, seen: int) -> StepLoss:
-        error = (network(batch.pictures)[:, 0] - batch.truths.class_only_nodes).square().mean()
+        with loop.autocast(batch.pictures.device):
+            answer = network(batch.pictures)[:, 0].float()
+        error = (answer - batch.truths.class_only_nodes).square().mean()
         return StepLoss(check(seen // settings.batch, error), {"error": error})
 
     folder.mkdir(exist_ok=True)
@@ -70,4 +79,4 @@ def make_trainer(
     def peak_rate(name: str) -> float:
         return settings.pretrained_learning_rate if name.startswith("first") else settings.learning_rate
 
-    return Trainer(network, peak_rate, loss, mixture, (16, 32), settings, loop, folder, {"tree": "oak"})
+    return Trainer(network, peak_rate, loss, mixture, (16, 32), settings, loop, folder, {"tree": "oak"}, processes)

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from model.wordtree import WordTree
-from training.darknet.network import DarknetClassifier
 from training.export import HALF_TOLERANCE, TOLERANCE, ExportError, store_in_half, tidy, translate, write_model
 from training.files import replacing
 from training.losses.hierarchical import HierarchicalSoftmax
+from training.networks.classifier import Classifier
 
 METADATA_KEY: Final = "yolo9000.classifier"
 OUTPUTS: Final = ("logits", "probabilities")
@@ -58,7 +58,7 @@ class ClassifierMetadata(BaseModel):
 class ClassifierGraph(nn.Module):
     """The graph of the file around a classifier in evaluation mode."""
 
-    def __init__(self, classifier: DarknetClassifier, tree: WordTree | None) -> None:
+    def __init__(self, classifier: Classifier, tree: WordTree | None) -> None:
         super().__init__()
         self.classifier = classifier
         self.hierarchy = None if tree is None else HierarchicalSoftmax(tree)
@@ -72,7 +72,7 @@ class ClassifierGraph(nn.Module):
 
 
 def export_classifier(
-    classifier: DarknetClassifier,
+    classifier: Classifier,
     metadata: ClassifierMetadata,
     tree: WordTree | None,
     path: Path,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from training.darknet.cfg import Cfg, Section
 from training.darknet.errors import InvalidCfgError
 from training.darknet.layers import AveragePool, Convolution, Route, Shape, build_layer
+from training.networks.classifier import Classifier
 from training.networks.layers import scale_pictures
 from training.networks.region_head import BOX_CHANNELS, RegionDetector, RegionHead
 
@@ -64,7 +65,7 @@ class DarknetDetector(RegionDetector):
         return features
 
 
-class DarknetClassifier(nn.Module):
+class DarknetClassifier(Classifier):
     """A network that ends in [avgpool] and [softmax].
 
     Args:
@@ -74,10 +75,8 @@ class DarknetClassifier(nn.Module):
     """
 
     def __init__(self, layers: Sequence[nn.Module], classes: int, stride: int) -> None:
-        super().__init__()
+        super().__init__(classes, stride)
         self.body = DarknetLayers(layers)
-        self.classes = classes
-        self.stride = stride
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map RGB pictures [B, 3, S, S], values 0 to 255, to logits [B, classes]: what [softmax] is given."""

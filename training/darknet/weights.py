@@ -11,7 +11,7 @@ file that does not belong to a cfg.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -130,15 +130,39 @@ def read_weights(network: nn.Module, path: Path) -> Header:
         InvalidWeightsError: the file does not fit, or holds what no training gives.
     """
     header = check_weights(network, path)
+    fill(parts(network), path)
+    return header
+
+
+@torch.no_grad()
+def fill(filled: Iterable[Part], path: Path) -> None:
+    """Fill tensors with the numbers that follow a weights file's header.
+
+    Raises:
+        InvalidWeightsError: the file is shorter, or holds what no training gives.
+    """
     with _open(path) as file:
-        file.seek(len(header.to_bytes()))
-        for part in parts(network):
+        _read_header(path, file)
+        for part in filled:
             values = np.fromfile(file, VALUE, part.tensor.numel())
             if len(values) != part.tensor.numel():
                 raise InvalidWeightsError(f"{path}: became shorter while it was read, in {part.layer}")
             _check_values(path, part, values)
             part.tensor.copy_(torch.from_numpy(values.astype(np.float32, copy=False)).view_as(part.tensor))
-    return header
+
+
+def count_values(path: Path) -> int:
+    """Return how many numbers follow a weights file's header.
+
+    Raises:
+        InvalidWeightsError: the file cannot be read, or is no weights file.
+    """
+    try:
+        with _open(path) as file:
+            _read_header(path, file)
+            return (path.stat().st_size - file.tell()) // VALUE.itemsize
+    except OSError as error:
+        raise InvalidWeightsError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def write_weights(network: nn.Module, path: Path, header: Header) -> None:

@@ -35,6 +35,13 @@ class AugmentConfiguration(BaseModel):
         0.3, ge=0, le=1, description="boxes with a smaller part of their area in view are dropped, 0 to 1"
     )
 
+    mosaic: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="part of the pictures with boxes that are shown in a mosaic with three others of their set",
+    )
+
     @model_validator(mode="after")
     def _check_scales(self) -> Self:
         if self.smallest_scale > self.largest_scale:

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from model.picture import PictureError, decode_picture
 from training.data.augment import AugmentConfiguration, augment
 from training.data.coco import InvalidDatasetError, LabelledPicture
 from training.data.folder import ClassifiedPicture
+from training.data.mosaic import TILES, mosaic
 from training.losses.targets import Truths
 
 BATCHES_A_SIZE = 10  # batches between two changes of the input size (paper section 2, "multi-scale training")
@@ -62,6 +63,16 @@ class Batch(NamedTuple):
     truths: Truths
 
 
+class Examples(Protocol):
+    """An epoch's pictures: what a `Mixture` is, or another source of views that a seed decides."""
+
+    seed: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, draw: Draw, /) -> Example: ...
+
+
 class Mixture(Dataset[Example]):
     """All sources as one list, an epoch long.
 
@@ -82,6 +93,7 @@ class Mixture(Dataset[Example]):
         self.items = [
             (source, picture) for source in sources for picture in source.pictures for _ in range(source.repeats)
         ]
+        self.sources = tuple(sources)
         self.trained = trained
         self.augmentation = augmentation
         self.seed = seed
@@ -97,18 +109,38 @@ class Mixture(Dataset[Example]):
         """
         source, picture = self.items[draw.item]
         random = np.random.default_rng((self.seed, draw.position))
-        image = _read(picture)
+        image = read_picture(picture)
         if isinstance(picture, ClassifiedPicture):
             whole = np.array([[0, 0, image.width, image.height]], np.float32)
             pixels = augment(image, whole, draw.size, self.augmentation, random).pixels
             nodes = self.trained[[picture.node]]
             return Example(pixels, np.zeros((0, 4), np.float32), nodes, 0.0, class_only=True)
-        view = augment(image, _boxes_on(image, picture), draw.size, self.augmentation, random)
-        nodes = self.trained[picture.nodes[view.kept]]
+        pictures = [picture, *self._companions(source, random)]
+        shown = [(image, _boxes_on(image, picture))]
+        for other in pictures[1:]:
+            image = read_picture(other)
+            shown.append((image, _boxes_on(image, other)))
+        if len(shown) == 1:
+            view = augment(*shown[0], draw.size, self.augmentation, random)
+        else:
+            view = mosaic(shown, draw.size, self.augmentation, random)
+        nodes = self.trained[np.concatenate([each.nodes for each in pictures])[view.kept]]
         return Example(view.pixels, view.boxes, nodes, source.negative_weight, class_only=False)
 
+    def _companions(self, source: Source, random: np.random.Generator) -> list[LabelledPicture]:
+        """Draw the other pictures of a mosaic, or none; all of one set, whose objects are labelled alike."""
+        if not self.augmentation.mosaic or random.random() >= self.augmentation.mosaic:
+            return []
+        drawn = (source.pictures[number] for number in random.integers(len(source.pictures), size=TILES - 1))
+        return [picture for picture in drawn if isinstance(picture, LabelledPicture)]
 
-def _read(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
+
+def read_picture(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
+    """Decode a picture, held upright.
+
+    Raises:
+        InvalidDatasetError: it cannot be read.
+    """
     try:
         return decode_picture(picture.path.read_bytes())
     except (OSError, PictureError) as error:
@@ -173,8 +205,16 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(torch.from_numpy(np.stack([example.pixels for example in examples])), truths)
 
 
-def load_batches(mixture: Mixture, stream: Stream, workers: int) -> Iterator[Batch]:
+def load_batches(
+    mixture: Examples, stream: Sampler[list[Draw]], workers: int, *, pinned: bool = False
+) -> Iterator[Batch]:
     """Yield the stream's batches, prepared by `workers` processes; 0: by this one.
+
+    Args:
+        mixture: the pictures.
+        stream: what each batch is made of.
+        workers: processes.
+        pinned: keep them in memory that a GPU copies from while it computes.
 
     Raises:
         InvalidDatasetError: a picture cannot be used.
@@ -186,6 +226,7 @@ def load_batches(mixture: Mixture, stream: Stream, workers: int) -> Iterator[Bat
         collate_fn=_collate_or_tell,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_leave_signals_to_parent,
+        pin_memory=pinned,
     )
     for batch in loader:
         if isinstance(batch, InvalidDatasetError):
@@ -196,7 +237,7 @@ def load_batches(mixture: Mixture, stream: Stream, workers: int) -> Iterator[Bat
 class _Telling(Dataset[Example | InvalidDatasetError]):
     """A mixture that returns its errors: one raised in a worker would reach the reader as a worker's traceback."""
 
-    def __init__(self, mixture: Mixture) -> None:
+    def __init__(self, mixture: Examples) -> None:
         self.mixture = mixture
 
     def __getitem__(self, draw: Draw) -> Example | InvalidDatasetError:

@@ -21,9 +21,10 @@ from training.losses.targets import (
     assign_anchors,
     best_iou,
     class_only_boxes,
+    generalised_iou_of_pairs,
     iou_of_pairs,
 )
-from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes
+from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes, decode_chosen, shift_error
 
 
 class ObjectnessLoss(StrEnum):
@@ -42,6 +43,16 @@ class RegionLossConfiguration(BaseModel):
     noobject_scale: NonNegativeFloat = Field(1, description="weight of objectness where there is none")
     class_scale: NonNegativeFloat = Field(1, description="weight of the class loss")
     coordinate_scale: NonNegativeFloat = Field(1, description="weight of the box loss")
+    iou_scale: NonNegativeFloat = Field(
+        0, description="weight of 1 - generalised IOU of a box with its truth, beside the box loss"
+    )
+    further_anchor_iou: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="anchors of a truth's cell that overlap its shape by at least this learn it too; by default the "
+        "best one alone does",
+    )
     ignore_iou: float = Field(0.6, ge=0, le=1, description="boxes that overlap a truth by more are no negatives")
     rescore: bool = Field(True, description="objectness learns the box's overlap with its truth instead of 1")
     prior_pictures: NonNegativeInt = Field(
@@ -113,8 +124,8 @@ class RegionLoss(nn.Module):
         settings = self.configuration
         raw = prediction.boxes
         batch = len(raw)
-        decoded = decode_boxes(raw.detach(), detector.anchors)
-        index = assign_anchors(truths, detector.anchors, raw.shape[2], raw.shape[3])
+        decoded = decode_boxes(raw.detach(), detector.anchors, detector.location)
+        index = assign_anchors(truths, detector.anchors, raw.shape[2], raw.shape[3], settings.further_anchor_iou)
         place = tuple(index.boxes)
         chosen = raw[place]
         overlap = iou_of_pairs(decoded[place], truths.boxes[index.truth])
@@ -124,6 +135,11 @@ class RegionLoss(nn.Module):
         coordinates = settings.coordinate_scale * _coordinate_error(
             chosen, truths.boxes[index.truth], index, detector, grid
         )
+
+        if settings.iou_scale:
+            reached = decode_chosen(chosen, index.boxes, detector.anchors, grid, detector.location)
+            lacking = 1 - generalised_iou_of_pairs(reached, truths.boxes[index.truth])
+            coordinates = coordinates + settings.iou_scale * lacking.sum()
 
         negative = best_iou(decoded, truths) <= settings.ignore_iou
         negative[place] = False
@@ -135,7 +151,8 @@ class RegionLoss(nn.Module):
             free = torch.ones_like(negative)
             free[place] = False
             free[truths.class_only_pictures] = False  # they teach their class alone
-            pull = (raw[..., :2].sigmoid() - 0.5).square().sum(-1) + raw[..., 2:4].square().sum(-1)
+            shift = shift_error(raw[..., :2], 0.5, detector.anchors.to(raw.dtype)[:, None, None], detector.location)
+            pull = shift.square().sum(-1) + raw[..., 2:4].square().sum(-1)
             prior = 0.5 * settings.prior_scale * (pull * free).sum()
 
         classes, nodes = index.boxes, truths.nodes[index.truth]
@@ -189,6 +206,8 @@ def _coordinate_error(raw: Tensor, boxes: Tensor, index: Assignment, detector: D
     """
     corner = torch.stack((index.boxes.column, index.boxes.row), dim=1)
     centre = (boxes[:, :2] * grid - corner).clamp(0, 1)
-    size = (boxes[:, 2:] * grid / detector.anchors[index.boxes.anchor].to(boxes.dtype)).log()
-    error = (raw[:, :2].sigmoid() - centre).square().sum(1) + (raw[:, 2:4] - size).square().sum(1)
+    anchors = detector.anchors[index.boxes.anchor].to(boxes.dtype)
+    size = (boxes[:, 2:] * grid / anchors).log()
+    shift = shift_error(raw[:, :2], centre, anchors, detector.location)
+    error = shift.square().sum(1) + (raw[:, 2:4] - size).square().sum(1)
     return (0.5 * (2 - boxes[:, 2:].prod(1)) * error).sum()

@@ -69,13 +69,14 @@ class TreeClassLayer(nn.Module):
         self.correction.weight.zero_()
         self.correction.bias.zero_()
 
-    def trust(self, boxes: Tensor) -> None:
+    def trust(self, boxes: Tensor, half: float = HALF_TRUSTED) -> None:
         """Let corrections count as far as there is evidence.
 
         Args:
             boxes: [nodes], the labelled boxes or pictures at and beneath each node's siblings and itself.
+            half: number of them at which a correction counts half.
         """
-        self.reliability.copy_(boxes / (boxes + HALF_TRUSTED))
+        self.reliability.copy_(boxes / (boxes + half))
 
     def forward(self, features: Tensor, evidence: Tensor) -> Tensor:
         """Map the classifier's features [K, F] and further evidence [K, E] to logits [K, nodes]."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from torch import Tensor, nn
 
+from training.networks.classifier import Classifier
 from training.networks.layers import (
     ConvolutionBatchNormLeaky,
     LinearConvolution,
@@ -80,7 +81,7 @@ class Darknet19Backbone(nn.Module):
         return fine, self.coarse(fine)
 
 
-class Darknet19(nn.Module):
+class Darknet19(Classifier):
     """The classifier.
 
     Args:
@@ -89,8 +90,7 @@ class Darknet19(nn.Module):
     """
 
     def __init__(self, classes: int = CLASSES) -> None:
-        super().__init__()
-        self.classes = classes
+        super().__init__(classes, STRIDE)
         self.backbone = Darknet19Backbone()
         self.class_layer = LinearConvolution(CHANNELS, classes)
 

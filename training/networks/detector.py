@@ -7,10 +7,22 @@ objectness gate of the exported graph, asks for.
 """
 
 from abc import ABC, abstractmethod
+from enum import StrEnum
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+
+class Location(StrEnum):
+    """What tx and ty say of a box's centre (paper section 2, "direct location prediction").
+
+    DIRECT: where in its cell it lies, by a sigmoid. OFFSETS: how far from the cell's middle, anywhere in the picture,
+    in widths and heights of the anchor, as region proposal networks have it; what the paper found to be unstable.
+    """
+
+    DIRECT = "direct"
+    OFFSETS = "offsets"
 
 
 class BoxIndex(NamedTuple):
@@ -41,9 +53,11 @@ class Detector(nn.Module, ABC):
         stride: pixels of the input picture to one cell.
         multiple: what an input picture's sides have to be multiples of, px.
         classes: number of class logits a box has.
+        location: what tx and ty say.
     """
 
     anchors: Tensor
+    location = Location.DIRECT
 
     def __init__(self, anchors: Tensor, classes: int, stride: int = 32, multiple: int = 32) -> None:
         super().__init__()
@@ -64,7 +78,26 @@ class Detector(nn.Module, ABC):
         """Return the class logits [K, classes] of the K boxes of `index`."""
 
 
-def decode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
+def cell_shift(raw: Tensor, anchors: Tensor, location: Location) -> Tensor:
+    """Return how far centres lie from their cell's corner, in cells [..., 2], given tx and ty [..., 2].
+
+    Args:
+        raw: tx and ty.
+        anchors: the boxes' anchors [..., 2], broadcast.
+        location: what they say.
+    """
+    return raw.sigmoid() if location is Location.DIRECT else 0.5 + raw * anchors
+
+
+def shift_error(raw: Tensor, goal: Tensor | float, anchors: Tensor, location: Location) -> Tensor:
+    """Return how far tx and ty are from the goal of `cell_shift`, in the terms they are learned in [..., 2].
+
+    Of a sigmoid the error is that of its value; of offsets that of tx and ty themselves.
+    """
+    return raw.sigmoid() - goal if location is Location.DIRECT else raw - (goal - 0.5) / anchors
+
+
+def decode_boxes(boxes: Tensor, anchors: Tensor, location: Location = Location.DIRECT) -> Tensor:
     """Turn raw outputs [B, A, H, W, 5] into boxes [B, A, H, W, 4]: centre x, centre y, width, height.
 
     All four are fractions of the input picture: x = (column + sigmoid(tx)) / W and w = anchor_w * exp(tw) / W
@@ -74,8 +107,27 @@ def decode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
     column = torch.arange(width, device=boxes.device, dtype=boxes.dtype)
     row = torch.arange(height, device=boxes.device, dtype=boxes.dtype)[:, None]
     anchor = anchors.to(boxes.dtype)[:, None, None, :]
-    x = (boxes[..., 0].sigmoid() + column) / width
-    y = (boxes[..., 1].sigmoid() + row) / height
+    shift = cell_shift(boxes[..., :2], anchor, location)
+    x = (shift[..., 0] + column) / width
+    y = (shift[..., 1] + row) / height
     w = boxes[..., 2].exp() * anchor[..., 0] / width
     h = boxes[..., 3].exp() * anchor[..., 1] / height
     return torch.stack((x, y, w, h), dim=-1)
+
+
+def decode_chosen(
+    raw: Tensor, index: BoxIndex, anchors: Tensor, grid: Tensor, location: Location = Location.DIRECT
+) -> Tensor:
+    """Return the boxes [K, 4], as `decode_boxes` has them, of the raw outputs [K, 5] of the K boxes of `index`.
+
+    Args:
+        raw: of those boxes alone.
+        index: which they are.
+        anchors: [A, 2], cells.
+        grid: [2], cells across and down.
+        location: what tx and ty say.
+    """
+    corner = torch.stack((index.column, index.row), dim=1)
+    anchor = anchors[index.anchor].to(raw.dtype)
+    sizes = anchor * raw[:, 2:4].exp()
+    return torch.cat(((corner + cell_shift(raw[:, :2], anchor, location)) / grid, sizes / grid), dim=1)

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from training.networks.convolution import convolve
 
 NORM_EPSILON: Final = 1e-3  # the EfficientNet papers' batch-norm epsilon; the weights were trained with it
+NORM_MOMENTUM: Final = 0.01  # EfficientNet-Lite: running = .99 running + .01 batch
 PIXEL_MEAN: Final = 127.0  # EfficientNet-Lite's input normalisation: (pixel - 127) / 128
 PIXEL_SCALE: Final = 128.0
 HEAD_CHANNELS: Final = 1280
@@ -56,9 +57,12 @@ STRIDE32_CHANNELS: Final = 320
 class FoldedConvolution(nn.Module):
     """Convolution, batch norm with fixed statistics and (optionally) ReLU6, computed as one convolution.
 
-    The weight, the norm's scale and its bias are trained; its mean and variance are buffers that never change. `fold`
+    The weight, the norm's scale and its bias are trained; its mean and variance are buffers that never change, unless
+    `learns_statistics` is set: in training mode it is then an ordinary batch norm, as pre-training needs it. `fold`
     leaves the weight and bias of the one convolution, and nothing else.
     """
+
+    learns_statistics = False
 
     scale: nn.Parameter | None
     running_mean: Tensor | None
@@ -110,8 +114,21 @@ class FoldedConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, channels_in, H, W], H and W multiples of the stride, to [B, channels_out, H / stride, W / stride]."""
-        weight, bias = self.folded()
-        y = convolve(x, weight, bias, stride=self.stride, groups=self.groups)
+        if self.training and self.learns_statistics:
+            y = convolve(x, self.weight, stride=self.stride, groups=self.groups)
+            y = F.batch_norm(
+                y,
+                self.running_mean,
+                self.running_var,
+                self.scale,
+                self.bias,
+                training=True,
+                momentum=NORM_MOMENTUM,
+                eps=NORM_EPSILON,
+            )
+        else:
+            weight, bias = self.folded()
+            y = convolve(x, weight, bias, stride=self.stride, groups=self.groups)
         return F.relu6(y, inplace=True) if self.act else y
 
 

@@ -58,12 +58,33 @@ class ConvolutionBatchNormLeaky(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, kernel: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False)
-        self.normalisation = DarknetBatchNorm(channels_out)
+        self.normalisation: nn.Module = DarknetBatchNorm(channels_out)
         initialise(self.convolution.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, channels_in, H, W] to [B, channels_out, H, W]."""
         return F.leaky_relu(self.normalisation(self.convolution(x)), LEAKY_SLOPE, inplace=True)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Become one convolution with a bias, which an exported graph names after this module."""
+        norm = self.normalisation
+        if not isinstance(norm, DarknetBatchNorm):
+            return
+        scale = norm.weight / (norm.running_var.sqrt() + BATCH_NORM_EPSILON)
+        self.convolution.weight.mul_(scale[:, None, None, None])
+        self.convolution.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
+        self.normalisation = nn.Identity()
+
+    def unfolded_state(self, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """Return the state in which this module, not folded, is the one convolution of a weight and a bias."""
+        return {
+            "convolution.weight": weight,
+            "normalisation.weight": torch.ones_like(bias),
+            "normalisation.bias": bias,
+            "normalisation.running_mean": torch.zeros_like(bias),
+            "normalisation.running_var": torch.full_like(bias, (1 - BATCH_NORM_EPSILON) ** 2),
+        }
 
 
 class LinearConvolution(nn.Conv2d):

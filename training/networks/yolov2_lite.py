@@ -119,26 +119,37 @@ class YOLOv2Lite(Detector):
     Args:
         anchors: [A, 2], cells.
         classes: nodes of the trained WordTree.
-        backbone: EfficientNet-Lite0 with its ImageNet weights; it is not trained any more.
+        backbone: EfficientNet-Lite0 with a classifier's weights; it is not trained any more.
+        flat_classes: of that classifier.
+        passthrough: False leaves out what comes from stride 8, to see what it is worth.
     """
 
-    def __init__(self, anchors: Tensor, classes: int, backbone: EfficientNetLite0) -> None:
+    def __init__(
+        self,
+        anchors: Tensor,
+        classes: int,
+        backbone: EfficientNetLite0,
+        *,
+        flat_classes: int = IMAGENET_CLASSES,
+        passthrough: bool = True,
+    ) -> None:
         super().__init__(anchors, classes, STRIDE, multiple=32)
         count = len(anchors)
         self.tail = nn.Sequential(*copy.deepcopy(backbone.blocks[STRIDE16_BLOCK + 1 :]))
         self.backbone = backbone.requires_grad_(False)
         self.top = pointwise(STRIDE32_CHANNELS, TOP_CHANNELS)
         self.lateral = nn.Sequential(pointwise(STRIDE16_CHANNELS, LATERAL_CHANNELS), SeparableBlock(LATERAL_CHANNELS))
-        self.passthrough = pointwise(STRIDE8_CHANNELS, PASSTHROUGH_CHANNELS)
+        self.passthrough = pointwise(STRIDE8_CHANNELS, PASSTHROUGH_CHANNELS) if passthrough else None
+        fine = 4 * PASSTHROUGH_CHANNELS if passthrough else 0
         self.neck = nn.Sequential(
-            pointwise(TOP_CHANNELS + LATERAL_CHANNELS + 4 * PASSTHROUGH_CHANNELS, NECK_CHANNELS),
+            pointwise(TOP_CHANNELS + LATERAL_CHANNELS + fine, NECK_CHANNELS),
             SeparableBlock(NECK_CHANNELS),
             SeparableBlock(NECK_CHANNELS),
         )
         self.per_anchor = pointwise(NECK_CHANNELS, count * ANCHOR_CHANNELS)
         self.box = nn.Conv2d(count * ANCHOR_CHANNELS, count * BOX_CHANNELS, 1, groups=count)
         self.class_layer = TreeClassLayer(
-            HEAD_CHANNELS, IMAGENET_CLASSES, classes, evidence=STRIDE32_CHANNELS + ANCHOR_CHANNELS
+            HEAD_CHANNELS, flat_classes, classes, evidence=STRIDE32_CHANNELS + ANCHOR_CHANNELS
         )
         nn.init.normal_(self.box.weight, std=0.01)
         with torch.no_grad():
@@ -156,26 +167,31 @@ class YOLOv2Lite(Detector):
         stride8, stride16, stride32 = self.backbone(pictures)
         classifier = integral_image(self.backbone.head(stride32))
         deep = self.tail(stride16)
-        fine = F.pixel_unshuffle(self.passthrough(stride8), 2)
-        top = F.interpolate(self.top(deep), scale_factor=2.0, mode="nearest")
-        vectors = self.per_anchor(self.neck(torch.cat((top, self.lateral(stride16), fine), dim=1)))
+        joined = [F.interpolate(self.top(deep), scale_factor=2.0, mode="nearest"), self.lateral(stride16)]
+        if self.passthrough is not None:
+            joined.append(F.pixel_unshuffle(self.passthrough(stride8), 2))
+        vectors = self.per_anchor(self.neck(torch.cat(joined, dim=1)))
         raw = self.box(vectors)
         batch, _, height, width = raw.shape
         boxes = raw.view(batch, len(self.anchors), BOX_CHANNELS, height, width).permute(0, 1, 3, 4, 2)
         boxes = boxes.to(classifier.dtype)
-        decoded = decode_boxes(boxes.detach(), self.anchors)
+        decoded = decode_boxes(boxes.detach(), self.anchors, self.location)
         return Prediction(boxes, (classifier, integral_image(deep), vectors, decoded))
 
     def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
         """Return the class logits [K, classes] of the K boxes of `index`."""
+        logits: Tensor = self.class_layer(*self.class_inputs(features, index))
+        return logits
+
+    def class_inputs(self, features: tuple[Tensor, ...], index: BoxIndex) -> tuple[Tensor, Tensor]:
+        """Return what the class layer sees of the K boxes of `index`: the classifier's features, further evidence."""
         classifier, deep, vectors, boxes = features
         regions = inner_part(boxes[index.picture, index.anchor, index.row, index.column])
         # channels last, as the convolutions have them: in another order the gradient would have to be rearranged
         per_anchor = torch.unflatten(vectors.permute(0, 2, 3, 1), 3, (len(self.anchors), ANCHOR_CHANNELS))
         own = per_anchor[index.picture, index.row, index.column, index.anchor].to(classifier.dtype)
         evidence = torch.cat((pool_regions(deep, regions, index.picture), own), dim=1)
-        logits: Tensor = self.class_layer(pool_regions(classifier, regions, index.picture), evidence)
-        return logits
+        return pool_regions(classifier, regions, index.picture), evidence
 
 
 def inner_part(boxes: Tensor) -> Tensor:

@@ -64,6 +64,7 @@ export function setUpSearch(tree, view) {
     if (event.key === "ArrowUp") move(event, item?.previousElementSibling?.querySelector("a") ?? input);
     if (event.key === "Escape") move(event, input);
   });
+  if (input.value) search(); // typed while the tree was on its way, or kept by the browser on a reload
 }
 
 /**

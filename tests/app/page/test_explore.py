@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from playwright.sync_api import Position, expect
+from playwright.sync_api import Position, Route, expect
 
 from tests.app.page.conftest import DOG, Visitor
 
@@ -69,6 +69,23 @@ def test_a_search_result_is_reached_by_keys(visitor: Visitor) -> None:
     page.press("#search", "ArrowDown")
     page.keyboard.press("Enter")
     expect(page.locator("#concept h2")).to_contain_text("golden retriever")
+
+
+def test_what_was_typed_before_the_tree_came_is_searched(visitor: Visitor) -> None:
+    page = visitor.page
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/tree", hold)
+    page.goto(f"{visitor.service.base_url}#explore")
+    page.fill("#search", "golden retriever")
+    while not held:
+        page.wait_for_timeout(20)
+    page.wait_for_timeout(300)  # longer than a pause in typing
+    held[0].continue_()
+    expect(page.locator("#found a")).to_have_count(1)
 
 
 def test_the_tree_follows_the_keys(visitor: Visitor) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections import Counter
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from training.data.augment import AugmentConfiguration
 from training.data.batches import BATCHES_A_SIZE, Batch, Draw, Example, Mixture, Source, Stream, collate, load_batches
 from training.data.coco import InvalidDatasetError, LabelledPicture
 from training.data.folder import ClassifiedPicture
+from training.data.mosaic import mosaic
 
 # Python 3.12 and later warn of any fork beside threads, such as torch's own.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -125,6 +127,37 @@ def test_a_picture_with_a_label_alone(tmp_path: Path) -> None:
     assert example.boxes.shape == (0, 4)
     assert example.nodes.tolist() == [2]
     assert (example.negative_weight, example.class_only) == (0.0, True)
+
+
+def test_a_mosaic_takes_its_pictures_from_one_set(tmp_path: Path) -> None:
+    """With their labels, and the set's weight of negatives; pictures with a label alone stay whole."""
+    sources = [
+        Source("one", [picture(tmp_path / f"{number}.png", boxes=1) for number in range(3)], negative_weight=0.5),
+        Source("two", [picture(tmp_path / f"{number}.png") for number in range(3, 6)], negative_weight=1.0),
+        Source("labels", [ClassifiedPicture(picture(tmp_path / "class.png").path, 2)]),
+    ]
+    found = Mixture(sources, TRAINED, NEUTRAL.model_copy(update={"mosaic": 1.0}), 0)
+    one = [found[Draw(0, position, 64)] for position in range(30)]
+    assert {int(node) for example in one for node in example.nodes} == {3}
+    assert max(len(example.nodes) for example in one) == 4  # now and then all four are in sight
+    assert {example.negative_weight for example in one} == {0.5}
+    two = [found[Draw(3, position, 64)] for position in range(30)]
+    assert {int(node) for example in two for node in example.nodes} == {1, 3}
+    label = found[Draw(6, 0, 64)]
+    assert (label.nodes.tolist(), label.class_only) == ([1], True)
+
+
+@pytest.mark.parametrize(("part", "least", "most"), [(0, 0, 0), (0.5, 60, 140), (1, 200, 200)])
+def test_a_part_of_the_pictures_is_in_mosaics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: float, least: int, most: int
+) -> None:
+    made = Mock(wraps=mosaic)
+    monkeypatch.setattr("training.data.batches.mosaic", made)
+    labelled = [picture(tmp_path / "0.png", boxes=1)]
+    found = Mixture([Source("one", labelled)], TRAINED, NEUTRAL.model_copy(update={"mosaic": part}), 0)
+    for position in range(200):
+        found[Draw(0, position, 32)]
+    assert least <= made.call_count <= most
 
 
 def test_the_same_draw_gives_the_same_view(tmp_path: Path) -> None:

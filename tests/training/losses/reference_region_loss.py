@@ -33,6 +33,8 @@ class Constants:
     noobject_scale: float
     class_scale: float
     coordinate_scale: float
+    iou_scale: float
+    further_anchor_iou: float | None
     ignore_iou: float
     rescore: bool
     prior: bool
@@ -97,9 +99,7 @@ def region_loss(problem: Problem) -> Loss:
         len(problem.negative_weight),
         constants,
     )
-    responsible: dict[Place, int] = {}
-    for number, truth in enumerate(problem.boxed):
-        responsible[responsible_place(problem, truth)] = number  # a later truth takes the place of an earlier one
+    responsible = responsible_places(problem)
     class_only = {truth.picture for truth in problem.labelled}
     for place, raw in problem.raw.items():
         if place in responsible:
@@ -138,6 +138,10 @@ def _object(loss: Loss, problem: Problem, place: Place, truth: Truth) -> None:
     loss.squared_error("coordinates", place, WIDTH, raw[WIDTH], goal, scale)
     goal = math.log(height * problem.height / anchor_height)
     loss.squared_error("coordinates", place, HEIGHT, raw[HEIGHT], goal, scale)
+    scale = loss.constants.iou_scale / loss.pictures
+    loss.parts["coordinates"] += scale * (1 - generalised_iou(decode(problem, place), truth.box))
+    for number in (X, Y, WIDTH, HEIGHT):
+        loss.raw[place][number] -= scale * slope_of_generalised_iou(problem, place, number, truth.box)
     goal = iou(decode(problem, place), truth.box) if loss.constants.rescore else 1.0
     loss.objectness("objectness", place, sigmoid(raw[OBJECTNESS]), goal, loss.constants.object_scale)
 
@@ -191,6 +195,22 @@ def responsible_place(problem: Problem, truth: Truth) -> Place:
     return truth.picture, overlaps.index(max(overlaps)), min(row, problem.height - 1), min(column, problem.width - 1)
 
 
+def responsible_places(problem: Problem) -> dict[Place, int]:
+    """The number of the truth each box answers for; a later truth takes the place of an earlier one."""
+    places: dict[Place, int] = {}
+    least = problem.constants.further_anchor_iou
+    for number, truth in enumerate(problem.boxed):
+        assert truth.box is not None
+        picture, _, row, column = responsible_place(problem, truth)
+        shape = (0.0, 0.0, truth.box[WIDTH] * problem.width, truth.box[HEIGHT] * problem.height)
+        for further, anchor in enumerate(problem.anchors):
+            if least is not None and iou((0.0, 0.0, *anchor), shape) >= least:
+                places[picture, further, row, column] = number
+    for number, truth in enumerate(problem.boxed):
+        places[responsible_place(problem, truth)] = number
+    return places
+
+
 def best_place(problem: Problem, truth: Truth) -> Place:
     """The box of highest objectness times probability of the label, among the candidates of highest objectness."""
     places = [place for place in problem.raw if place[0] == truth.picture]
@@ -224,6 +244,29 @@ def iou(first: Box, second: Box) -> float:
         high = min(first[centre] + first[side] / 2, second[centre] + second[side] / 2)
         shared *= max(0.0, high - low)
     return shared / (first[WIDTH] * first[HEIGHT] + second[WIDTH] * second[HEIGHT] - shared)
+
+
+def generalised_iou(first: Box, second: Box) -> float:
+    """The IOU, less the part of the box around both that neither covers."""
+    around = 1.0
+    for centre, side in ((X, WIDTH), (Y, HEIGHT)):
+        low = min(first[centre] - first[side] / 2, second[centre] - second[side] / 2)
+        around *= max(first[centre] + first[side] / 2, second[centre] + second[side] / 2) - low
+    overlap = iou(first, second)
+    areas = first[WIDTH] * first[HEIGHT] + second[WIDTH] * second[HEIGHT]
+    union = areas / (1 + overlap)  # shared = overlap * union, and union = areas - shared
+    return overlap - (around - union) / around
+
+
+def slope_of_generalised_iou(problem: Problem, place: Place, number: int, truth: Box) -> float:
+    """Its derivative by a raw output, by central differences."""
+    step, raw = 1e-6, problem.raw[place]
+    before = raw[number]
+    values = []
+    for raw[number] in (before - step, before + step):
+        values.append(generalised_iou(decode(problem, place), truth))
+    raw[number] = before
+    return (values[1] - values[0]) / (2 * step)
 
 
 def sigmoid(x: float) -> float:

@@ -21,7 +21,8 @@ from tests.training.losses.problems import (
 from tests.training.losses.reference_region_loss import Constants, Place, Problem, Truth, best_place, region_loss
 from tests.training.networks.darknet_cfg import needs_darknet, read_sections
 from training.losses.region import ObjectnessLoss, RegionLoss, RegionLossConfiguration, RegionLossParts
-from training.networks.detector import BoxIndex, Detector, Prediction
+from training.losses.targets import assign_anchors
+from training.networks.detector import BoxIndex, Detector, Location, Prediction, decode_boxes
 
 # living thing (animal (dog (beagle, pug), cat), plant), vehicle (bicycle, car)
 PARENTS = [-1, -1, 0, 0, 1, 1, 2, 2, 6, 6]
@@ -70,7 +71,9 @@ def test_it_agrees_with_the_slow_loss(problem: Problem) -> None:
 
 @pytest.mark.parametrize(("rescore", "prior", "squared"), list(product((False, True), repeat=3)))
 def test_it_agrees_under_every_option(rescore: bool, prior: bool, squared: bool) -> None:
-    chosen = constants(rescore=rescore, prior=prior, squared=squared, distillation_scale=1)
+    chosen = constants(
+        rescore=rescore, prior=prior, squared=squared, distillation_scale=1, iou_scale=2, further_anchor_iou=0.2
+    )
     for seed in range(4):
         check(problem_of(chosen, boxed=6, labelled=2, seed=seed))
 
@@ -194,6 +197,29 @@ class TinyDetector(Detector):
         return features[0][tuple(index)]
 
 
+def test_offsets_are_learned_as_they_are_decoded() -> None:
+    """A box right upon its truth has no coordinate error, and one that is off is drawn back."""
+    problem = problem_of(constants(), boxed=1)
+    tensors = as_tensors(problem)
+    tensors.detector.location = Location.OFFSETS
+    index = assign_anchors(tensors.truths, tensors.detector.anchors, problem.height, problem.width)
+    place = tuple(int(part.item()) for part in index.boxes)
+    truth, anchor = tensors.truths.boxes[0], tensors.detector.anchors[int(place[1])].double()
+    grid = torch.tensor([problem.width, problem.height])
+    corner = torch.tensor([place[3], place[2]])
+    with torch.no_grad():
+        tensors.raw[place][:2] = (truth[:2] * grid - corner - 0.5) / anchor
+        tensors.raw[place][2:4] = (truth[2:] * grid / anchor).log()
+    torch.testing.assert_close(decode_boxes(tensors.raw, tensors.detector.anchors, Location.OFFSETS)[place], truth)
+
+    assert parts_of(tensors).coordinates.item() == pytest.approx(0, abs=1e-12)
+    with torch.no_grad():
+        tensors.raw[place][0] += 1
+    slope = gradients_of(parts_of(tensors).coordinates, tensors)[0][place]
+    assert slope[0].item() == pytest.approx(float(2 - truth[2] * truth[3]) / len(problem.negative_weight))
+    assert slope[1:].abs().max() < 1e-6
+
+
 # With `rescore` the target moves with the box and is yet a constant to the gradient, which differences cannot know.
 @pytest.mark.parametrize("objectness", list(ObjectnessLoss))
 def test_its_gradient_is_that_of_its_value(objectness: ObjectnessLoss) -> None:
@@ -201,7 +227,7 @@ def test_its_gradient_is_that_of_its_value(objectness: ObjectnessLoss) -> None:
     detector = TinyDetector(torch.tensor([[0.5, 0.7], [1.5, 1.0]]), len(PARENTS)).double()
     sizes = Sizes(pictures=2, anchors=2, height=2, width=3, boxed=3, labelled=1)
     tensors = as_tensors(make_problem(PARENTS, sizes, constants(distillation_scale=1), seed=0))
-    configuration = RegionLossConfiguration(rescore=False, objectness=objectness, distillation_scale=1)
+    configuration = RegionLossConfiguration(rescore=False, objectness=objectness, distillation_scale=1, iou_scale=2)
     loss = RegionLoss(softmax_of(PARENTS), configuration)
     pictures = torch.rand(2, 2, 2, 3, dtype=torch.float64, requires_grad=True)
 

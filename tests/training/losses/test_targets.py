@@ -22,14 +22,16 @@ from tests.training.losses.reference_region_loss import (
     best_place,
     decode,
     iou,
-    responsible_place,
+    responsible_places,
 )
 from training import anchors
+from training.losses import targets as module
 from training.losses.targets import (
     Truths,
     assign_anchors,
     best_iou,
     class_only_boxes,
+    generalised_iou_of_pairs,
     iou_of_pairs,
     shape_iou,
 )
@@ -53,8 +55,9 @@ def random_boxes(count: int, seed: int) -> Tensor:
 @given(problems())
 def test_assignments_agree_with_a_loop(problem: Problem) -> None:
     tensors = as_tensors(problem)
-    found = assign_anchors(tensors.truths, tensors.detector.anchors, problem.height, problem.width)
-    expected = {responsible_place(problem, truth): number for number, truth in enumerate(problem.boxed)}
+    least = problem.constants.further_anchor_iou
+    found = assign_anchors(tensors.truths, tensors.detector.anchors, problem.height, problem.width, least)
+    expected = responsible_places(problem)
 
     places = torch.stack(tuple(found.boxes), 1).tolist()
     assert dict(zip(map(tuple, places), found.truth.tolist(), strict=True)) == expected
@@ -83,6 +86,33 @@ def test_of_two_truths_that_want_one_box_the_later_has_it() -> None:
 
     assert sorted(found.truth.tolist()) == [1, 2, 3]
     assert len({*map(tuple, torch.stack(tuple(found.boxes), 1).tolist())}) == 3
+
+
+def test_further_anchors_never_take_a_box_from_the_truth_it_fits_best() -> None:
+    square, upright = (0.5, 0.5, 0.3, 0.45), (0.5, 0.5, 0.2, 0.7)  # in cells 1.8 x 1.8 and 1.2 x 2.8
+    anchors = torch.tensor([[1.8, 1.8], [1.2, 2.8]])
+    both = assign_anchors(truths_of([upright, square]), anchors, height=4, width=6, further_iou=0.4)
+    alone = assign_anchors(truths_of([square]), anchors, height=4, width=6, further_iou=0.4)
+
+    assert dict(zip(both.boxes.anchor.tolist(), both.truth.tolist(), strict=True)) == {0: 1, 1: 0}
+    assert sorted(alone.boxes.anchor.tolist()) == [0, 1]
+    assert alone.truth.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("box", "value"),
+    [
+        ((0.5, 0.5, 0.2, 0.2), 1.0),
+        ((0.5, 0.5, 0.2, 0.1), 0.5),  # half of it, nothing around both uncovered
+        ((0.7, 0.5, 0.2, 0.2), 0.0),  # side by side: no overlap, nothing uncovered
+        ((0.9, 0.5, 0.2, 0.2), -1 / 3),  # a third of what is around both lies between them
+    ],
+)
+def test_known_generalised_ious(box: tuple[float, float, float, float], value: float) -> None:
+    square = torch.tensor([0.5, 0.5, 0.2, 0.2], dtype=torch.float64)
+    found = generalised_iou_of_pairs(square, torch.tensor(box, dtype=torch.float64))
+
+    assert found.item() == pytest.approx(value, abs=1e-12)
 
 
 def test_no_truths_are_assigned_to_no_boxes() -> None:
@@ -169,3 +199,23 @@ def test_only_the_candidates_class_logits_are_computed() -> None:
 
     assert asked == [2 * 5]
     assert [part.shape for part in found] == [(2,)] * 4
+
+
+def test_rows_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Counting(Outputs):
+        def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
+            asked.append(len(index.picture))
+            return super().class_logits(features, index)
+
+    parents = [-1, -1, 0, 0]
+    problem = make_problem(parents, Sizes(3, 2, 4, 4, boxed=0, labelled=3), constants(), seed=0)
+    tensors = as_tensors(problem)
+    detector = Counting(tensors.detector.anchors, len(parents))
+    found = []
+    for rows in (1024, 40):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", rows)
+        found.append(class_only_boxes(detector, tensors.prediction, tensors.truths, softmax_of(parents), 0))
+    assert asked == [96, 40, 40, 16]
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))

@@ -154,3 +154,29 @@ def test_it_exports_to_onnx_with_any_number_of_boxes(tmp_path: Path) -> None:
         assert index.tolist() == expected_index.tolist()
         assert len(index) == 0 if threshold > 1 else True
         np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_folded_it_computes_the_same_and_is_unfolded_again() -> None:
+    region, folded, features = head(), head(), torch.randn(BATCH, CHANNELS, HEIGHT, WIDTH)
+    folded.fold()
+    index = index_of([(0, 2, 1, 1), (1, 0, 0, 2), (0, 1, 1, 0)])
+
+    torch.testing.assert_close(folded(features), region(features))
+    torch.testing.assert_close(folded.class_logits(features, index), region.class_logits(features, index))
+    assert folded.folded is not None
+    state = region.unfolded_state(folded.folded.state_dict())
+    for name, value in region.state_dict().items():
+        torch.testing.assert_close(state[name].view_as(value), value)
+
+
+def test_rows_of_another_head() -> None:
+    region, other, features = head(), RegionHead(CHANNELS, ANCHORS, 2), torch.randn(BATCH, CHANNELS, HEIGHT, WIDTH)
+    nn.init.normal_(other.convolution.weight)
+    before = torch.unflatten(region.dense(features), 1, (ANCHORS, -1))
+    region.take_rows(other.convolution.weight, other.convolution.bias, [(3, 0), (1, 1)])
+
+    found = torch.unflatten(region.dense(features), 1, (ANCHORS, -1))
+    theirs = torch.unflatten(other.dense(features), 1, (ANCHORS, -1))
+    torch.testing.assert_close(found[:, :, :5], theirs[:, :, :5])
+    torch.testing.assert_close(found[:, :, [8, 6]], theirs[:, :, [5, 6]])
+    torch.testing.assert_close(found[:, :, [5, 7]], before[:, :, [5, 7]])

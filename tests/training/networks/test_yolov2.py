@@ -95,6 +95,7 @@ def test_its_anchors_are_held_in_cells(network: YOLOv2) -> None:
 
 
 def test_the_passthrough_comes_first_and_in_darknets_order(network: YOLOv2) -> None:
+    assert network.squeeze is not None
     seen: dict[str, Tensor] = {}
     handles = [
         module.register_forward_hook(

@@ -1,0 +1,19 @@
+import json
+import sys
+
+import pytest
+
+from app.label.errors import MissingExtraError
+from app.label.extras import library
+
+
+def test_a_library_that_is_there() -> None:
+    assert library("json", "label", "nothing") is json
+
+
+def test_one_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(
+        MissingExtraError, match=r"^it needs pyarrow, which is not installed: pip install 'yolo9000\[label\]'"
+    ):
+        library("pyarrow", "label", "it")

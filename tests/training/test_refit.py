@@ -1,0 +1,131 @@
+"""Refitting: only the class layer changes, it learns what the boxes show, and every set has its share."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.wordtree import WordTree
+from tests.training.tiny_data import tiny_run, write_data
+from training.checkpoint import FolderInUseError, load_checkpoint
+from training.class_examples import ClassExamples
+from training.command_line import ConfigurationError
+from training.detect import train_detector
+from training.export_run import ExportConfiguration, export_run
+from training.losses.hierarchical import HierarchicalSoftmax
+from training.networks.class_layer import TreeClassLayer
+from training.refit import RefitConfiguration, chances, fit, refit_run
+
+# thing (animal (dog, cat), tool), in depth-first order of its leaves
+TREE = WordTree([f"n{node:08}" for node in range(5)], [-1, 0, 0, 1, 1])
+DOG, CAT, TOOL = 3, 4, 2
+
+
+def make_layer() -> TreeClassLayer:
+    """A layer whose classifier cannot tell anything from anything."""
+    layer = TreeClassLayer(4, 3, len(TREE), evidence=2)
+    wnids = [TREE.wnids[node] for node in (DOG, CAT, TOOL)]
+    layer.start_from(torch.zeros(3, 4), torch.zeros(3), wnids, TREE)
+    layer.trust(torch.full((len(TREE),), 1e6))
+    return layer
+
+
+def make_examples(count: int) -> ClassExamples:
+    """Dogs and cats from one set, which only the evidence tells apart, and tools from another, which features tell."""
+    generator = torch.Generator().manual_seed(0)
+    nodes = torch.tensor([DOG, CAT, TOOL]).repeat(count)
+    features = torch.rand(3 * count, 4, generator=generator)
+    features[:, 0] = (nodes == TOOL).float()
+    evidence = torch.stack((nodes == DOG, nodes == CAT), dim=1)
+    return ClassExamples(features.half(), evidence.half(), nodes, (nodes == TOOL).long())
+
+
+def settings(tmp_path: Path, **changes: object) -> RefitConfiguration:
+    values = {"run": tmp_path / "run", "output": tmp_path / "refit", "workers": 0, **changes}
+    return RefitConfiguration.model_validate(values)
+
+
+def test_it_learns_what_the_classifier_does_not_know(tmp_path: Path) -> None:
+    layer, examples, softmax = make_layer(), make_examples(40), HierarchicalSoftmax(TREE)
+    configuration = settings(tmp_path, learning_rate=0.05, decay=0, passes=300, batch=30)
+    loss = fit(layer, examples, [1, 1], softmax, configuration)
+
+    with torch.no_grad():
+        logits = layer(examples.features.float(), examples.evidence.float())
+        known = softmax.path_log_probability(softmax.log_conditionals(logits), examples.nodes).exp()
+    assert known.min() > 0.9
+    assert loss < 0.1
+
+
+def test_decay_keeps_it_near_the_classifier(tmp_path: Path) -> None:
+    free, held = make_layer(), make_layer()
+    for layer, decay in ((free, 0), (held, 100)):
+        fit(
+            layer,
+            make_examples(20),
+            [1, 1],
+            HierarchicalSoftmax(TREE),
+            settings(tmp_path, decay=decay, learning_rate=0.05, passes=50),
+        )
+    assert held.correction.weight.norm() < 0.1 * free.correction.weight.norm()
+
+
+def test_the_same_seed_gives_the_same_layer(tmp_path: Path) -> None:
+    layers = [make_layer() for _ in range(3)]
+    for layer, seed in zip(layers, (1, 1, 2), strict=True):
+        fit(layer, make_examples(20), [1, 1], HierarchicalSoftmax(TREE), settings(tmp_path, seed=seed))
+    first, again, other = (layer.correction.weight for layer in layers)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_every_set_has_its_share_however_large_it_is() -> None:
+    sources = torch.tensor([0] * 90 + [1] * 10)
+    chance = chances(sources, [1, 3, 5])  # of the third set nothing was found
+    drawn = torch.multinomial(chance, 4000, replacement=True, generator=torch.Generator().manual_seed(0))
+    of = Counter(sources[drawn].tolist())
+    assert of[1] / of[0] == pytest.approx(3, rel=0.15)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("refit")
+    write_data(root)
+    assert train_detector(tiny_run(root, root / "run"))
+    return root
+
+
+def test_only_the_class_layer_changes(run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "refit"
+    configuration = settings(tmp_path, run=run / "run", output=output, epochs=2, shares={"labelled": 2})
+    assert refit_run(configuration) > 0
+
+    (before, state), (after, refit) = load_checkpoint(run / "run"), load_checkpoint(output)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.split(".", 1)[1].startswith("class_layer.") for name in changed)
+    assert refit["step"] == state["step"]
+    assert refit["refit"]["shares"] == {"labelled": 2}
+    bundle = output / "refit.onnx"
+    export_run(ExportConfiguration(run=output, output=bundle, sizes=(64,), default_size=64))
+    assert bundle.exists()
+    with pytest.raises(FolderInUseError, match="holds a run's checkpoint already"):
+        refit_run(configuration)
+
+
+def test_a_share_of_no_set_is_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no set 'coco'; its sets are tiny, labelled"):
+        refit_run(settings(tmp_path, run=run / "run", shares={"coco": 1}))
+
+
+def test_another_network_is_refused(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "run"
+    network = {"name": "yolov2-tiny", "anchors": [[0.4, 0.4], [1.2, 1.5]]}
+    loss = {"distillation_scale": 0}
+    assert train_detector(tiny_run(run, other, network=network, loss=loss, optimizer={"steps": 1, "batch": 2}))
+    with pytest.raises(ConfigurationError, match="only yolov2-lite"):
+        refit_run(settings(tmp_path))
+    assert not json.loads((other / "checkpoint.json").read_text()).get("refit")

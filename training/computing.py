@@ -1,0 +1,76 @@
+"""Where a run computes, and how precisely: CPU or GPU, threads, mixed precision, the order of memory."""
+
+import os
+from typing import Any, Final, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from torch import nn
+
+from training.command_line import ConfigurationError
+
+Precision = Literal["float32", "bfloat16", "float16"]
+LEAST_LOSS_SCALE: Final = 1.0
+"""Below that float16 has no more use: gradients that overflow unscaled are none of rounding's making."""
+
+
+class LoopConfiguration(BaseModel):
+    """How a run is carried out; nothing here changes what is learned, but for rounding."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="what computes; auto: a GPU where there is one. Each process of a torchrun has its own"
+    )
+    workers: int = Field(1, ge=0, description="processes that prepare pictures; 0: the one that trains does it itself")
+    threads: int = Field(0, ge=0, description="CPU threads of a training step; 0: as many as torch chooses")
+    precision: Precision = Field(
+        "bfloat16", description="what convolutions are computed in; float16 with a loss that is scaled so as to fit it"
+    )
+    channels_last: bool = Field(True, description="keep pictures and features in the order that convolutions want")
+    checkpoint_every: PositiveFloat = Field(120.0, description="seconds between two checkpoints")
+    tensorboard: bool = Field(True, description="write the log for TensorBoard as well, into the folder tensorboard")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_key(cls, values: Any) -> Any:
+        """Read `bfloat16: true`, which is how configurations said `precision` before there was float16."""
+        if isinstance(values, dict) and "bfloat16" in values and "precision" not in values:
+            values = dict(values)
+            values["precision"] = "bfloat16" if values.pop("bfloat16") else "float32"
+        return values
+
+    def choose_device(self, local_rank: int = 0) -> torch.device:
+        """Return the device of this process, the `local_rank`-th on its machine.
+
+        Raises:
+            ConfigurationError: a GPU is asked for, and there is none for this process.
+        """
+        if self.device == "cpu" or (self.device == "auto" and not torch.cuda.is_available()):
+            return torch.device("cpu")
+        found = torch.cuda.device_count()
+        if local_rank >= found:
+            raise ConfigurationError(
+                f"loop.device: this process wants GPU {local_rank} and torch sees {found}; use cpu, or fewer processes"
+            )
+        return torch.device("cuda", local_rank)
+
+    def place(self, network: nn.Module, device: torch.device) -> None:
+        """Move a network to the device, in the chosen order of memory."""
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+            # The same seed shall give the same weights, as far as CUDA has kernels for it.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        network.to(device)
+        if self.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """Return the context that a network computes in."""
+        chosen = torch.float16 if self.precision == "float16" else torch.bfloat16
+        return torch.autocast(device.type, chosen, enabled=self.precision != "float32")
+
+    def scaler(self, device: torch.device) -> torch.amp.GradScaler:
+        """Return what scales the loss, and does nothing unless convolutions are computed in float16."""
+        return torch.amp.GradScaler(device.type, enabled=self.precision == "float16")

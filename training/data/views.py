@@ -1,0 +1,116 @@
+"""Views of pictures for classifiers: random crops, rotations and colours, and the middle of a picture to be scored on.
+
+Paper section 3, "training for classification"; darknet's `random_augment_image` (image.c) and the constants of
+darknet19.cfg: angle=7, aspect=.75, hue=.1, saturation=.75, exposure=.75, crops of 224 px from pictures whose shorter
+side is 224 to 448 px. darknet19_448.cfg has 448 to 512 px.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.data.augment import AugmentConfiguration, place, recolour
+from training.data.batches import Draw, Example, read_picture
+from training.data.folder import ClassifiedPicture
+
+Pixels = NDArray[np.uint8]
+
+
+class ViewConfiguration(BaseModel):
+    """How far views for a classifier may stray from the picture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    largest_zoom: float = Field(
+        2, ge=1, description="the picture's shorter side, as a factor on the view's, is drawn from 1 to this"
+    )
+    aspect: float = Field(4 / 3, ge=1, description="largest factor to multiply or divide the aspect ratio by")
+    angle: float = Field(7, ge=0, le=180, description="largest rotation either way, degrees")
+    hue: float = Field(0.1, ge=0, le=0.5, description="largest turn of the hue, in turns of the colour circle")
+    saturation: float = Field(4 / 3, ge=1, description="largest factor to multiply or divide the saturation by")
+    exposure: float = Field(4 / 3, ge=1, description="largest factor to multiply or divide the brightness by")
+
+    def colours(self) -> AugmentConfiguration:
+        """Return the colours' part, as `recolour` takes it."""
+        return AugmentConfiguration(hue=self.hue, saturation=self.saturation, exposure=self.exposure)
+
+
+def random_view(image: Image.Image, size: int, configuration: ViewConfiguration, random: np.random.Generator) -> Pixels:
+    """Return a random view, uint8 [size, size, 3].
+
+    Args:
+        image: RGB picture.
+        size: side of the square, px.
+        configuration: how far to stray.
+        random: source of the randomness.
+    """
+    stretch = random.uniform(1, configuration.aspect)
+    if random.random() < 0.5:
+        stretch = 1 / stretch
+    width, height = image.width * math.sqrt(stretch), image.height / math.sqrt(stretch)
+    scale = size * random.uniform(1, configuration.largest_zoom) / min(width, height)
+    width, height = width * scale, height * scale
+    left, top = random.uniform(0, width - size), random.uniform(0, height - size)
+    angle = random.uniform(-configuration.angle, configuration.angle)
+    turned = math.radians(angle)
+    # a square that holds the turned view
+    side = math.ceil(size * (abs(math.cos(turned)) + abs(math.sin(turned))))
+    margin = (side - size) / 2
+    view = place(image, side, (margin - left, margin - top, width, height))
+    if angle:
+        view = view.rotate(angle, Image.Resampling.BILINEAR)
+    corner = (side - size) // 2
+    view = view.crop((corner, corner, corner + size, corner + size))
+    if random.random() < 0.5:
+        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.asarray(recolour(view, configuration.colours(), random))
+
+
+def central_view(image: Image.Image, size: int) -> Pixels:
+    """Return the middle of a picture whose shorter side becomes `size` px, uint8 [size, size, 3]."""
+    scale = size / min(image.size)
+    width, height = image.width * scale, image.height * scale
+    return np.asarray(place(image, size, ((size - width) / 2, (size - height) / 2, width, height)))
+
+
+class Views:
+    """The pictures of an epoch, each with its label's column; the same draw always gives the same view.
+
+    Args:
+        pictures: in order.
+        columns: int64 [N], the classifier's column of each node of the tree.
+        configuration: how far views may stray; None for the middle of each picture.
+        seed: of the views.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[ClassifiedPicture],
+        columns: NDArray[np.int64],
+        configuration: ViewConfiguration | None,
+        seed: int = 0,
+    ) -> None:
+        self.pictures, self.columns, self.configuration, self.seed = pictures, columns, configuration, seed
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, draw: Draw) -> Example:
+        """Return a view.
+
+        Raises:
+            InvalidDatasetError: the picture cannot be read.
+        """
+        picture = self.pictures[draw.item]
+        image = read_picture(picture)
+        if self.configuration is None:
+            pixels = central_view(image, draw.size)
+        else:
+            random = np.random.default_rng((self.seed, draw.position))
+            pixels = random_view(image, draw.size, self.configuration, random)
+        nodes = self.columns[[picture.node]]
+        return Example(pixels, np.zeros((0, 4), np.float32), nodes, 0.0, class_only=True)

@@ -1,0 +1,174 @@
+"""The `refit` command: the class layer of a trained yolov2-lite once more, alone, on what the whole detector sees.
+
+Boxes take long to learn; in that time the class layer learns the few categories that have many boxes by heart, at the
+cost of the thousand that the classifier inside knows. Once the rest of the network stands still its features can be
+kept, so that the layer is learned again from zero within minutes, with every set counting as it should and strong
+weight decay. Learning features from data as it comes and the classifier from balanced data is decoupled training
+(Kang et al., "Decoupling representation and classifier for long-tailed recognition", ICLR 2020, section 4.2).
+"""
+
+import logging
+import math
+import shutil
+from pathlib import Path
+from typing import Final
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from training.checkpoint import AVERAGE_PREFIX, NETWORK_PREFIX, load_checkpoint, save_checkpoint, trained_nodes
+from training.class_examples import ClassExamples, collect_examples
+from training.command_line import ConfigurationError
+from training.configuration import DetectConfiguration
+from training.data.batches import Mixture, Stream
+from training.detect import check_nodes
+from training.export_run import averaged_detector, read_record
+from training.flat_classifier import load_flat_classifier
+from training.losses.hierarchical import HierarchicalSoftmax
+from training.mixing import labelled_in_group, read_data, trained_index
+from training.networks.class_layer import TreeClassLayer
+from training.networks.yolov2_lite import YOLOv2Lite
+from training.run_folder import CONFIGURATION, TREE, load_tree, open_run_folder
+
+logger = logging.getLogger(__name__)
+
+CLASS_LAYER: Final = "class_layer."
+FITTED: Final = ("correction.weight", "correction.bias", "reliability")
+
+
+class RefitConfiguration(BaseModel):
+    """Learn the class layer of a yolov2-lite anew, with the rest of the network as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: Path = Field(description="output folder of a `detect` run of yolov2-lite, finished or not")
+    output: Path = Field(description="folder for the run with the new class layer")
+    epochs: PositiveInt = Field(1, description="times the run's pictures are looked at, each time in other views")
+    passes: PositiveFloat = Field(2, description="times every object seen is learned from")
+    batch: PositiveInt = Field(128, description="objects in a batch")
+    learning_rate: PositiveFloat = Field(5e-4, description="peak learning rate, Adam's")
+    decay: NonNegativeFloat = Field(0.03, description="weight of the sum of the squared corrections in the loss")
+    half_trusted: NonNegativeFloat = Field(
+        100, description="labels within a sibling group at which its corrections count half"
+    )
+    distillation_scale: NonNegativeFloat = Field(
+        1, description="weight of the agreement with the classifier beneath the labels"
+    )
+    shares: dict[str, NonNegativeFloat] = Field(
+        {}, description="how much a set counts as a whole, by its name; 1 where it is not named"
+    )
+    workers: NonNegativeInt = Field(1, description="processes that prepare pictures; 0: the one that looks at them")
+    seed: NonNegativeInt = Field(0, description="seed of every random choice")
+
+
+def refit_run(configuration: RefitConfiguration) -> int:
+    """Refit a run; return the number of objects it learned from.
+
+    The run's sets are read again. Mosaics are left out: an object is to be seen as the service sees it.
+
+    Raises:
+        ConfigurationError: the run's configuration cannot be read, is of another network, or has no set of a name in
+            `shares`.
+        FolderInUseError: the output folder holds a run already.
+        InvalidCheckpointError: the run has no usable checkpoint, or its sets have changed.
+        InvalidDatasetError: a set cannot be used.
+    """
+    tensors, state = load_checkpoint(configuration.run)
+    run = read_record(DetectConfiguration, configuration.run / CONFIGURATION)
+    tree = load_tree(configuration.run, state)
+    trained = trained_nodes(configuration.run, state, tree)
+    detector = averaged_detector(run, tensors, len(trained))
+    if not isinstance(detector, YOLOv2Lite):
+        raise ConfigurationError(
+            f"{configuration.run}: only yolov2-lite has such a class layer, not {run.network.name}"
+        )
+    open_run_folder(configuration.output, resume=False)
+    data = read_data(run, tree, load_flat_classifier(run.network.start).wnids)
+    check_nodes(configuration.run, state, data, tree)
+    mixture = Mixture(
+        data.sources,
+        trained_index(data.trained, len(tree)),
+        run.augmentation.model_copy(update={"mosaic": 0}),
+        configuration.seed,
+    )
+    shares = shares_of(configuration, [source.name for source in mixture.sources])
+    batch = run.optimizer.batch
+    batches = math.ceil(len(mixture) * configuration.epochs / batch)
+    stream = Stream(len(mixture), batch, run.sizes, configuration.seed, 0, batches)
+    detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    examples = collect_examples(detector, mixture, stream, configuration.workers)
+    subset = tree.subset(trained)
+    detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, subset)), configuration.half_trusted)
+    loss = fit(detector.class_layer, examples, shares, HierarchicalSoftmax(subset), configuration)
+    logger.info("%d objects, loss %.3f at the end", len(examples.nodes), loss)
+    fitted = detector.class_layer.state_dict()
+    for prefix in (NETWORK_PREFIX, AVERAGE_PREFIX):
+        tensors |= {f"{prefix}{CLASS_LAYER}{name}": fitted[name].clone() for name in FITTED}
+    state["refit"] = configuration.model_dump(mode="json", exclude={"run", "output", "workers"})
+    for name in (CONFIGURATION, TREE):
+        if (configuration.run / name).exists():
+            shutil.copy(configuration.run / name, configuration.output / name)
+    save_checkpoint(configuration.output, tensors, state)
+    return len(examples.nodes)
+
+
+def shares_of(configuration: RefitConfiguration, names: list[str]) -> list[float]:
+    """Return how much each set of a name counts.
+
+    Raises:
+        ConfigurationError: a share is of a set that the run does not have.
+    """
+    unknown = sorted(set(configuration.shares) - set(names))
+    if unknown:
+        raise ConfigurationError(f"shares: the run has no set {unknown[0]!r}; its sets are {', '.join(names)}")
+    return [configuration.shares.get(name, 1.0) for name in names]
+
+
+def fit(
+    layer: TreeClassLayer,
+    examples: ClassExamples,
+    shares: list[float],
+    softmax: HierarchicalSoftmax,
+    configuration: RefitConfiguration,
+) -> float:
+    """Learn the layer's correction from zero; return the mean loss of the last tenth of the batches.
+
+    Args:
+        layer: its reliability is set.
+        examples: the objects.
+        shares: how much each source counts as a whole.
+        softmax: of the trained tree.
+        configuration: how to learn.
+    """
+    chance = chances(examples.sources, shares)
+    steps = max(1, round(configuration.passes * len(examples.nodes) / configuration.batch))
+    generator = torch.Generator().manual_seed(configuration.seed)
+    nn.init.zeros_(layer.correction.weight)
+    nn.init.zeros_(layer.correction.bias)
+    optimizer = torch.optim.Adam(layer.correction.parameters(), lr=configuration.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    losses = []
+    for _ in tqdm(range(steps), unit="step", mininterval=5):
+        drawn = torch.multinomial(chance, configuration.batch, replacement=True, generator=generator)
+        features, nodes = examples.features[drawn].float(), examples.nodes[drawn]
+        logits = layer(features, examples.evidence[drawn].float())
+        teacher = layer.classifier_logits(features).detach()
+        loss = softmax.path_loss(logits, nodes).mean()
+        loss = loss + configuration.distillation_scale * softmax.distillation_loss(logits, teacher, nodes).mean()
+        loss = loss + configuration.decay * layer.correction.weight.square().sum()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+    last = losses[-max(1, steps // 10) :]
+    return sum(last) / len(last)
+
+
+def chances(sources: Tensor, shares: list[float]) -> Tensor:
+    """Return how likely each object [K] is to be drawn: a source's share, divided among its objects."""
+    counts = torch.bincount(sources, minlength=len(shares))
+    each = torch.tensor(shares) / counts.clamp(min=1)
+    return each[sources]
