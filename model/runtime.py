@@ -26,6 +26,9 @@ from model.wordtree import WordTree
 MAX_DETECTIONS = 100
 """Answers to one picture where no other number is asked for."""
 
+DISABLED_OPTIMIZERS = ["WeightBiasQuantization"]
+"""It would give the float weights of a layer between quantised ones 8 bits after all, and one scale for all channels:
+the very layers that were left in float because 8 bits hurt them."""
 
 _DEVICE_LOST = re.compile(r"\b(CUDA|CUDNN|CUBLAS|TensorRT) (failure|error)\b(?! 2:)", re.IGNORECASE)
 """What ONNX Runtime says where a call of these libraries failed; 2 is the want of memory, which passes."""
@@ -252,7 +255,9 @@ def _start_session(path: Path, providers: Sequence[Options], threads: int | None
     # It would keep a block of memory for each input size (43 MB of YOLO9000 in 8 bits), and is no faster.
     options.enable_mem_pattern = False
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=list(providers), disabled_optimizers=DISABLED_OPTIMIZERS
+        )
     except Exception as error:
         # It has an exception class for each kind of failure, with nothing in common but Exception.
         if _DEVICE_LOST.search(str(error)):

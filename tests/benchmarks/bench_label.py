@@ -12,8 +12,6 @@ its first shard to its last, with processes that have begun before: starting the
 else can be seen: seconds for a thousand pictures, and the peak memory of the command and of its processes.
 """
 
-# ruff: noqa: T201 - printing is what it is for
-
 import argparse
 import os
 import subprocess

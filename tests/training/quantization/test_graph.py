@@ -89,6 +89,28 @@ def test_layers_left_in_float_keep_their_weights_and_activation(model: onnx.Mode
     assert len(names(made, "Relu")) == len(names(model, "Relu"))
 
 
+def test_onnx_runtime_leaves_them_in_float_too(
+    model: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = onnx.ModelProto()
+    odd.CopyFrom(model)
+    for tensor in odd.graph.initializer:
+        values = numpy_helper.to_array(tensor).copy()
+        if tensor.name == "detector.colours.bias":
+            values[3] = 0
+        elif tensor.name == "detector.telling.weight":
+            values[0, 3] = 1000  # of a channel that is always 0: with one scale for all, the others would be nothing
+        else:
+            continue
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    ranges = activation_ranges(odd, [RED_SQUARE], CalibrationMethod.MinMax)
+    made = quantised(odd, ranges, in_float=layers(odd)[1:2])
+
+    assert run(made, tmp_path).objectness == pytest.approx(run(odd, tmp_path).objectness, abs=0.02)
+    monkeypatch.setattr("model.runtime.DISABLED_OPTIMIZERS", [])
+    assert len(run(made, tmp_path)) == 0, "ONNX Runtime has no such optimisation any more; it need not be disabled"
+
+
 def test_weights_stored_in_half_become_plain_again(monkeypatch: pytest.MonkeyPatch, model: onnx.ModelProto) -> None:
     monkeypatch.setattr("training.export.HALF_LEAST_VALUES", 2)
     halved = store_in_half(model)
