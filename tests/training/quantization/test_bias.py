@@ -16,7 +16,7 @@ def convolution(weight: Any, groups: int, *, biased: bool) -> onnx.ModelProto:
     tensors = [numpy_helper.from_array(weight, "weight")]
     if biased:
         tensors.append(numpy_helper.from_array(np.ones(len(weight), np.float32), "bias"))
-    shape = ["batch", 4, 12, 12]
+    shape: list[str | int | None] = ["batch", 4, 12, 12]
     graph = helper.make_graph(
         [helper.make_node("Conv", names, ["y"], name="layer", group=groups)],
         "one convolution",
