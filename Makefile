@@ -1,6 +1,7 @@
 # make serve   the service with the embedded default, on http://127.0.0.1:8000
 # make test    every check: format, lint, types, tests
 # make lint    format, lint, types alone
+# make bench   how fast it is beside others; writes tests/benchmarks/RESULTS.md, on a machine with nothing else to do
 #
 # make lock            the lock files of the image anew, from pyproject.toml; LOCK_OPTIONS=--upgrade takes newer releases
 # make image           the image with Docker, as yolo9000; TARGET=gpu makes yolo9000:gpu
@@ -19,7 +20,7 @@ IMAGE_OPTIONS ?= cpu
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 
-.PHONY: serve test lint lock image image-test release-check clean
+.PHONY: serve test lint bench lock image image-test release-check clean
 
 serve: $(STAMPS)/serve
 	$(BIN)/yolo9000 serve --port $(PORT)
@@ -31,6 +32,9 @@ lint: $(STAMPS)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(STAMPS)/bench
+	$(BIN)/python -m tests.benchmarks.run --fresh --output tests/benchmarks/RESULTS.md
 
 lock: $(STAMPS)/release
 	UV=$(BIN)/uv deploy/locks/update.sh
@@ -61,6 +65,9 @@ $(STAMPS)/test: pyproject.toml | $(STAMPS)/venv
 	$(BIN)/python -m pip install --quiet '$(TORCH)'
 	$(BIN)/python -m pip install --quiet --editable '.[cpu,train,test]'
 	touch $@
+
+$(STAMPS)/bench: $(STAMPS)/test
+	$(BIN)/python -m pip install --quiet --editable '.[cpu,train,test,bench]'
 
 $(STAMPS)/release: pyproject.toml | $(STAMPS)/venv
 	$(BIN)/python -m pip install --quiet --editable '.[release]'

@@ -1,8 +1,11 @@
-"""The network's own thread and its queue, out of which batches form.
+"""The network's own threads and its queue, out of which batches form.
 
 One run of a network uses every core, or the whole of a GPU, so runs come one after the other. While one is under way
 requests gather, and those of one model and one input size can share the next. A request that comes alone never waits
 for others: only while further pictures are being decoded does a batch that is not full wait for them, and not long.
+
+On a CPU, where pictures run singly, two runs are under way: no run keeps every core busy all the time, and the next one
+need not wait until the event loop has seen the last one end.
 """
 
 import asyncio
@@ -25,6 +28,9 @@ from model.runtime import DeviceLostError, OnnxDetector
 LARGEST_BATCH = {True: 16, False: 1}
 """Pictures in one run where no setting says, with and without a GPU. On a CPU, pictures in batches of 2 to 16 took
 0.99 to 1.04 times the processor time of single ones: tests/benchmarks/bench_batches.py."""
+
+SINGLE_RUNS_AT_ONCE = 2
+"""Runs under way on a CPU where each is of a single picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +57,7 @@ class _Job:
 
 
 class Network:
-    """Runs networks in a thread, in batches.
+    """Runs networks in threads, in batches.
 
     Attributes:
         lost: whether the device failed in such a way that only a new process can use it again.
@@ -60,7 +66,7 @@ class Network:
     def __init__(
         self, largest_batch: int | None, longest_wait: float, ran_batch: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Start the thread.
+        """Start the threads.
 
         Args:
             largest_batch: most pictures in one run; None: what suits the device (`LARGEST_BATCH`).
@@ -71,10 +77,10 @@ class Network:
         self._largest_batch = largest_batch
         self._longest_wait = longest_wait
         self._ran_batch = ran_batch
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
+        self._threads = ThreadPoolExecutor(SINGLE_RUNS_AT_ONCE, thread_name_prefix="network")
         self._queue: FairQueue[_Job] = FairQueue()
         self._coming = 0
-        self._running = False
+        self._running = 0
         self._timer: asyncio.TimerHandle | None = None
         self._failed: weakref.WeakSet[OnnxDetector] = weakref.WeakSet()
 
@@ -128,23 +134,28 @@ class Network:
             raise
 
     async def warm_up(self, detector: OnnxDetector, pixels: NDArray[np.uint8]) -> None:
-        """Run a network on a batch as it is, with no threshold, so that the part after it runs as well.
+        """Run a network on a batch as it is, at the model's own threshold.
+
+        What comes after the gate runs as well, as the graph always gives it one box more. With no threshold it would
+        run for thousands of boxes, and the process keep the memory that takes (of yolov2-lite 580 MB).
 
         Args:
             detector: the model.
             pixels: uint8 [batch, size, size, 3].
         """
-        await asyncio.wrap_future(self._thread.submit(detector.run, pixels, 0.0))
+        await asyncio.wrap_future(self._threads.submit(detector.run, pixels, detector.bundle.thresholds.objectness))
 
     async def close(self) -> None:
-        """Wait for what runs, and stop the thread."""
-        await asyncio.to_thread(self._thread.shutdown)
+        """Wait for what runs, and stop the threads."""
+        await asyncio.to_thread(self._threads.shutdown)
 
     def _start(self) -> None:
-        """Start the next run, unless one is under way or it is better to wait a little."""
-        if self._running or not self._queue:
+        """Start the next run, unless enough are under way or it is better to wait a little."""
+        if not self._queue:
             return
         first = self._queue.peek()
+        if self._running >= self._runs_at_once(first.detector):
+            return
         waiting = self._queue.count(first.may_join)
         sizes = self.batch_sizes(first.detector)
         left = first.asked + self._longest_wait - perf_counter()
@@ -153,10 +164,14 @@ class Network:
             return
         self._wake_in(None)
         jobs = self._queue.pop_alike(max(size for size in sizes if size <= waiting), first.may_join)
-        self._running = True
-        run = self._thread.submit(_run, [(job.pixels, job.threshold) for job in jobs], first.detector)
+        self._running += 1
+        run = self._threads.submit(_run, [(job.pixels, job.threshold) for job in jobs], first.detector)
         loop = asyncio.get_running_loop()
         run.add_done_callback(lambda done: loop.call_soon_threadsafe(self._finish, jobs, done))
+        self._start()
+
+    def _runs_at_once(self, detector: OnnxDetector) -> int:
+        return SINGLE_RUNS_AT_ONCE if not detector.on_gpu and self.batch_sizes(detector) == (1,) else 1
 
     def _wake_in(self, seconds: float | None) -> None:
         if self._timer is not None:
@@ -164,7 +179,7 @@ class Network:
         self._timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._start)
 
     def _finish(self, jobs: Sequence[_Job], done: "Future[tuple[list[Outcome], float, float]]") -> None:
-        self._running = False
+        self._running -= 1
         outcomes, started, ended = done.result()
         self._ran_batch(len(jobs))
         detector = jobs[0].detector

@@ -14,6 +14,9 @@ from model.wordtree import WordTree
 Floats = NDArray[np.float32]
 Nodes = NDArray[np.int32]
 
+SUPPRESSED_AT_ONCE = 128
+"""Boxes that suppression compares with all the others in one go: more at once compare many that are gone by then."""
+
 
 @dataclass(frozen=True, eq=False)
 class RawDetections:
@@ -126,12 +129,10 @@ def detect(
     visible = box_area(boxes) > 0  # a box wholly in the padding shows nothing of the picture
     if under and not allowed:
         visible[:] = False
-    boxes, objectness = boxes[visible], raw.objectness[visible]
-    answers = walk(
-        trained_tree, raw.class_logits[visible], threshold=hierarchy_threshold, under=allowed, unproven=unproven
-    )
-    scores = objectness * answers.label_probability
-    found = np.flatnonzero(answers.nodes >= 0)
+    # All are walked, as leaving the others out would copy the logits, which are most of the memory there is.
+    answers = walk(trained_tree, raw.class_logits, threshold=hierarchy_threshold, under=allowed, unproven=unproven)
+    scores = raw.objectness * answers.label_probability
+    found = np.flatnonzero(visible & (answers.nodes >= 0))
     kept = found[
         lineage_suppression(
             boxes[found],
@@ -145,7 +146,7 @@ def detect(
     paths = answers.paths[kept]
     return Detections(
         boxes=boxes[kept],
-        objectness=objectness[kept],
+        objectness=raw.objectness[kept],
         scores=scores[kept],
         nodes=trained[answers.nodes[kept]],
         paths=np.where(paths >= 0, trained[paths], np.int32(-1)),
@@ -180,15 +181,37 @@ def lineage_suppression(
     Returns:
         Indices of the kept boxes by descending score.
     """
-    waiting = np.lexsort((nodes, *boxes.T[::-1], -scores))  # by its last key first
-    kept: list[int] = []
-    while waiting.size and (limit is None or len(kept) < limit):
-        best, waiting = int(waiting[0]), waiting[1:]
-        kept.append(best)
-        overlapping = box_iou(boxes[best : best + 1], boxes[waiting])[0] > iou_threshold
-        same_object = overlapping & tree.same_lineage(nodes[waiting], int(nodes[best]))
-        waiting = waiting[~same_object]
-    return np.array(kept, dtype=np.intp)
+    order = np.lexsort((nodes, *boxes.T[::-1], -scores))  # by its last key first
+    kept: list[NDArray[np.intp]] = []
+    count = 0
+    while order.size and (limit is None or count < limit):
+        block, order = order[:SUPPRESSED_AT_ONCE], order[SUPPRESSED_AT_ONCE:]
+        block = block[_best_of_their_objects(_same_object(boxes, nodes, block, block, tree, iou_threshold))]
+        kept.append(block)
+        count += len(block)
+        if order.size and (limit is None or count < limit):
+            order = order[~_same_object(boxes, nodes, block, order, tree, iou_threshold).any(axis=0)]
+    return np.concatenate((order[:0], *kept))[:limit]
+
+
+def _same_object(
+    boxes: Floats, nodes: Nodes, these: NDArray[np.intp], those: NDArray[np.intp], tree: WordTree, iou_threshold: float
+) -> NDArray[np.bool_]:
+    """Tell which of these boxes [N] show the same object as which of those [M]: bool [N, M]."""
+    same = box_iou(boxes[these], boxes[those]) > iou_threshold
+    one, other = same.nonzero()
+    same[one, other] = tree.same_lineage(nodes[these[one]], nodes[those[other]])
+    return same
+
+
+def _best_of_their_objects(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which boxes no better one drops, bool [N], where `same` [N, N] compares boxes by descending score."""
+    stands = np.ones(len(same), dtype=np.bool_)
+    worse = np.triu(same, 1)
+    for row in np.flatnonzero(worse.any(axis=1)).tolist():
+        if stands[row]:
+            stands &= ~worse[row]
+    return stands
 
 
 def _trained_positions(trained: Nodes, nodes: Sequence[int]) -> list[int]:
@@ -205,5 +228,5 @@ def _check_array(name: str, array: NDArray[np.generic], dtype: type[np.generic],
     )
     if not fits or array.dtype != dtype:
         raise ValueError(f"{name} must be {dtype.__name__} {list(shape)}, not {array.dtype} {list(array.shape)}")
-    if array.dtype.kind == "f" and np.isnan(array).any():
+    if array.size and array.dtype.kind == "f" and np.isnan(array.min()):  # the least of them is NaN where any is
         raise ValueError(f"{name} hold values that are not numbers")

@@ -24,10 +24,14 @@ def box_iou(a: Floats, b: Floats) -> Floats:
 
     Where the union is empty the answer is 0, so two boxes without area never overlap.
     """
-    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(bottom_right - top_left, 0)
-    intersection = sides[..., 0] * sides[..., 1]
+    # Edge by edge, as arrays of one column are several times as fast to go through as arrays of two.
+    (left, top, right, bottom), (lefts, tops, rights, bottoms) = a.T[:, :, None], b.T
+    width = np.minimum(right, rights)
+    width -= np.maximum(left, lefts)
+    intersection = np.maximum(width, 0, out=width)
+    height = np.minimum(bottom, bottoms)
+    height -= np.maximum(top, tops)
+    intersection *= np.maximum(height, 0, out=height)
     union = box_area(a)[:, None] + box_area(b)[None, :] - intersection
     overlap: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
     return overlap

@@ -9,6 +9,7 @@ The exceptions, all of them `PictureError`:
 """
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -55,6 +56,12 @@ ACCEPTED_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", *(("HEI
 MOST_CODED = 4
 """An AVIF's coded frames (the picture, its transparency, a thumbnail) have at most this many times the pixels that are
 allowed for the picture."""
+
+DRAFT_AT_LEAST = 1.75
+"""How many times the size that is needed a JPEG is decoded to at least; most of the averaging stays with the resizing,
+as in training. In 376 cases (47 photographs, eight sizes) squares differed from fully decoded ones by .4 grey levels on
+average and 1.8 at most; 2 gives .3 and 1.7, 1.5 gives .7 and 2.3, 1 gives 1.6 and 7.6. At 12 megapixels 2 takes 1.5
+times as long. simplejpeg, another binding of libjpeg-turbo, was not faster (17 ms both)."""
 
 _RESAMPLING = Image.Resampling.BILINEAR
 
@@ -106,9 +113,10 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
 def decode_letterboxed(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[np.uint8], Letterbox]:
     """Decode a picture file straight into the network's input, for whoever does not need the picture itself.
 
-    The same as `letterbox(decode_picture(data), size)`, but of a JPEG at least four times as large as its
+    The same as `letterbox(decode_picture(data), size)`, but of a JPEG at least 3.5 times as large as its
     place in the square only a half, a quarter or an eighth of the resolution is decoded. That is several
-    times as fast, and the square a few grey levels different. Colours are converted when the picture is small.
+    times as fast, and the square on average less than two grey levels different. Colours are converted when the
+    picture is small.
 
     Args:
         data, max_pixels: see `decode_picture`, which also says what is raised.
@@ -118,8 +126,8 @@ def decode_letterboxed(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) 
         frame, box = None, None
         if isinstance(file, JpegImageFile):
             frame = Letterbox(size, file.width, file.height)
-            # Twice the pixels that are needed: most of the averaging stays with the resizing, as in training.
-            draft = file.draft(None, (2 * frame.resized_width, 2 * frame.resized_height))
+            width, height = (math.ceil(DRAFT_AT_LEAST * side) for side in (frame.resized_width, frame.resized_height))
+            draft = file.draft(None, (width, height))
             # The last column and row may stand for less than a whole pixel; the draft's box says for how much.
             box = draft and draft[1]
         file.load()

@@ -15,6 +15,7 @@ Options = tuple[str, dict[str, str]]
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
 CGROUP = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
 TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
@@ -43,7 +44,7 @@ def provider_choices(
     return [[cuda, cpu], [cpu]] if CUDA in available else [[cpu]]
 
 
-def usable_cores(topology: Path = TOPOLOGY, cgroup: Path = CGROUP) -> int:
+def usable_cores(topology: Path = TOPOLOGY, cgroup: Path = CGROUP, own_cgroup: Path = OWN_CGROUP) -> int:
     """Return how many physical cores this process may use, at least 1.
 
     A container's share of the processor (its CPU quota, rounded up) counts, and so does the affinity of the process:
@@ -52,12 +53,13 @@ def usable_cores(topology: Path = TOPOLOGY, cgroup: Path = CGROUP) -> int:
 
     Args:
         topology: the folder in which Linux describes the processors.
-        cgroup: the folder in which Linux shows the control group of the process.
+        cgroup: the folder in which Linux shows the control groups; of a container, its own.
+        own_cgroup: the file that names the control group of the process.
     """
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     cores = {_read(topology / f"cpu{number}" / "topology" / "thread_siblings_list") or number for number in allowed}
-    quota = _cpu_quota(cgroup)
-    return max(1, len(cores) if quota is None else min(len(cores), math.ceil(quota)))
+    quotas = [quota for group in _groups(cgroup, own_cgroup) if (quota := _cpu_quota(group)) is not None]
+    return max(1, min([len(cores), *map(math.ceil, quotas)]))
 
 
 def _cuda_options(memory_limit: int | None) -> dict[str, str]:
@@ -75,6 +77,19 @@ def _tensorrt_options(cache: Path | None) -> dict[str, str]:
         return {}
     kept = {"trt_engine_cache_path": str(cache), "trt_timing_cache_path": str(cache)}
     return {"trt_engine_cache_enable": "True", "trt_timing_cache_enable": "True", **kept}
+
+
+def _groups(cgroup: Path, own_cgroup: Path) -> list[Path]:
+    """Return the folder of the process's control group and of all it is in: the quota of each holds for it.
+
+    A container sees its own group as the outermost. A service of systemd does not: its quota is set farther in.
+    """
+    for line in _read(own_cgroup).splitlines():
+        number, _, path = line.partition("::")
+        if number == "0":  # version 2; the older ones are looked at only from within a container
+            own = cgroup / path.lstrip("/")
+            return [own, *(folder for folder in own.parents if folder.is_relative_to(cgroup))]
+    return [cgroup]
 
 
 def _cpu_quota(cgroup: Path) -> float | None:

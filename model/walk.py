@@ -215,15 +215,16 @@ def _likeliest(
     In row rows[i] the group has the columns first[i] to first[i] + size[i]. Groups differ in size, so their
     values are laid out one after another.
     """
-    ends = np.cumsum(size)
+    # Methods, not numpy's functions of the same names: for few boxes the calls cost more than the arithmetic.
+    ends = size.cumsum()
     starts = ends - size
-    columns = np.arange(ends[-1]) + np.repeat(first - starts, size)
-    values = logits[np.repeat(rows, size), columns].astype(np.float64)
+    columns = np.arange(ends[-1]) + (first - starts).repeat(size)
+    values = logits[rows.repeat(size), columns].astype(np.float64)
     greatest = np.maximum.reduceat(values, starts)
     _refuse_unless_finite(greatest)
-    values -= np.repeat(greatest, size)
-    hits = np.flatnonzero(values == 0)
-    best = hits[np.searchsorted(hits, starts)]
+    values -= greatest.repeat(size)
+    (hits,) = (values == 0).nonzero()
+    best = hits[hits.searchsorted(starts)]
     # The likeliest node's own term is exp(0).
     return columns[best].astype(np.int32), 1 / np.add.reduceat(np.exp(values), starts)
 

@@ -7,6 +7,7 @@ detect           joint training of a detector on pictures with boxes and picture
 refit            learn the class layer of a yolov2-lite anew, on the boxes its run finds
 export           write a run's weights as one model file
 evaluate         score a model file on detection sets
+quantize         have a model file compute with 8 bits, if it answers as well
 import-darknet   turn darknet's cfg and weights into a model file
 export-darknet   turn a checkpoint of a darknet network back into cfg and weights
 
@@ -107,6 +108,17 @@ def evaluate(arguments: Sequence[str]) -> int:
     return 0
 
 
+def quantize(arguments: Sequence[str]) -> int:
+    """Quantise a model file."""
+    from training.command_line import configure
+    from training.quantization.command import QuantizeConfiguration
+    from training.quantization.command import quantize as quantize_file
+
+    report = quantize_file(configure(QuantizeConfiguration, f"{PROGRAM} quantize", arguments))
+    sys.stdout.write(f"{report.table()}\n")
+    return 0
+
+
 def import_darknet(arguments: Sequence[str]) -> int:
     """Import a darknet network."""
     from training.command_line import configure
@@ -141,6 +153,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "refit": refit,
     "export": export,
     "evaluate": evaluate,
+    "quantize": quantize,
     "import-darknet": import_darknet,
     "export-darknet": export_darknet,
 }
@@ -176,6 +189,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
     from training.darknet.errors import DarknetError
     from training.data.coco import InvalidDatasetError
     from training.export import ExportError
+    from training.quantization.errors import QuantizationError
 
     try:
         return command(arguments)
@@ -190,6 +204,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         InvalidDatasetError,
         OSError,
         ProviderUnavailableError,
+        QuantizationError,
     ) as error:
         sys.stderr.write(f"{error}\n")
         return FAILED

@@ -1,6 +1,7 @@
 """The `export` command: a run's averaged weights as one model file, with all the service needs in its metadata."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -16,7 +17,7 @@ from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_che
 from training.command_line import ConfigurationError, explain
 from training.configuration import DetectConfiguration, InputSize
 from training.detector_run import LITE
-from training.evaluation.report import Report
+from training.evaluation.report import Report, SetReport
 from training.export import ExportReport, export_detector
 from training.networks.catalogue import build_detector
 from training.networks.detector import Detector
@@ -172,13 +173,15 @@ MODEL_CARD_SCORES: Final = ("pictures", "boxes", "ap50", "ap", "recall", "matche
 def evaluation_summary(path: Path) -> dict[str, JsonValue]:
     """Keep what a model card needs of a report: the scores of every set, and of its categories the AP50."""
     report = read_record(Report, path)
+    return {"evaluated_sha256": report.model.sha256, "sets": card_scores(report.sets)}
+
+
+def card_scores(reports: Sequence[SetReport]) -> dict[str, JsonValue]:
+    """Return what a model card keeps of the scores of each set."""
     return {
-        "evaluated_sha256": report.model.sha256,
-        "sets": {
-            found.name: {
-                **json.loads(found.model_dump_json(include=set(MODEL_CARD_SCORES))),
-                "categories": {category.wnid: round(category.ap50, 3) for category in found.categories},
-            }
-            for found in report.sets
-        },
+        found.name: {
+            **json.loads(found.model_dump_json(include=set(MODEL_CARD_SCORES))),
+            "categories": {category.wnid: round(category.ap50, 3) for category in found.categories},
+        }
+        for found in reports
     }

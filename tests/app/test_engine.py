@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from app.engine import Engine
 from app.main import create_app
+from app.network import SINGLE_RUNS_AT_ONCE
 from app.settings import Settings
 from model.detections import RawDetections
 from model.runtime import DeviceLostError, OnnxDetector
@@ -42,12 +43,15 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @contextmanager
 def busy(engine: Engine) -> Iterator[threading.Event]:
-    """Keep the network's thread busy until the event is set."""
-    free = threading.Event()
-    engine._network._thread.submit(free.wait, 60)
+    """Keep the network's threads busy until the event is set; meanwhile one more run begins, and waits for them."""
+    free, network = threading.Event(), engine._network
+    for _ in range(SINGLE_RUNS_AT_ONCE):
+        network._threads.submit(free.wait, 60)
+    network._running += SINGLE_RUNS_AT_ONCE - 1
     try:
         yield free
     finally:
+        network._running -= SINGLE_RUNS_AT_ONCE - 1
         free.set()
 
 

@@ -134,6 +134,21 @@ async def test_what_gathers_during_a_run_shares_the_next() -> None:
     await network.close()
 
 
+@pytest.mark.parametrize(("on_gpu", "largest", "most"), [(False, None, 2), (False, 8, 1), (True, 1, 1)])
+async def test_on_a_cpu_two_runs_of_single_pictures_are_under_way(on_gpu: bool, largest: int | None, most: int) -> None:
+    network, detector = Network(largest, 0.0), FakeDetector(on_gpu=on_gpu)
+    detector.go.clear()
+    asked = [ask(network, str(number), detector) for number in range(5)]
+    await asyncio.sleep(0.1)
+    begun, waiting = len(detector.runs), network.waiting
+    detector.go.set()
+    found = await asyncio.gather(*asked)
+    await network.close()
+
+    assert (begun, len(found)) == (most, 5)
+    assert waiting == 5 - sum(run[0] for run in detector.runs[:most])
+
+
 async def test_only_one_model_and_one_size_share_a_run(network: Network) -> None:
     detector, other = FakeDetector(), FakeDetector()
     tasks = [await held_up(network, detector)]

@@ -7,8 +7,6 @@ the ratios are medians of each round's pictures a second to those of single pict
 the processor time, which tells more where the machine has other work.
 """
 
-# ruff: noqa: T201 - printing is what it is for
-
 import argparse
 from functools import partial
 from statistics import median

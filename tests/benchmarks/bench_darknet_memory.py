@@ -6,8 +6,6 @@ The network has its full size and random weights, so that half of all boxes pass
 picture has; it needs no other file. Figures are the server's peak resident memory (Linux).
 """
 
-# ruff: noqa: T201 - printing is what it is for
-
 from __future__ import annotations
 
 import argparse

@@ -5,8 +5,6 @@
 The two take turns; times are medians, and the ratio is the median of each round's.
 """
 
-# ruff: noqa: T201 - printing is what it is for
-
 import argparse
 import io
 from functools import partial

@@ -16,8 +16,6 @@ else can be seen: seconds for a thousand pictures, and the peak memory of the co
 `listing` sorts and cuts archives of which there are only the names (`list` is one of them, in a process of its own).
 """
 
-# ruff: noqa: T201 - printing is what it is for
-
 import argparse
 import os
 import subprocess

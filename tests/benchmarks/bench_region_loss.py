@@ -7,8 +7,6 @@ the loss and its backward pass need beyond what was there before (peak resident 
 weights (116 MB each) are part of that whatever the loss: their gradient, of box rows and class rows, and its sum.
 """
 
-# ruff: noqa: T201 - printing is what it is for
-
 from __future__ import annotations
 
 import argparse

@@ -7,8 +7,6 @@ all of them; the ratio is the median of each round's whole to its step alone. Wh
 the step alone suffers less than a step with a loader beside it: the ratio is then a lower bound.
 """
 
-# ruff: noqa: T201 - printing is what it is for
-
 from __future__ import annotations
 
 import argparse

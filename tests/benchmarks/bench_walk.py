@@ -6,8 +6,6 @@ The contenders take turns, so that a machine that slows down slows all of them; 
 rounds, and the ratios are medians of each round's ratio to the lazy walk.
 """
 
-# ruff: noqa: T201 - printing is what it is for
-
 from __future__ import annotations
 
 import argparse

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.detections import Detections, RawDetections, detect, lineage_suppression
+from model.detections import SUPPRESSED_AT_ONCE, Detections, RawDetections, detect, lineage_suppression
 from model.geometry import Letterbox, box_iou
 from tests.bundles import node, tiny_metadata, tiny_tree
 
@@ -150,6 +150,22 @@ def test_suppression_agrees_with_the_rule_box_by_box(crowd: tuple[Any, Any, Any]
 
     assert lineage_suppression(boxes, scores, nodes, TREE, threshold).tolist() == kept
     assert lineage_suppression(boxes, scores, nodes, TREE, threshold, limit=2).tolist() == kept[:2]
+
+
+def test_suppression_of_more_boxes_than_are_compared_at_once() -> None:
+    random = np.random.default_rng(3)
+    corners, count = random.uniform(0, 60, (500, 2)), 500
+    boxes = np.concatenate([corners, corners + random.uniform(5, 25, (count, 2))], axis=1).astype(np.float32)
+    scores, nodes = random.random(count).astype(np.float32), random.integers(0, len(TREE), count).astype(np.int32)
+    overlap = box_iou(boxes, boxes) > 0.3
+    kept: list[int] = []
+    for index in np.argsort(-scores).tolist():
+        if not any(overlap[index, other] and TREE.same_lineage(int(nodes[index]), int(nodes[other])) for other in kept):
+            kept.append(index)
+
+    assert count > len(kept) > SUPPRESSED_AT_ONCE
+    assert lineage_suppression(boxes, scores, nodes, TREE, 0.3).tolist() == kept
+    assert lineage_suppression(boxes, scores, nodes, TREE, 0.3, limit=150).tolist() == kept[:150]
 
 
 @settings(deadline=None)

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from model.picture import (
     letterbox,
 )
 from tests.model.pictures import FILES, corners, encode, quarters
+
+PHOTO = Path(__file__).parents[2] / "docs" / "dog.jpg"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
@@ -197,6 +200,18 @@ def test_decoding_into_the_input_agrees_with_decoding_in_full(kind: str, size: t
     difference = np.abs(square.astype(int) - expected)
     assert difference.mean() < 1
     assert difference.max() <= 12
+
+
+@pytest.mark.parametrize("share", [2.0, 3.5, 4.1, 7.1, 8.0, 15.0])
+def test_a_photograph_decoded_into_the_input_is_within_two_grey_levels(share: float) -> None:
+    data = PHOTO.read_bytes()
+    size = round(768 / share)
+    expected, frame = letterbox(decode_picture(data), size)
+
+    square, _ = decode_letterboxed(data, size)
+
+    inside = size * size / (frame.resized_width * frame.resized_height)
+    assert np.abs(square.astype(int) - expected).mean() * inside < 2
 
 
 def test_decoding_into_the_input_has_the_same_limits() -> None:

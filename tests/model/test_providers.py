@@ -83,5 +83,17 @@ def test_so_does_that_of_the_older_control_groups(machine: Path, quota: str, exp
     assert cores(machine) == expected
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"), [("max", "200000", 2), ("100000", "200000", 1), ("max", "max", 4)]
+)
+def test_so_do_those_of_the_groups_it_is_in(machine: Path, outer: str, inner: str, expected: int) -> None:
+    (machine / "own").write_text("1:name=systemd:/elsewhere\n0::/system.slice/yolo9000.service\n")
+    service = machine / "system.slice" / "yolo9000.service"
+    service.mkdir(parents=True)
+    (service / "cpu.max").write_text(f"{inner} 100000\n")
+    (service.parent / "cpu.max").write_text(f"{outer} 100000\n")
+    assert usable_cores(machine, machine, machine / "own") == expected
+
+
 def test_this_machine_has_a_core() -> None:
     assert usable_cores() >= 1

@@ -276,9 +276,9 @@ def test_auto_goes_on_without_the_gpu_and_says_so(
     real = onnxruntime.InferenceSession
     asked: list[list[tuple[str, dict[str, str]]]] = []
 
-    def without_cuda(file: str, options: Any, providers: list[tuple[str, dict[str, str]]]) -> Any:
+    def without_cuda(file: str, options: Any, providers: list[tuple[str, dict[str, str]]], **others: Any) -> Any:
         asked.append(providers)
-        return real(file, options, providers=["CPUExecutionProvider"])
+        return real(file, options, providers=["CPUExecutionProvider"], **others)
 
     monkeypatch.setattr("onnxruntime.InferenceSession", without_cuda)
 

@@ -53,7 +53,7 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(("train",)) == 2
     assert capsys.readouterr().err == (
         "'train' is no command; there are: wordtree, anchors, classify, detect, refit, export, evaluate, "
-        "import-darknet, export-darknet\n"
+        "quantize, import-darknet, export-darknet\n"
     )
 
 

@@ -1,0 +1,56 @@
+"""LitServe around a model file: the same network, and our own code before and after it, in its way of serving.
+
+python -m tests.benchmarks.litserve_service MODEL THRESHOLD --port PORT
+"""
+
+import sys
+from typing import Any
+
+import litserve
+from fastapi import Request
+
+from app.answers import detection_result
+from app.pipeline import Answer
+from app.schemas import Timing
+from model.picture import decode_letterboxed
+from model.runtime import OnnxDetector
+
+
+class DetectionAPI(litserve.LitAPI):  # type: ignore[misc]
+    """Decodes, runs the network, and walks, one request after the other in a process beside the server's."""
+
+    def __init__(self, model: str, threshold: float) -> None:
+        super().__init__()
+        self._path, self._threshold = model, threshold
+
+    def setup(self, device: str) -> None:
+        """Load the model file."""
+        del device
+        self._detector = OnnxDetector.load(self._path)
+
+    def decode_request(self, request: Request) -> Any:
+        """Decode the picture of a form; LitServe gives it when the annotation is this very class, and no text of it."""
+        return decode_letterboxed(request["image"].file.read(), self._detector.bundle.default_size)
+
+    def predict(self, prepared: Any) -> Any:
+        """Run the network and walk."""
+        pixels, frame = prepared
+        (raw,) = self._detector.run(pixels[None], self._threshold)
+        return frame, self._detector.answer(raw, frame)
+
+    def encode_response(self, output: Any) -> Any:
+        """Return what our own service answers."""
+        frame, found = output
+        timing = Timing(decode=0, queue=0, inference=0, postprocess=0)
+        answer = Answer(frame.width, frame.height, found, timing)
+        return detection_result(answer, self._detector).model_dump()
+
+
+def main(model: str, threshold: str, _: str, port: str) -> None:
+    """Serve on 127.0.0.1."""
+    server = litserve.LitServer(DetectionAPI(model, float(threshold)), accelerator="cpu", workers_per_device=1)
+    server.run(host="127.0.0.1", port=int(port), generate_client_file=False)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
