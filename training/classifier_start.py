@@ -15,6 +15,7 @@ from training.networks.catalogue import BACKBONE, Design, DetectorName
 from training.networks.classifier import Classifier
 from training.networks.efficientnet_lite import load_imagenet_classifier
 from training.run_folder import load_tree
+from training.starting_point import common_rows
 
 IMAGENET: Final = Path("imagenet")
 """Stands for EfficientNet-Lite0's published weights."""
@@ -40,8 +41,7 @@ def start_classifier(network: Classifier, name: ClassifierName, start: Path, wni
     weights, known = _read(name, start)
     state = network.state_dict()
     backbone = {key: value for key, value in weights.items() if key.startswith(BACKBONE)}
-    rows = {wnid: row for row, wnid in enumerate(known)}
-    pairs = [(row, rows[wnid]) for row, wnid in enumerate(wnids) if wnid in rows]
+    pairs = common_rows(wnids, known)
     here, there = torch.tensor(pairs, dtype=torch.int64).view(-1, 2).unbind(1)
     taken = {}
     if pairs:

@@ -119,7 +119,7 @@ def start_lite(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str, ...
     missing = [
         name for name in state if name not in taken and not name.startswith(CLASS_LAYER) and not name.endswith(COUNTER)
     ]
-    both = torch.tensor(_common_rows(wnids, start.wnids), dtype=torch.int64).view(-1, 2)
+    both = torch.tensor(common_rows(wnids, start.wnids), dtype=torch.int64).view(-1, 2)
     if missing:
         raise InvalidCheckpointError(f"the weights to start from are another network's: they have no {missing[0]}")
     flat = found.get(FLAT)
@@ -165,12 +165,12 @@ def start_region_detector(detector: RegionDetector, start: StartingPoint, wnids:
     weight, bias = found.get("head.convolution.weight"), found.get("head.convolution.bias")
     fits = "anchors" in taken and weight is not None and weight.shape[1] == detector.head.convolution.in_channels
     if fits and weight is not None and bias is not None:
-        detector.head.take_rows(weight, bias, _common_rows(wnids, start.wnids))
+        detector.head.take_rows(weight, bias, common_rows(wnids, start.wnids))
         new.discard("head")
     logger.info("what it starts from lacks: %s", ", ".join(sorted(new)) or "nothing")
 
 
-def _common_rows(here: tuple[str, ...], there: tuple[str, ...]) -> list[tuple[int, int]]:
+def common_rows(here: tuple[str, ...], there: tuple[str, ...]) -> list[tuple[int, int]]:
     """Return the class rows of the synsets that both have."""
     rows = {wnid: row for row, wnid in enumerate(there)}
     return [(row, rows[wnid]) for row, wnid in enumerate(here) if wnid in rows]

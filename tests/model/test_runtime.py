@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import helper
 from PIL import Image
 
 from model.bundle import METADATA_KEY, InvalidBundleError
-from model.runtime import DeviceLostError, OnnxDetector, ProviderUnavailableError, default_model_path
+from model.runtime import OnnxDetector, default_model_path
 from tests.bundles import COLOURS, OBJECTNESS, node, tiny_metadata, tiny_model, tiny_tree, write_tiny_bundle
 
 
@@ -193,59 +192,6 @@ def test_a_graph_with_other_inputs_or_outputs(tmp_path: Path, kind: str, place: 
     assert f"the graph's {kind}s are" in refused(tmp_path / "model.onnx")
 
 
-def test_a_provider_that_is_not_installed(path: Path) -> None:
-    with pytest.raises(ProviderUnavailableError, match="CUDAExecutionProvider is not in this installation"):
-        OnnxDetector.load(path, provider="cuda")
-
-
-def pretend_cuda_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    )
-
-
-def test_a_gpu_gets_the_libraries_of_the_wheels_first(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def preload() -> None:
-        sys.stdout.write("Failed to load libcudart.so\n")
-        steps.append("libraries")
-
-    def start(*_args: object, **_options: object) -> _FallenBack:
-        steps.append("session")
-        return _FallenBack()
-
-    steps: list[str] = []
-    pretend_cuda_is_installed(monkeypatch)
-    monkeypatch.setattr("onnxruntime.preload_dlls", preload)
-    monkeypatch.setattr("onnxruntime.InferenceSession", start)
-
-    with pytest.raises(ProviderUnavailableError):
-        OnnxDetector.load(path, provider="cuda")
-
-    assert steps == ["libraries", "session"]
-    shown = capfd.readouterr()
-    assert (shown.out, shown.err) == ("", "Failed to load libcudart.so\n")
-
-
-def test_a_provider_that_cannot_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend_cuda_is_installed(monkeypatch)
-    monkeypatch.setattr("onnxruntime.InferenceSession", _FallenBack)
-
-    with pytest.raises(ProviderUnavailableError, match="CUDAExecutionProvider could not start"):
-        OnnxDetector.load(path, provider="cuda")
-
-
-class _FallenBack:
-    """What ONNX Runtime does where the CUDA libraries are missing: it takes the CPU without saying so."""
-
-    def __init__(self, *_args: object, **_options: object) -> None:
-        pass
-
-    def get_providers(self) -> list[str]:
-        return ["CPUExecutionProvider"]
-
-
 def test_the_default_model_lies_beside_the_code() -> None:
     assert default_model_path().name == "default.onnx"
     assert (default_model_path().parent / "runtime.py").is_file()
@@ -264,90 +210,3 @@ def test_neither_torch_nor_onnx_is_needed() -> None:
     code = "import sys, model.runtime; sys.exit(bool({'torch', 'onnx'} & set(sys.modules)))"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-# --- a GPU, as far as it can be told without one
-
-
-def test_auto_goes_on_without_the_gpu_and_says_so(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    pretend_cuda_is_installed(monkeypatch)
-    real = onnxruntime.InferenceSession
-    asked: list[list[tuple[str, dict[str, str]]]] = []
-
-    def without_cuda(file: str, options: Any, providers: list[tuple[str, dict[str, str]]], **others: Any) -> Any:
-        asked.append(providers)
-        return real(file, options, providers=["CPUExecutionProvider"], **others)
-
-    monkeypatch.setattr("onnxruntime.InferenceSession", without_cuda)
-
-    detector = OnnxDetector.load(path, provider="auto", threads=1, gpu_memory_limit=1000)
-
-    assert detector.providers == ("CPUExecutionProvider",)
-    assert not detector.on_gpu
-    assert "goes on without a GPU" in caplog.text
-    assert asked[0][0] == (
-        "CUDAExecutionProvider",
-        {
-            "cudnn_conv_algo_search": "HEURISTIC",
-            "arena_extend_strategy": "kSameAsRequested",
-            "gpu_mem_limit": "1000",
-        },
-    )
-
-
-def test_a_device_that_is_missing_is_told_from_a_bad_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_device(*_: object, **__: object) -> None:
-        raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
-
-    pretend_cuda_is_installed(monkeypatch)
-    monkeypatch.setattr("onnxruntime.InferenceSession", no_device)
-
-    with pytest.raises(ProviderUnavailableError, match="no CUDA-capable device"):
-        OnnxDetector.load(path, provider="cuda")
-
-
-def test_bound_arrays_give_the_same_answers(detector: OnnxDetector, path: Path) -> None:
-    bound = OnnxDetector.load(path, threads=1)
-    bound.on_gpu = True
-    batch = np.stack([square(red=(8, 8, 40, 40)), square(blue=(0, 0, 9, 9))])
-
-    for expected, found in zip(detector.run(batch, 0.25), bound.run(batch, 0.25), strict=True):
-        assert (found.boxes == expected.boxes).all()
-        assert (found.objectness == expected.objectness).all()
-        assert (found.class_logits == expected.class_logits).all()
-
-
-class _FailingSession:
-    """A session whose run raises what ONNX Runtime would."""
-
-    def __init__(self, real: Any, message: str) -> None:
-        self._real = real
-        self.message = message
-
-    def io_binding(self) -> Any:
-        return self._real.io_binding()
-
-    def run_with_iobinding(self, _: Any) -> None:
-        raise RuntimeError(self.message)
-
-
-@pytest.mark.parametrize(
-    ("message", "lost"),
-    [
-        ("CUDA failure 700: an illegal memory access was encountered ; GPU=0", True),
-        ("Non-zero status code returned while running Conv node. CUDNN failure 4: CUDNN_STATUS_INTERNAL_ERROR", True),
-        ("CUDA failure 2: out of memory ; GPU=0", False),
-        ("Failed to allocate memory for requested buffer of size 1000", False),
-    ],
-)
-def test_a_lost_gpu_is_told_from_other_failures(path: Path, message: str, lost: bool) -> None:
-    broken = OnnxDetector.load(path, threads=1)
-    broken.on_gpu = True
-    broken._session = _FailingSession(broken._session, message)
-
-    with pytest.raises(RuntimeError) as caught:
-        broken.run(square()[None], 0.25)
-
-    assert isinstance(caught.value, DeviceLostError) is lost

@@ -1,6 +1,5 @@
 """The `evaluate` command: scores a model file on detection sets, and on pictures of single labelled things."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from training.evaluation.found import Found, Rules
 from training.evaluation.html import Drawing, Drawings, page
 from training.evaluation.pictures import Judged, draw, judge, worst_first
 from training.evaluation.report import ModelReport, Report, SetReport
-from training.files import replace_file
+from training.files import replace_file, sha256_of
 
 
 class EvaluateConfiguration(Rules):
@@ -102,7 +101,7 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
             name=detector.bundle.name,
             version=detector.bundle.version,
             tree=detector.tree.digest,
-            sha256=_sha256(configuration.model),
+            sha256=sha256_of(configuration.model),
         ),
         configuration=configuration.model_dump(mode="json"),
         sets=tuple(one for one, _ in scored),
@@ -140,11 +139,6 @@ def locate(given: str, data: Path) -> tuple[Path, Path]:
     if colon and annotations:
         return Path(annotations), Path(pictures)
     return data / "annotations" / f"{given}.json", data / "images" / given
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(

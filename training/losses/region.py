@@ -137,7 +137,8 @@ class RegionLoss(nn.Module):
         )
 
         if settings.iou_scale:
-            reached = decode_chosen(chosen, index.boxes, detector.anchors, grid, detector.location)
+            sides = (raw.shape[2], raw.shape[3])
+            reached = decode_chosen(chosen, index.boxes, detector.anchors, sides, detector.location)
             lacking = 1 - generalised_iou_of_pairs(reached, truths.boxes[index.truth])
             coordinates = coordinates + settings.iou_scale * lacking.sum()
 

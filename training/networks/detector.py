@@ -106,17 +106,11 @@ def decode_boxes(boxes: Tensor, anchors: Tensor, location: Location = Location.D
     height, width = boxes.shape[2:4]
     column = torch.arange(width, device=boxes.device, dtype=boxes.dtype)
     row = torch.arange(height, device=boxes.device, dtype=boxes.dtype)[:, None]
-    anchor = anchors.to(boxes.dtype)[:, None, None, :]
-    shift = cell_shift(boxes[..., :2], anchor, location)
-    x = (shift[..., 0] + column) / width
-    y = (shift[..., 1] + row) / height
-    w = boxes[..., 2].exp() * anchor[..., 0] / width
-    h = boxes[..., 3].exp() * anchor[..., 1] / height
-    return torch.stack((x, y, w, h), dim=-1)
+    return _decode(boxes, column, row, anchors.to(boxes.dtype)[:, None, None, :], (height, width), location)
 
 
 def decode_chosen(
-    raw: Tensor, index: BoxIndex, anchors: Tensor, grid: Tensor, location: Location = Location.DIRECT
+    raw: Tensor, index: BoxIndex, anchors: Tensor, grid: tuple[int, int], location: Location = Location.DIRECT
 ) -> Tensor:
     """Return the boxes [K, 4], as `decode_boxes` has them, of the raw outputs [K, 5] of the K boxes of `index`.
 
@@ -124,10 +118,20 @@ def decode_chosen(
         raw: of those boxes alone.
         index: which they are.
         anchors: [A, 2], cells.
-        grid: [2], cells across and down.
+        grid: its height and width, cells.
         location: what tx and ty say.
     """
-    corner = torch.stack((index.column, index.row), dim=1)
-    anchor = anchors[index.anchor].to(raw.dtype)
-    sizes = anchor * raw[:, 2:4].exp()
-    return torch.cat(((corner + cell_shift(raw[:, :2], anchor, location)) / grid, sizes / grid), dim=1)
+    return _decode(raw, index.column, index.row, anchors[index.anchor].to(raw.dtype), grid, location)
+
+
+def _decode(
+    raw: Tensor, column: Tensor, row: Tensor, anchor: Tensor, grid: tuple[int, int], location: Location
+) -> Tensor:
+    """Decode raw outputs [..., 5], given the cell and the anchor [..., 2] of each, broadcast."""
+    height, width = grid  # numbers: as tensors they would be constants of an exported graph, whatever its input's size
+    shift = cell_shift(raw[..., :2], anchor, location)
+    x = (shift[..., 0] + column) / width
+    y = (shift[..., 1] + row) / height
+    w = raw[..., 2].exp() * anchor[..., 0] / width
+    h = raw[..., 3].exp() * anchor[..., 1] / height
+    return torch.stack((x, y, w, h), dim=-1)

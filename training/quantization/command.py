@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from training.evaluation.found import Rules
 from training.evaluation.report import SetReport
 from training.export import store_in_half, write_model
 from training.export_run import card_scores
-from training.files import replacing
+from training.files import replacing, sha256_of
 from training.quantization.errors import QuantizationError
 from training.quantization.gate import AccuracyGate, scores
 from training.quantization.graph import activation_ranges, bias_corrections, layers, plain_weights, quantised
@@ -314,11 +313,9 @@ def _described(
     off: float,
 ) -> BundleMetadata:
     """Return the original's metadata with how it was quantised, and the scores it has now."""
-    with configuration.model.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     gate: JsonValue = "none, as was asked for" if configuration.without_gate else {"most_fall": configuration.most_fall}
     how: dict[str, JsonValue] = {
-        "of_sha256": sha256,
+        "of_sha256": sha256_of(configuration.model),
         "form": "int8 QDQ, a scale for each output channel",
         "weight_bits": 7 if configuration.reduce_range else 8,
         "calibration": {"pictures": len(files), "method": configuration.method, "size": attempt.size},

@@ -182,14 +182,19 @@ def test_the_best_box_of_a_label_agrees_with_a_loop(candidates: int) -> None:
     assert differ is (candidates != 1)  # the class has a say, unless only the likeliest object is considered
 
 
+class Counting(Outputs):
+    """Notes how many boxes' class logits it is asked for."""
+
+    def __init__(self, anchors: Tensor, classes: int) -> None:
+        super().__init__(anchors, classes)
+        self.asked: list[int] = []
+
+    def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
+        self.asked.append(len(index.picture))
+        return super().class_logits(features, index)
+
+
 def test_only_the_candidates_class_logits_are_computed() -> None:
-    asked = []
-
-    class Counting(Outputs):
-        def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
-            asked.append(len(index.picture))
-            return super().class_logits(features, index)
-
     parents = [-1, -1, 0, 0]
     problem = make_problem(parents, Sizes(3, 2, 4, 4, boxed=0, labelled=2), constants(), seed=0)
     tensors = as_tensors(problem)
@@ -197,18 +202,11 @@ def test_only_the_candidates_class_logits_are_computed() -> None:
     prediction = Prediction(tensors.raw, (tensors.logits,))
     found = class_only_boxes(detector, prediction, tensors.truths, softmax_of(parents), candidates=5)
 
-    assert asked == [2 * 5]
+    assert detector.asked == [2 * 5]
     assert [part.shape for part in found] == [(2,)] * 4
 
 
 def test_rows_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    class Counting(Outputs):
-        def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
-            asked.append(len(index.picture))
-            return super().class_logits(features, index)
-
     parents = [-1, -1, 0, 0]
     problem = make_problem(parents, Sizes(3, 2, 4, 4, boxed=0, labelled=3), constants(), seed=0)
     tensors = as_tensors(problem)
@@ -217,5 +215,5 @@ def test_rows_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
     for rows in (1024, 40):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", rows)
         found.append(class_only_boxes(detector, tensors.prediction, tensors.truths, softmax_of(parents), 0))
-    assert asked == [96, 40, 40, 16]
+    assert detector.asked == [96, 40, 40, 16]
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))

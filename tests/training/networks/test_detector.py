@@ -36,7 +36,7 @@ def test_boxes_one_by_one(location: Location) -> None:
 def test_chosen_boxes_are_those_of_the_grid(location: Location) -> None:
     raw = raw_boxes()
     index = BoxIndex(*torch.tensor([[0, 1, 1, 2], [1, 0, 0, 0], [1, 1, 0, 2]]).unbind(1))
-    found = decode_chosen(raw[tuple(index)], index, ANCHORS, torch.tensor([WIDTH, HEIGHT]), location)
+    found = decode_chosen(raw[tuple(index)], index, ANCHORS, (HEIGHT, WIDTH), location)
     torch.testing.assert_close(found, decode_boxes(raw, ANCHORS, location)[tuple(index)])
 
 

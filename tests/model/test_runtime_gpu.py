@@ -1,0 +1,156 @@
+"""A GPU, as far as it can be told without one."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from model.runtime import DeviceLostError, OnnxDetector, ProviderUnavailableError
+from tests.bundles import write_tiny_bundle
+from tests.model.test_runtime import square
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.onnx", copies=2)
+
+
+def test_a_provider_that_is_not_installed(path: Path) -> None:
+    with pytest.raises(ProviderUnavailableError, match="CUDAExecutionProvider is not in this installation"):
+        OnnxDetector.load(path, provider="cuda")
+
+
+def pretend_cuda_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+
+
+def test_a_gpu_gets_the_libraries_of_the_wheels_first(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def preload() -> None:
+        sys.stdout.write("Failed to load libcudart.so\n")
+        steps.append("libraries")
+
+    def start(*_args: object, **_options: object) -> _FallenBack:
+        steps.append("session")
+        return _FallenBack()
+
+    steps: list[str] = []
+    pretend_cuda_is_installed(monkeypatch)
+    monkeypatch.setattr("onnxruntime.preload_dlls", preload)
+    monkeypatch.setattr("onnxruntime.InferenceSession", start)
+
+    with pytest.raises(ProviderUnavailableError):
+        OnnxDetector.load(path, provider="cuda")
+
+    assert steps == ["libraries", "session"]
+    shown = capfd.readouterr()
+    assert (shown.out, shown.err) == ("", "Failed to load libcudart.so\n")
+
+
+def test_a_provider_that_cannot_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_cuda_is_installed(monkeypatch)
+    monkeypatch.setattr("onnxruntime.InferenceSession", _FallenBack)
+
+    with pytest.raises(ProviderUnavailableError, match="CUDAExecutionProvider could not start"):
+        OnnxDetector.load(path, provider="cuda")
+
+
+class _FallenBack:
+    """What ONNX Runtime does where the CUDA libraries are missing: it takes the CPU without saying so."""
+
+    def __init__(self, *_args: object, **_options: object) -> None:
+        pass
+
+    def get_providers(self) -> list[str]:
+        return ["CPUExecutionProvider"]
+
+
+def test_auto_goes_on_without_the_gpu_and_says_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pretend_cuda_is_installed(monkeypatch)
+    real = onnxruntime.InferenceSession
+    asked: list[list[tuple[str, dict[str, str]]]] = []
+
+    def without_cuda(file: str, options: Any, providers: list[tuple[str, dict[str, str]]], **others: Any) -> Any:
+        asked.append(providers)
+        return real(file, options, providers=["CPUExecutionProvider"], **others)
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", without_cuda)
+
+    detector = OnnxDetector.load(path, provider="auto", threads=1, gpu_memory_limit=1000)
+
+    assert detector.providers == ("CPUExecutionProvider",)
+    assert not detector.on_gpu
+    assert "goes on without a GPU" in caplog.text
+    assert asked[0][0] == (
+        "CUDAExecutionProvider",
+        {
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "arena_extend_strategy": "kSameAsRequested",
+            "gpu_mem_limit": "1000",
+        },
+    )
+
+
+def test_a_device_that_is_missing_is_told_from_a_bad_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_device(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
+
+    pretend_cuda_is_installed(monkeypatch)
+    monkeypatch.setattr("onnxruntime.InferenceSession", no_device)
+
+    with pytest.raises(ProviderUnavailableError, match="no CUDA-capable device"):
+        OnnxDetector.load(path, provider="cuda")
+
+
+def test_bound_arrays_give_the_same_answers(path: Path) -> None:
+    detector = OnnxDetector.load(path, threads=1)
+    bound = OnnxDetector.load(path, threads=1)
+    bound.on_gpu = True
+    batch = np.stack([square(red=(8, 8, 40, 40)), square(blue=(0, 0, 9, 9))])
+
+    for expected, found in zip(detector.run(batch, 0.25), bound.run(batch, 0.25), strict=True):
+        assert (found.boxes == expected.boxes).all()
+        assert (found.objectness == expected.objectness).all()
+        assert (found.class_logits == expected.class_logits).all()
+
+
+class _FailingSession:
+    """A session whose run raises what ONNX Runtime would."""
+
+    def __init__(self, real: Any, message: str) -> None:
+        self._real = real
+        self.message = message
+
+    def io_binding(self) -> Any:
+        return self._real.io_binding()
+
+    def run_with_iobinding(self, _: Any) -> None:
+        raise RuntimeError(self.message)
+
+
+@pytest.mark.parametrize(
+    ("message", "lost"),
+    [
+        ("CUDA failure 700: an illegal memory access was encountered ; GPU=0", True),
+        ("Non-zero status code returned while running Conv node. CUDNN failure 4: CUDNN_STATUS_INTERNAL_ERROR", True),
+        ("CUDA failure 2: out of memory ; GPU=0", False),
+        ("Failed to allocate memory for requested buffer of size 1000", False),
+    ],
+)
+def test_a_lost_gpu_is_told_from_other_failures(path: Path, message: str, lost: bool) -> None:
+    broken = OnnxDetector.load(path, threads=1)
+    broken.on_gpu = True
+    broken._session = _FailingSession(broken._session, message)
+
+    with pytest.raises(RuntimeError) as caught:
+        broken.run(square()[None], 0.25)
+
+    assert isinstance(caught.value, DeviceLostError) is lost
