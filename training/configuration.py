@@ -40,6 +40,7 @@ class DetectionSource(BaseModel):
         1.0,
         description='how much "no object here" counts: 1 where every object is labelled, less where some are not',
     )
+    held_out_every: NonNegativeInt = Field(0, description="keep every n-th picture out; 0: none")
 
 
 class ClassificationSource(BaseModel):
@@ -105,7 +106,8 @@ class DetectConfiguration(BaseModel):
     detection: tuple[DetectionSource, ...] = Field(
         description="sets with boxes, each with annotations (COCO JSON, VOC XML, YOLO class names), pictures (their "
         "folder), label_map (a file, if classes carry no wnid) and, if it should not be 1, repeats (times an epoch "
-        "shows each picture) and negative_weight (how much 'no object here' counts)",
+        "shows each picture), negative_weight (how much 'no object here' counts) and held_out_every (keep every n-th "
+        "picture out)",
         min_length=1,
     )
     classification: tuple[ClassificationSource, ...] = Field(

@@ -49,7 +49,13 @@ def read_data(configuration: DetectConfiguration, tree: WordTree, known: Iterabl
     boxes, labels = [], []
     nodes, boxed = {tree.index(wnid) for wnid in known if wnid in tree}, set[int]()
     for detection in configuration.detection:
-        found: DetectionSet = read_detection_set(detection.annotations, detection.pictures, tree, detection.label_map)
+        found: DetectionSet = read_detection_set(
+            detection.annotations,
+            detection.pictures,
+            tree,
+            detection.label_map,
+            held_out_every=detection.held_out_every,
+        )
         boxes.append(Source(found.name, found.pictures, detection.repeats, detection.negative_weight))
         nodes |= {category.node for category in found.categories}
         boxed.update(*(picture.nodes.tolist() for picture in found.pictures))

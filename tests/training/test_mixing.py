@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from model.wordtree import packaged_tree
+from tests.training.tiny_data import tiny_run, write_data
 from training.data.batches import Source
 from training.data.folder import ClassifiedPicture
-from training.mixing import mix
+from training.mixing import mix, read_data
 
 
 def source(pictures: int, repeats: int = 1) -> Source:
@@ -40,3 +42,11 @@ def test_repeats_among_sets_are_kept() -> None:
 def test_one_kind_alone_is_left_as_it_is() -> None:
     alone = [source(3)]
     assert mix(alone, [], 4) == (alone, [])
+
+
+def test_pictures_of_both_kinds_are_held_out(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    places = {"annotations": tmp_path / "annotations" / "tiny.json", "pictures": tmp_path / "images" / "tiny"}
+    run = tiny_run(tmp_path, tmp_path / "run", detection=[{**places, "held_out_every": 3}])
+    boxes, labels = read_data(run, packaged_tree(), ()).sources
+    assert (len(boxes.pictures), len(labels.pictures)) == (11, 8)

@@ -1,5 +1,6 @@
 """Reads a detection set whatever its layout: COCO JSON, PASCAL VOC's XML, YOLO's text files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from model.wordtree import WordTree
@@ -15,7 +16,13 @@ LAYOUTS = (
 
 
 def read_detection_set(
-    annotations: Path, pictures: Path, tree: WordTree, label_map: Path | None = None
+    annotations: Path,
+    pictures: Path,
+    tree: WordTree,
+    label_map: Path | None = None,
+    *,
+    held_out_every: int = 0,
+    held_out: bool = False,
 ) -> DetectionSet:
     """Read a detection set; the annotations' name tells the layout, as `LAYOUTS` says.
 
@@ -24,10 +31,27 @@ def read_detection_set(
         pictures: the folder of its pictures.
         tree: what the nodes of the answer index.
         label_map: file with the node of each class name, see `training.data.label_map`.
+        held_out_every: leave out every n-th picture in the order of their files' names, so that an evaluation has some
+            that no training saw; 0 keeps all.
+        held_out: keep those and leave the others out instead.
 
     Raises:
         InvalidDatasetError: the set cannot be used; it names the file, the line or record, and what to do.
     """
+    found = _read(annotations, pictures, tree, label_map)
+    if not held_out_every:
+        return found
+    ordered = sorted(found.pictures, key=lambda picture: picture.path)
+    chosen = [one for number, one in enumerate(ordered, start=1) if held_out == (number % held_out_every == 0)]
+    if not chosen:
+        which = "held" if held_out else "left when every n-th is held"
+        raise InvalidDatasetError(
+            f"{annotations}: of {len(ordered)} pictures none is {which} out with n = {held_out_every}"
+        )
+    return replace(found, pictures=tuple(chosen))
+
+
+def _read(annotations: Path, pictures: Path, tree: WordTree, label_map: Path | None) -> DetectionSet:
     nodes = None if label_map is None else read_label_map(label_map)
     suffix = annotations.suffix.lower()
     if annotations.is_dir():

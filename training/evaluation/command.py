@@ -52,6 +52,9 @@ class EvaluateConfiguration(Rules):
     held_out_every: NonNegativeInt = Field(
         default=0, description="of `pictures` use only every n-th of each id, which training kept out; 0: all"
     )
+    sets_held_out_every: NonNegativeInt = Field(
+        default=0, description="of each of the `sets` use only every n-th picture, which training kept out; 0: all"
+    )
     output: Path | None = Field(
         default=None, description="where to write the report as JSON; by default it is not written"
     )
@@ -92,7 +95,8 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
     sizes = detector.bundle.sizes
     if configuration.size not in (None, *sizes):
         raise ConfigurationError(f"size: the model takes {', '.join(map(str, sizes))} px, not {configuration.size} px")
-    detection_sets = [_read(one, configuration, detector) for one in configuration.sets]
+    every = configuration.sets_held_out_every
+    detection_sets = [_read(one, configuration, detector, held_out_every=every) for one in configuration.sets]
     folders = [_pictures(folder, configuration, detector) for folder in configuration.pictures]
     boxed = _boxed(configuration, detector)
     scored = [evaluate_set(detector, one, configuration, boxed=boxed, progress=True) for one in detection_sets]
@@ -114,8 +118,16 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
     return report
 
 
-def _read(given: str, configuration: EvaluateConfiguration, detector: OnnxDetector) -> DetectionSet:
-    return read_detection_set(*locate(given, configuration.data), detector.tree, configuration.label_map)
+def _read(
+    given: str, configuration: EvaluateConfiguration, detector: OnnxDetector, *, held_out_every: int = 0
+) -> DetectionSet:
+    return read_detection_set(
+        *locate(given, configuration.data),
+        detector.tree,
+        configuration.label_map,
+        held_out_every=held_out_every,
+        held_out=held_out_every > 0,
+    )
 
 
 def _pictures(

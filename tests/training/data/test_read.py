@@ -41,3 +41,26 @@ def test_the_name_tells_the_layout(tmp_path: Path) -> None:
 def test_another_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidDatasetError, match=r"set\.tfrecord: is no layout that can be read.*Known are COCO JSON"):
         read_detection_set(tmp_path / "set.tfrecord", tmp_path, tiny_tree())
+
+
+@pytest.mark.parametrize(("every", "kept", "held"), [(2, [0, 2, 4], [1, 3]), (5, [0, 1, 2, 3], [4])])
+def test_some_pictures_are_held_out(tmp_path: Path, every: int, kept: list[int], held: list[int]) -> None:
+    tree = tiny_tree()
+    drawn = [[Drawn((10, 5, 20, 10), "green", "dog")] for _ in range(5)]
+    places = write_pictures(tmp_path, drawn, size=(40, 20))
+    everything = sorted(picture.path for picture in read_detection_set(*places, tree).pictures)
+    trained = read_detection_set(*places, tree, held_out_every=every)
+    scored = read_detection_set(*places, tree, held_out_every=every, held_out=True)
+    assert [picture.path for picture in trained.pictures] == [everything[number] for number in kept]
+    assert [picture.path for picture in scored.pictures] == [everything[number] for number in held]
+    assert trained.categories == scored.categories
+
+
+@pytest.mark.parametrize(
+    ("every", "held_out", "said"),
+    [(6, True, "of 5 pictures none is held out with n = 6"), (1, False, "none is left when every n-th is held out")],
+)
+def test_no_picture_is_left(tmp_path: Path, every: int, held_out: bool, said: str) -> None:
+    places = write_pictures(tmp_path, [[]] * 5)
+    with pytest.raises(InvalidDatasetError, match=said):
+        read_detection_set(*places, tiny_tree(), held_out_every=every, held_out=held_out)

@@ -86,6 +86,13 @@ def test_pictures_of_single_things(model: Path, tmp_path: Path) -> None:
     assert report.table().splitlines()[3].split()[:4] == ["beagles", "0.5", "100.0", "100.0"]
 
 
+def test_pictures_of_sets_that_training_kept_out(model: Path, tmp_path: Path) -> None:
+    report = evaluate(
+        EvaluateConfiguration(model=model, data=tmp_path, sets=("blue",), sets_held_out_every=2, threads=1)
+    )
+    assert report.sets[0].pictures == 1
+
+
 def test_sets_that_had_boxes_are_named_or_told_by_the_model_file(model: Path, tmp_path: Path) -> None:
     def had_boxes(**changes: object) -> list[bool | None]:
         given = {"model": model, "data": tmp_path, "sets": ("red", "blue"), "threads": 1, **changes}
