@@ -37,6 +37,9 @@ CORRECTION: Final = ("class_layer.correction.weight", "class_layer.correction.bi
 CLASS_LAYER: Final = "class_layer."
 FLAT: Final = "class_layer.flat.bias"
 HEAD: Final = "head."
+QUANTIZED: Final = "_quantized"  # so ONNX Runtime names what it quantised, and these two go with it
+SCALE: Final = "_scale"
+ZERO_POINT: Final = "_zero_point"
 COUNTER: Final = "num_batches_tracked"  # of a batch norm; nothing depends on it
 
 
@@ -91,15 +94,35 @@ def _from_model_file(path: Path) -> StartingPoint:
         bundle = BundleMetadata.from_json(properties.get(METADATA_KEY, ""))
     except InvalidBundleError as error:
         raise InvalidCheckpointError(f"{path}: not a model file ({error})") from error
-    weights = {}
-    for initializer in model.graph.initializer:
-        if initializer.name.startswith(WEIGHT_PREFIX):
-            name = initializer.name.removeprefix(WEIGHT_PREFIX).removesuffix(HALF_SUFFIX)
-            weights[name] = torch.from_numpy(numpy_helper.to_array(initializer).copy())
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    weights = _weights_of(model)
     weights["anchors"] = torch.tensor(bundle.anchors)
     tree = bundle.word_tree()
     return StartingPoint(weights, tuple(tree.wnids[node] for node in bundle.trained), folded=True)
+
+
+def _weights_of(model: onnx.ModelProto) -> dict[str, Tensor]:
+    """Return a detector's weights by their names in its state dict, in float32 however the file stores them.
+
+    What `quantize` rounded to integers, with a scale for each output channel, is multiplied out again.
+    """
+    stored = {
+        initializer.name.removeprefix(WEIGHT_PREFIX).removesuffix(HALF_SUFFIX): torch.from_numpy(
+            numpy_helper.to_array(initializer).copy()
+        )
+        for initializer in model.graph.initializer
+        if initializer.name.startswith(WEIGHT_PREFIX)
+    }
+    stored = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
+    weights = dict(stored)
+    for name, value in stored.items():
+        if name.endswith(QUANTIZED):
+            whole = name.removesuffix(QUANTIZED)
+            parts = (f"{whole}{SCALE}", f"{name}{SCALE}")  # of a weight, of a bias
+            (scale,) = (stored[part] for part in parts if part in stored)
+            weights[whole] = value.float() * scale.view(-1, *[1] * (value.dim() - 1))
+            for part in (name, *(f"{part}{suffix}" for part in (whole, name) for suffix in (SCALE, ZERO_POINT))):
+                weights.pop(part, None)
+    return weights
 
 
 def start_lite(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str, ...]) -> None:

@@ -7,17 +7,19 @@ import onnx
 import pytest
 import torch
 import yaml
+from onnxruntime.quantization import CalibrationMethod
 from torch import Tensor
 
 from model.bundle import BundleMetadata, Preprocessing, TreeMetadata
 from model.wordtree import packaged_tree
 from training.checkpoint import InvalidCheckpointError, save_checkpoint
-from training.export import export_detector
+from training.export import export_detector, store_in_half
 from training.networks.catalogue import Design
 from training.networks.detector import BoxIndex
 from training.networks.efficientnet_lite import EfficientNetLite0, FoldedConvolution
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.norm_calibration import calibrate_norms
+from training.quantization.graph import activation_ranges, plain_weights, quantised
 from training.rounding import fold_norms, round_to_half
 from training.starting_point import StartingPoint, read_starting_point, start_lite
 
@@ -118,6 +120,33 @@ def test_a_model_file_starts_the_detector_it_was_exported_from(
     for found, expected in zip(answers(other), answers(rounded), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(other.train()(pictures()).boxes, answers(rounded)[0], rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("half_storage", [False, True])
+def test_a_quantised_model_file_starts_the_detector_too(
+    model_file: Path, nodes: list[int], tmp_path: Path, half_storage: bool
+) -> None:
+    plain = plain_weights(onnx.load(model_file))
+    pixels = pictures().permute(0, 2, 3, 1).to(torch.uint8).numpy()
+    rounded = quantised(plain, activation_ranges(plain, [pixels], CalibrationMethod.MinMax))
+    if half_storage:
+        store_in_half(rounded)
+    path = tmp_path / "int8.onnx"
+    onnx.save(rounded, path)
+    start, expected = read_starting_point(path, LITE), read_starting_point(model_file, LITE)
+    assert start.weights.keys() == expected.weights.keys()
+    assert start.wnids == expected.wnids
+    for name, value in expected.weights.items():
+        found = start.weights[name]
+        if not value.is_floating_point():
+            assert torch.equal(found, value)
+            continue
+        if value.dim() == 1:
+            torch.testing.assert_close(found, value, rtol=1e-3, atol=1e-4)
+            continue
+        step = value.flatten(1).abs().amax(1) / 63  # of 7 bits with a sign
+        assert ((found - value).flatten(1).abs().amax(1) <= step / 2 + 1e-6).all(), name
+    start_lite(detector(nodes, seed=1), start, names(nodes))
 
 
 def test_a_runs_folder_gives_its_average(tmp_path: Path, nodes: list[int]) -> None:
