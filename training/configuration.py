@@ -41,6 +41,13 @@ class DetectionSource(BaseModel):
         description='how much "no object here" counts: 1 where every object is labelled, less where some are not',
     )
     held_out_every: NonNegativeInt = Field(0, description="keep every n-th picture out; 0: none")
+    balance: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the pictures below which a category is rare; a picture with one that a share f shows "
+        "comes sqrt(balance / f) times as often, up to four times; 0: none is rare",
+    )
 
 
 class ClassificationSource(BaseModel):
@@ -106,8 +113,8 @@ class DetectConfiguration(BaseModel):
     detection: tuple[DetectionSource, ...] = Field(
         description="sets with boxes, each with annotations (COCO JSON, VOC XML, YOLO class names), pictures (their "
         "folder), label_map (a file, if classes carry no wnid) and, if it should not be 1, repeats (times an epoch "
-        "shows each picture), negative_weight (how much 'no object here' counts) and held_out_every (keep every n-th "
-        "picture out)",
+        "shows each picture), negative_weight (how much 'no object here' counts), held_out_every (keep every n-th "
+        "picture out) and balance (share of the pictures below which a category is rare and shown more often)",
         min_length=1,
     )
     classification: tuple[ClassificationSource, ...] = Field(

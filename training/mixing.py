@@ -56,7 +56,9 @@ def read_data(configuration: DetectConfiguration, tree: WordTree, known: Iterabl
             detection.label_map,
             held_out_every=detection.held_out_every,
         )
-        boxes.append(Source(found.name, found.pictures, detection.repeats, detection.negative_weight))
+        boxes.append(
+            Source(found.name, found.pictures, detection.repeats, detection.negative_weight, detection.balance)
+        )
         nodes |= {category.node for category in found.categories}
         boxed.update(*(picture.nodes.tolist() for picture in found.pictures))
     for classification in configuration.classification:
@@ -72,9 +74,10 @@ def mix(boxes: Sequence[Source], labels: Sequence[Source], ratio: float) -> tupl
     """Repeat sets until an epoch shows `ratio` pictures with a label alone for each picture with boxes.
 
     The paper oversamples COCO until ImageNet is larger "by a factor of 4:1" (section 4). What `repeats` says of the
-    sets among themselves is kept. Either side may be repeated; the ratio is met to one part in 16.
+    sets among themselves is kept. Either side may be repeated; the ratio is met to one part in 16, or nearly so where
+    pictures of rare categories come more often.
     """
-    with_boxes, with_labels = (sum(len(one.pictures) * one.repeats for one in side) for side in (boxes, labels))
+    with_boxes, with_labels = (sum(sum(one.times()) for one in side) for side in (boxes, labels))
     if not with_boxes or not with_labels:
         return list(boxes), list(labels)
     wanted = Fraction(with_labels) / Fraction(ratio) / with_boxes  # repeats of boxes for each repeat of labels

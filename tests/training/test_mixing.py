@@ -16,7 +16,7 @@ def source(pictures: int, repeats: int = 1) -> Source:
 
 
 def shown(sources: list[Source]) -> int:
-    return sum(len(one.pictures) * one.repeats for one in sources)
+    return sum(sum(one.times()) for one in sources)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from training.data.folder import ClassifiedPicture
 from training.data.mosaic import TILES, mosaic
 from training.losses.targets import Truths
 
+MOST_OFTEN: Final = 4.0  # a rare category's pictures beside others; more, and the few there are are learned by heart
 BATCHES_A_SIZE = 10  # batches between two changes of the input size (paper section 2, "multi-scale training")
 
 
@@ -30,12 +31,31 @@ class Source:
         pictures: with boxes, or with a class label alone.
         repeats: how often an epoch shows each of them (the paper oversamples COCO so).
         negative_weight: how much "there is no object here" counts: 1 where all objects are labelled.
+        balance: share of the pictures with boxes below which a category is rare; 0: none is.
     """
 
     name: str
     pictures: Sequence[LabelledPicture | ClassifiedPicture]
     repeats: int = 1
     negative_weight: float = 1.0
+    balance: float = 0.0
+
+    def times(self) -> list[int]:
+        """Return how often an epoch shows each picture, at least once.
+
+        A picture with a category that only a share f < `balance` of them shows comes sqrt(balance / f) times as often,
+        at most `MOST_OFTEN`; its rarest category decides (repeat factor sampling; Gupta et al., "LVIS", CVPR 2019,
+        section 5.1).
+        """
+        present = [
+            np.unique(one.nodes) if isinstance(one, LabelledPicture) else np.empty(0, np.int32) for one in self.pictures
+        ]
+        nodes, counts = np.unique(np.concatenate([*present, np.empty(0, np.int32)]), return_counts=True)
+        factors = np.sqrt(self.balance * len(self.pictures) / counts).clip(1, MOST_OFTEN)
+        return [
+            max(1, round(self.repeats * float(factors[np.searchsorted(nodes, one)].max(initial=1.0))))
+            for one in present
+        ]
 
 
 class Draw(NamedTuple):
@@ -91,7 +111,10 @@ class Mixture(Dataset[Example]):
         seed: int,
     ) -> None:
         self.items = [
-            (source, picture) for source in sources for picture in source.pictures for _ in range(source.repeats)
+            (source, picture)
+            for source in sources
+            for picture, times in zip(source.pictures, source.times(), strict=True)
+            for _ in range(times)
         ]
         self.sources = tuple(sources)
         self.trained = trained

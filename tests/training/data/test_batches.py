@@ -50,6 +50,19 @@ def mixture(folder: Path, *, seed: int = 3, augmentation: AugmentConfiguration =
     return Mixture(sources, TRAINED, augmentation, seed)
 
 
+def test_pictures_of_rare_categories_come_more_often(tmp_path: Path) -> None:
+    both, one = picture(tmp_path / "both.png"), picture(tmp_path / "one.png", boxes=1)
+    none = picture(tmp_path / "none.png", boxes=0)
+    pictures = [both, *[one] * 17, *[none] * 7]  # of 25 node 2 is in one, node 5 in 18
+    assert Source("x", pictures).times() == [1] * 25
+    assert Source("x", pictures, balance=0.36).times() == [3, *[1] * 24]  # sqrt(.36 / .04)
+    assert Source("x", pictures, balance=0.36, repeats=2).times() == [6, *[2] * 24]
+    assert Source("x", pictures, balance=1.0).times() == [4, *[1] * 24]  # not five
+    assert Source("x", [ClassifiedPicture(both.path, 2)], repeats=2, balance=1.0).times() == [2]
+    assert Source("x", [], balance=1.0).times() == []
+    assert len(Mixture([Source("x", pictures, balance=0.36)], TRAINED, NEUTRAL, 0)) == 27
+
+
 def draws(stream: Stream) -> list[list[Draw]]:
     return list(stream)
 
