@@ -35,7 +35,15 @@ from training.run_folder import CONFIGURATION, TREE, load_tree, open_run_folder
 logger = logging.getLogger(__name__)
 
 CLASS_LAYER: Final = "class_layer."
-FITTED: Final = ("correction.weight", "correction.bias", "reliability")
+FITTED: Final = (
+    "correction.weight",
+    "correction.bias",
+    "log_temperature.weight",
+    "log_temperature.bias",
+    "reliability",
+)
+ROWS: Final = 4096  # of the kept features in double precision at once
+LEAST_DEVIATION: Final = 0.05  # of a feature; one that hardly ever differs from zero is not to be blown up
 
 
 class RefitConfiguration(BaseModel):
@@ -49,12 +57,14 @@ class RefitConfiguration(BaseModel):
     passes: PositiveFloat = Field(2, description="times every object seen is learned from")
     batch: PositiveInt = Field(128, description="objects in a batch")
     learning_rate: PositiveFloat = Field(5e-4, description="peak learning rate, Adam's")
-    decay: NonNegativeFloat = Field(0.03, description="weight of the sum of the squared corrections in the loss")
+    temperature_rate: NonNegativeFloat = Field(3e-3, description="the same for the temperature; 0: leave that at 1")
+    decay: NonNegativeFloat = Field(0.06, description="weight of the sum of the squared corrections in the loss")
+    temperature_decay: NonNegativeFloat = Field(1e-4, description="the same for the temperature's weights")
     half_trusted: NonNegativeFloat = Field(
         100, description="labels within a sibling group at which its corrections count half"
     )
     distillation_scale: NonNegativeFloat = Field(
-        1, description="weight of the agreement with the classifier beneath the labels"
+        0.5, description="weight of the agreement with the classifier beneath the labels"
     )
     shares: dict[str, NonNegativeFloat] = Field(
         {}, description="how much a set counts as a whole, by its name; 1 where it is not named"
@@ -133,7 +143,10 @@ def fit(
     softmax: HierarchicalSoftmax,
     configuration: RefitConfiguration,
 ) -> float:
-    """Learn the layer's correction from zero; return the mean loss of the last tenth of the batches.
+    """Learn the layer's correction and temperature from zero; return the mean loss of the last tenth of the batches.
+
+    The temperature is learned on standardised inputs, so that decay means the same for all of them; mean and deviation
+    are multiplied into its layer at the end.
 
     Args:
         layer: its reliability is set.
@@ -147,24 +160,61 @@ def fit(
     generator = torch.Generator().manual_seed(configuration.seed)
     nn.init.zeros_(layer.correction.weight)
     nn.init.zeros_(layer.correction.bias)
-    optimizer = torch.optim.Adam(layer.correction.parameters(), lr=configuration.learning_rate)
+    standard = _Standardised(examples)
+    temperature = nn.Linear(len(standard.mean), 1)
+    nn.init.zeros_(temperature.weight)
+    nn.init.zeros_(temperature.bias)
+    optimizer = torch.optim.Adam(
+        [
+            {"params": layer.correction.parameters(), "lr": configuration.learning_rate},
+            {"params": temperature.parameters(), "lr": configuration.temperature_rate},
+        ]
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     losses = []
     for _ in tqdm(range(steps), unit="step", mininterval=5):
         drawn = torch.multinomial(chance, configuration.batch, replacement=True, generator=generator)
-        features, nodes = examples.features[drawn].float(), examples.nodes[drawn]
-        logits = layer(features, examples.evidence[drawn].float())
+        features, evidence, nodes = (
+            examples.features[drawn].float(),
+            examples.evidence[drawn].float(),
+            examples.nodes[drawn],
+        )
+        logits = layer.corrected(features, evidence) / temperature(standard(features, evidence)).exp()
         teacher = layer.classifier_logits(features).detach()
         loss = softmax.path_loss(logits, nodes).mean()
         loss = loss + configuration.distillation_scale * softmax.distillation_loss(logits, teacher, nodes).mean()
         loss = loss + configuration.decay * layer.correction.weight.square().sum()
+        loss = loss + configuration.temperature_decay * temperature.weight.square().sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
+    standard.fold(temperature, layer.log_temperature)
     last = losses[-max(1, steps // 10) :]
     return sum(last) / len(last)
+
+
+class _Standardised:
+    """What a class layer sees, with mean 0 and a variance of 1 in all."""
+
+    def __init__(self, examples: ClassExamples) -> None:
+        seen = torch.cat((examples.features, examples.evidence), dim=1)
+        parts = [slice(first, first + ROWS) for first in range(0, len(seen), ROWS)]
+        self.mean = torch.stack([seen[part].double().sum(0) for part in parts]).sum(0) / len(seen)
+        squares = torch.stack([(seen[part].double() - self.mean).square().sum(0) for part in parts])
+        square = squares.sum(0) / len(seen)
+        self.scale = square.sqrt().clamp(min=LEAST_DEVIATION) * math.sqrt(seen.shape[1])
+
+    def __call__(self, features: Tensor, evidence: Tensor) -> Tensor:
+        return ((torch.cat((features, evidence), dim=1) - self.mean) / self.scale).float()
+
+    @torch.no_grad()
+    def fold(self, learned: nn.Linear, into: nn.Linear) -> None:
+        """Give `into` the weights that say of what is seen what `learned` says of it standardised."""
+        weight = learned.weight.double() / self.scale
+        into.weight.copy_(weight)
+        into.bias.copy_(learned.bias - (weight @ self.mean))
 
 
 def chances(sources: Tensor, shares: list[float]) -> Tensor:

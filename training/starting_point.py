@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 DEFAULT: Final = Path("default")
 """Stands for the embedded default model."""
 CORRECTION: Final = ("class_layer.correction.weight", "class_layer.correction.bias")
+TEMPERATURE: Final = ("class_layer.log_temperature.weight", "class_layer.log_temperature.bias")
 CLASS_LAYER: Final = "class_layer."
 FLAT: Final = "class_layer.flat.bias"
 HEAD: Final = "head."
@@ -126,7 +127,7 @@ def _weights_of(model: onnx.ModelProto) -> dict[str, Tensor]:
 
 
 def start_lite(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str, ...]) -> None:
-    """Take over weights; of the class layer the corrections of the nodes that both know.
+    """Take over weights; of the class layer the temperature and the corrections of the nodes that both know.
 
     Args:
         detector: its class layer holds the ImageNet classifier already.
@@ -155,6 +156,7 @@ def start_lite(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str, ...
         for name in CORRECTION:
             taken[name] = state[name].clone()
             taken[name][both[:, 0]] = found[name][both[:, 1]]
+        taken |= {name: found[name] for name in TEMPERATURE if name in found}  # none before there were temperatures
         detector.load_state_dict(state | taken)
     except (KeyError, RuntimeError, IndexError) as error:
         raise InvalidCheckpointError(f"the weights to start from are another network's ({error})") from error

@@ -72,6 +72,32 @@ def test_decay_keeps_it_near_the_classifier(tmp_path: Path) -> None:
     assert held.correction.weight.norm() < 0.1 * free.correction.weight.norm()
 
 
+def test_what_says_little_has_a_high_temperature(tmp_path: Path) -> None:
+    """Where the second kind of evidence is there, the classifier is right half of the time; elsewhere it always is."""
+    layer, count = make_layer(), 200
+    with torch.no_grad():
+        layer.flat.weight.copy_(5 * torch.eye(3, 4))
+    generator = torch.Generator().manual_seed(0)
+    said = torch.randint(3, (2 * count,), generator=generator)
+    blurred = torch.arange(2 * count) >= count
+    true = torch.where(blurred & (torch.rand(2 * count, generator=generator) < 0.75), said.roll(1), said)
+    features = torch.nn.functional.one_hot(said, 4).half()
+    evidence = torch.stack((torch.zeros(2 * count), blurred.float()), dim=1)
+    nodes = torch.tensor([DOG, CAT, TOOL])[true]
+    examples = ClassExamples(features, evidence.half(), nodes, torch.zeros(2 * count, dtype=torch.int64))
+    held = {"decay": 1e3, "passes": 60, "batch": 50, "distillation_scale": 0}
+    fit(layer, examples, [1], HierarchicalSoftmax(TREE), settings(tmp_path, temperature_rate=0.05, **held))
+
+    with torch.no_grad():
+        temperatures = layer.temperatures(features.float(), evidence)[:, 0]
+    assert temperatures[~blurred].max() < 1.2
+    assert temperatures[blurred].min() > 2
+
+    fit(layer, examples, [1], HierarchicalSoftmax(TREE), settings(tmp_path, temperature_rate=0, **held))
+    with torch.no_grad():
+        assert torch.equal(layer.temperatures(features.float(), evidence), torch.ones(2 * count, 1))
+
+
 def test_the_same_seed_gives_the_same_layer(tmp_path: Path) -> None:
     layers = [make_layer() for _ in range(3)]
     for layer, seed in zip(layers, (1, 1, 2), strict=True):

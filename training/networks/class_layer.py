@@ -10,12 +10,19 @@ A group's correction counts as far as there are boxes to learn it from (`trust`)
 it learns them by heart. Measured after 4,400 steps of the default: with all corrections in full the true synset is on
 the path of 40 % of ilsvrc_val's matched boxes, so weighted on 47 %, without any on 58 %; on COCO's 49, 49 and 10 %.
 
+All logits of a box are divided by its **temperature**, the exponential of a linear function of what the correction
+sees: a name is worth less on a few blurred pixels than on a dog that fills the picture. One temperature for all boxes
+(Guo et al., "On calibration of modern neural networks", ICML 2017) would have to be wrong for one of the two. `refit`
+learns it; elsewhere it is 1, or what was learned before. Measured on the boxes that find val objects: of ilsvrc_val's
+true synsets 59 % instead of 56 % have a probability of .5 at the end of the path, and the expected error of
+probabilities on COCO's falls from .105 to .087.
+
 The classes are kept in the tree's depth-first order, in which those beneath a node stand side by side; their
 probability is a difference of two cumulative sums.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +54,10 @@ class TreeClassLayer(nn.Module):
         self.correction = nn.Linear(features + evidence, nodes)
         nn.init.zeros_(self.correction.weight)
         nn.init.zeros_(self.correction.bias)
+        # learned by `refit` alone: while features change it would only make up for how badly they are learned so far
+        self.log_temperature = nn.Linear(features + evidence, 1).requires_grad_(False)
+        nn.init.zeros_(self.log_temperature.weight)
+        nn.init.zeros_(self.log_temperature.bias)
         self.register_buffer("first", torch.zeros(nodes, dtype=torch.int64))
         self.register_buffer("last", torch.zeros(nodes, dtype=torch.int64))
         self.register_buffer("reliability", torch.ones(nodes))
@@ -66,8 +77,9 @@ class TreeClassLayer(nn.Module):
                 if self.last[node] == 0:
                     self.first[node] = place
                 self.last[node] = place + 1
-        self.correction.weight.zero_()
-        self.correction.bias.zero_()
+        for trained in (self.correction, self.log_temperature):
+            trained.weight.zero_()
+            trained.bias.zero_()
 
     def trust(self, boxes: Tensor, half: float = HALF_TRUSTED) -> None:
         """Let corrections count as far as there is evidence.
@@ -80,9 +92,19 @@ class TreeClassLayer(nn.Module):
 
     def forward(self, features: Tensor, evidence: Tensor) -> Tensor:
         """Map the classifier's features [K, F] and further evidence [K, E] to logits [K, nodes]."""
+        logits: Tensor = self.corrected(features, evidence) / self.temperatures(features, evidence)
+        return logits
+
+    def corrected(self, features: Tensor, evidence: Tensor) -> Tensor:
+        """Return the logits [K, nodes] before they are divided by the temperatures."""
         correction = self.correction(torch.cat((features, evidence), dim=1))
         logits: Tensor = self.classifier_logits(features) + self.reliability * correction
         return logits
+
+    def temperatures(self, features: Tensor, evidence: Tensor) -> Tensor:
+        """Return the temperature of each box, [K, 1]."""
+        temperatures: Tensor = self.log_temperature(torch.cat((features, evidence), dim=1)).exp()
+        return temperatures
 
     def classifier_logits(self, features: Tensor) -> Tensor:
         """Return log P(node) [K, nodes] as the flat classifier alone has it, of at least LEAST_PROBABILITY."""
@@ -92,3 +114,9 @@ class TreeClassLayer(nn.Module):
             (sums[:, self.last] - sums[:, self.first]).to(features.dtype).clamp(min=LEAST_PROBABILITY).log()
         )
         return logits
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Take what was saved before there were temperatures, too."""
+        for name, value in self.log_temperature.state_dict(prefix=f"{prefix}log_temperature.").items():
+            state_dict.setdefault(name, torch.zeros_like(value))
+        super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -120,6 +120,29 @@ def test_a_correction_counts_as_far_as_there_are_boxes() -> None:
     torch.testing.assert_close(made(features(), evidence()), none + shares * (full - none))
 
 
+def test_logits_are_divided_by_each_boxs_temperature() -> None:
+    made = started()
+    before = made(features(), evidence())
+    with torch.no_grad():
+        made.log_temperature.weight.normal_()
+        made.log_temperature.bias.fill_(0.5)
+    seen = torch.cat((features(), evidence()), dim=1)
+    temperatures = (seen @ made.log_temperature.weight.t() + 0.5).exp()
+    torch.testing.assert_close(made(features(), evidence()), before / temperatures)
+
+    made.start_from(*flat_layer(), CLASSES, tree())
+    torch.testing.assert_close(made(features(), evidence()), before)
+
+
+def test_a_state_from_before_there_were_temperatures() -> None:
+    made, restored = started(), started()
+    torch.nn.init.normal_(restored.log_temperature.weight)
+    old = {name: value for name, value in made.state_dict().items() if not name.startswith("log_temperature")}
+    restored.load_state_dict(old)
+    torch.testing.assert_close(restored(features(), evidence()), made(features(), evidence()))
+    assert not any(name.startswith("log_temperature") for name in old)
+
+
 def test_only_the_correction_is_trained() -> None:
     made, x, y = started(), features().requires_grad_(), evidence().requires_grad_()
     torch.nn.init.normal_(made.correction.weight)
@@ -145,6 +168,7 @@ def test_its_gradient_is_that_of_its_value() -> None:
     made = started(torch.float64)
     with torch.no_grad():
         made.correction.weight.normal_()
+        made.log_temperature.weight.normal_(std=0.1)
 
     assert torch.autograd.gradcheck(
         made, (features(2).double().requires_grad_(), evidence(2).double().requires_grad_())
