@@ -159,7 +159,7 @@ def test_no_boxes_have_no_logits() -> None:
     assert network.class_logits(network(pictures()).features, none).shape == (0, CLASSES)
 
 
-def test_all_but_the_classifier_trains() -> None:
+def test_all_but_the_classifier_and_the_temperature_trains() -> None:
     network = detector().train()
     before = {name: values.clone() for name, values in network.backbone.named_buffers()}
     prediction = network(pictures())
@@ -167,7 +167,7 @@ def test_all_but_the_classifier_trains() -> None:
     torch.autograd.backward((logits.square().sum(), prediction.boxes.square().sum()))
 
     for name, parameter in network.named_parameters():
-        if name.startswith(("backbone.", "class_layer.flat.")):
+        if name.startswith(("backbone.", "class_layer.flat.", "class_layer.log_temperature.")):
             assert parameter.grad is None, name
         else:
             assert parameter.grad is not None, name
