@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from model.picture import PADDING, letterbox
-from training.data.augment import AugmentConfiguration, View, augment, place, recolour, visible
+from training.data.augment import AugmentConfiguration, View, augment, colour_matrix, place, recolour, visible
 
 COLOURS: Final = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 NO_RECOLOURING: Final = {"hue": 0.0, "saturation": 1.0, "exposure": 1.0}
@@ -140,26 +140,56 @@ def test_scale_and_aspect_stay_within_their_bounds() -> None:
     assert 0.4 - 1e-4 <= scale.min() < 0.43 < 0.67 < scale.max() <= 0.7 + 1e-4
 
 
-def test_recolouring_without_change_keeps_the_picture_nearly() -> None:
+def test_recolouring_without_change_keeps_the_picture() -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (40, 40, 3), np.uint8)
     changed = recolour(Image.fromarray(pixels), NEUTRAL, np.random.default_rng(0))
-    assert np.abs(np.asarray(changed).astype(int) - pixels).max() <= 8
+    assert np.abs(np.asarray(changed).astype(int) - pixels).max() <= 1
+
+
+def grey_and_colour(pixels: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    """How bright pixels [..., 3] are, and their distance and direction (red: 0) from the axis of greys."""
+    red, green, blue = np.moveaxis(pixels.astype(np.float64), -1, 0)
+    return (red + green + blue) / 3, (2 * red - green - blue) / 3 + 1j * (green - blue) / np.sqrt(3)
 
 
 def test_recolouring_stays_within_its_bounds() -> None:
     configuration = AugmentConfiguration(hue=0.1, saturation=1.5, exposure=1.5)
-    # green, half bright, half saturated
-    image = Image.new("HSV", (1, 1), (85, 128, 128)).convert("RGB")
-    values = np.array(
-        [
-            recolour(image, configuration, np.random.default_rng(seed)).convert("HSV").getpixel((0, 0))
-            for seed in range(300)
-        ]
+    image = Image.new("RGB", (1, 1), (80, 120, 80))  # a green that no change brings to an end of the scale
+    pixels = np.array(
+        [recolour(image, configuration, np.random.default_rng(seed)).getpixel((0, 0)) for seed in range(300)]
     )
-    hue, saturation, value = values.T
-    assert 85 - 27 <= hue.min() < 65 < 105 < hue.max() <= 85 + 27
-    for part in (saturation, value):
-        assert 128 / 1.5 - 4 <= part.min() < 95 < 180 < part.max() <= 128 * 1.5 + 4
+    grey, colour = grey_and_colour(pixels)
+    grey_before, colour_before = grey_and_colour(np.array(image.getpixel((0, 0))))
+    turns = np.angle(colour / colour_before) / (2 * np.pi)
+    assert -0.11 <= turns.min() < -0.08 < 0.08 < turns.max() <= 0.11
+    brightness = grey / grey_before
+    for part in (brightness, np.abs(colour / colour_before) / brightness):
+        assert 1 / 1.5 - 0.03 <= part.min() < 0.75 < 1.4 < part.max() <= 1.5 + 0.05
+
+
+def test_recolouring_leaves_greys_grey() -> None:
+    image = Image.new("RGB", (1, 1), (90, 90, 90))
+    for seed in range(20):
+        found = recolour(image, AugmentConfiguration(), np.random.default_rng(seed)).getpixel((0, 0))
+        assert isinstance(found, tuple)
+        assert max(found) - min(found) <= 1
+
+
+@pytest.mark.parametrize(
+    ("turn", "saturation", "exposure", "expected"),
+    [
+        (0, 1, 1, (200, 50, 20)),
+        (1 / 3, 1, 1, (20, 200, 50)),
+        (-1 / 3, 1, 1, (50, 20, 200)),
+        (0, 0, 1, (90, 90, 90)),
+        (0, 0.5, 1, (145, 70, 55)),
+        (0, 1, 0.5, (100, 25, 10)),
+        (0, 1, 2, (400, 100, 40)),
+    ],
+)
+def test_the_colour_matrix(turn: float, saturation: float, exposure: float, expected: tuple[int, int, int]) -> None:
+    found = colour_matrix(turn, saturation, exposure) @ [200, 50, 20, 1]
+    assert found.tolist() == pytest.approx(expected)
 
 
 def test_visible_clips_and_drops() -> None:
