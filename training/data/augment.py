@@ -46,6 +46,13 @@ class AugmentConfiguration(BaseModel):
         le=1,
         description="part of the pictures with boxes that are shown in a mosaic with three others of their set",
     )
+    backgrounds: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="part of the pictures with boxes in whose place a made-up one without any object is shown: a plain "
+        "colour, a gradient, noise",
+    )
 
     @model_validator(mode="after")
     def _check_scales(self) -> Self:

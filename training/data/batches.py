@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from model.picture import PictureError, decode_picture
 from training.data.augment import AugmentConfiguration, augment
+from training.data.background import background
 from training.data.coco import InvalidDatasetError, LabelledPicture
 from training.data.folder import ClassifiedPicture
 from training.data.mosaic import TILES, mosaic
@@ -132,6 +133,10 @@ class Mixture(Dataset[Example]):
         """
         source, picture = self.items[draw.item]
         random = np.random.default_rng((self.seed, draw.position))
+        boxed = isinstance(picture, LabelledPicture)
+        if boxed and self.augmentation.backgrounds and random.random() < self.augmentation.backgrounds:
+            nothing = background(draw.size, random)
+            return Example(nothing, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), 1.0, class_only=False)
         image = read_picture(picture)
         if isinstance(picture, ClassifiedPicture):
             whole = np.array([[0, 0, image.width, image.height]], np.float32)

@@ -173,6 +173,20 @@ def test_a_part_of_the_pictures_is_in_mosaics(
     assert least <= made.call_count <= most
 
 
+@pytest.mark.parametrize(("part", "least", "most"), [(0, 0, 0), (0.5, 60, 140), (1, 200, 200)])
+def test_a_part_of_the_pictures_with_boxes_are_backgrounds(tmp_path: Path, part: float, least: int, most: int) -> None:
+    found = mixture(tmp_path, augmentation=NEUTRAL.model_copy(update={"backgrounds": part}))
+    shown = [found[Draw(0, position, 64)] for position in range(200)]
+    backgrounds = [example for example in shown if not len(example.boxes)]
+    assert least <= len(backgrounds) <= most
+    for example in backgrounds:
+        assert example.pixels.shape == (64, 64, 3)
+        assert (example.boxes.shape, example.nodes.shape, example.class_only) == ((0, 4), (0,), False)
+        assert example.negative_weight == 1
+    assert {example.negative_weight for example in shown if len(example.boxes)} <= {0.5}  # the set's own
+    assert found[Draw(4, 0, 64)].class_only
+
+
 def test_the_same_draw_gives_the_same_view(tmp_path: Path) -> None:
     def view(draw: Draw, seed: int = 3) -> Example:
         return mixture(tmp_path, seed=seed, augmentation=AugmentConfiguration())[draw]

@@ -1,0 +1,63 @@
+"""Pictures without any object, made up: a plain colour, a gradient between two, noise, or these together.
+
+Photographs with boxes hardly ever show nothing at all, so a detector may see things in an empty sky or in a lens cap.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST_GRAIN: Final = 32  # px a square of noise
+LARGEST_DEVIATION: Final = 100.0  # of noise, in grey values
+
+
+def background(size: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Return a square picture of nothing, uint8 [size, size, 3].
+
+    Args:
+        size: its side, px.
+        random: source of the randomness.
+    """
+    first, second = (_colour(random) for _ in range(2))
+    pixels = np.broadcast_to(first, (size, size, 3))
+    kind = random.integers(4)  # plain, gradient, noise, gradient with noise
+    if kind % 2:
+        share = (_line if random.random() < 0.5 else _circles)(size, random)[..., None]
+        pixels = first + share * (second - first)
+    if kind >= 2:
+        pixels = pixels + _noise(size, random)
+    result: NDArray[np.uint8] = pixels.clip(0, 255).astype(np.uint8)
+    return result
+
+
+def _colour(random: np.random.Generator) -> NDArray[np.float64]:
+    """A colour; every other time a grey."""
+    values = random.uniform(0, 255, 3)
+    return values if random.random() < 0.5 else np.full(3, values[0])
+
+
+def _line(size: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """From 0 to 1 across the picture, in any direction."""
+    down, across = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
+    angle = random.uniform(0, 2 * np.pi)
+    ramp = np.cos(angle) * across + np.sin(angle) * down
+    share: NDArray[np.float64] = (ramp - ramp.min()) / np.ptp(ramp)
+    return share
+
+
+def _circles(size: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """From 0 at a point to 1 at what is farthest from it, faster or more slowly than the distance."""
+    down, across = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
+    distance = np.hypot(down - random.uniform(0, 1), across - random.uniform(0, 1))
+    share: NDArray[np.float64] = (distance / distance.max()) ** random.uniform(0.5, 2)
+    return share
+
+
+def _noise(size: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Squares of random brightness or, every other time, colour."""
+    grain = int(random.integers(1, LARGEST_GRAIN + 1)) if random.random() < 0.5 else 1
+    cells = -(-size // grain)
+    deviation = random.uniform(0, LARGEST_DEVIATION)
+    noise = random.normal(0, deviation, (cells, cells, 3 if random.random() < 0.5 else 1))
+    return noise.repeat(grain, axis=0).repeat(grain, axis=1)[:size, :size]
