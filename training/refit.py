@@ -76,7 +76,7 @@ class RefitConfiguration(BaseModel):
 def refit_run(configuration: RefitConfiguration) -> int:
     """Refit a run; return the number of objects it learned from.
 
-    The run's sets are read again. Mosaics and backgrounds are left out: an object is to be seen as the service sees it.
+    The run's sets are read again. Mosaics, backgrounds and views near one object are left out: it is to be seen as the service sees it.
 
     Raises:
         ConfigurationError: the run's configuration cannot be read, is of another network, or has no set of a name in
@@ -100,7 +100,7 @@ def refit_run(configuration: RefitConfiguration) -> int:
     mixture = Mixture(
         data.sources,
         trained_index(data.trained, len(tree)),
-        run.augmentation.model_copy(update={"mosaic": 0, "backgrounds": 0}),
+        run.augmentation.model_copy(update={"mosaic": 0, "backgrounds": 0, "focus": 0}),
         configuration.seed,
     )
     shares = shares_of(configuration, [source.name for source in mixture.sources])

@@ -19,9 +19,10 @@ from model.picture import PADDING
 FloatArray = NDArray[np.float32]
 
 GREY: Final = np.full((3, 3), 1 / 3)  # a colour's projection on the axis of greys
-QUARTER_TURN: Final = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(
-    3
-)  # about that axis, red towards green
+# about that axis, red towards green
+QUARTER_TURN: Final = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+FOCUS_SHARES: Final = (0.3, 0.9)  # of the view's side that the longer side of an object takes where it is looked at
+LARGEST_FOCUS: Final = 5.0  # as `largest_scale`; beyond, a view shows no more than its picture's blocks
 SHORTEST_SIDE: Final = 2  # pixels of the view: a box with a shorter side left shows nothing
 
 
@@ -45,6 +46,12 @@ class AugmentConfiguration(BaseModel):
         ge=0,
         le=1,
         description="part of the pictures with boxes that are shown in a mosaic with three others of their set",
+    )
+    focus: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="part of the pictures with boxes that are shown near one object, its kind drawn among those there",
     )
     backgrounds: float = Field(
         0,
@@ -80,6 +87,7 @@ def augment(
     size: int,
     configuration: AugmentConfiguration,
     random: np.random.Generator,
+    chances: NDArray[np.float64] | None = None,
 ) -> View:
     """Return a random view.
 
@@ -89,15 +97,24 @@ def augment(
         size: side of the square, px.
         configuration: how far to stray.
         random: source of the randomness.
+        chances: [N], how likely the view is brought near each object, if near any; None: near none.
     """
     width, height = image.size
     fit = size / max(width, height)
+    near = (
+        chances is not None and len(chances) > 0 and configuration.focus > 0 and random.random() < configuration.focus
+    )
     scale = np.exp(random.uniform(np.log(configuration.smallest_scale), np.log(configuration.largest_scale)))
     stretch = 1 + random.uniform(-configuration.jitter, configuration.jitter)
+    focus = boxes[random.choice(len(boxes), p=chances)] if near else None
+    if focus is not None:
+        longer = max(focus[2] - focus[0], focus[3] - focus[1])
+        scale = min(random.uniform(*FOCUS_SHARES) * max(width, height) / longer, LARGEST_FOCUS)
     new_width = max(8.0, width * fit * scale * np.sqrt(stretch))
     new_height = max(8.0, height * fit * scale / np.sqrt(stretch))
-    left = random.uniform(min(0, size - new_width), max(0, size - new_width))
-    top = random.uniform(min(0, size - new_height), max(0, size - new_height))
+    across, down = (None, None) if focus is None else (focus[[0, 2]] / width, focus[[1, 3]] / height)
+    left = _offset(size, new_width, across, random)
+    top = _offset(size, new_height, down, random)
     view = place(image, size, (left, top, new_width, new_height))
     factors = np.array([new_width / width, new_height / height] * 2, np.float32)
     placed = boxes * factors + np.array([left, top] * 2, np.float32)
@@ -107,6 +124,22 @@ def augment(
     view = recolour(view, configuration, random)
     fractions, kept = visible(placed, size, configuration.least_visible)
     return View(np.asarray(view), fractions, kept)
+
+
+def _offset(size: int, length: float, inside: NDArray[np.floating] | None, random: np.random.Generator) -> float:
+    """Draw where a side of a picture begins in a view, px: it lies in the view, or fills it.
+
+    Args:
+        size: side of the view.
+        length: that side of the picture, in the view's pixels.
+        inside: the part of it, from and to as fractions, that should be in view.
+    """
+    least, most = min(0.0, size - length), max(0.0, size - length)
+    if inside is not None:
+        first, last = -float(inside[0]) * length, size - float(inside[1]) * length
+        least, most = max(least, min(first, last)), min(most, max(first, last))
+        most = max(least, most)
+    return float(random.uniform(least, most))
 
 
 def place(image: Image.Image, size: int, rectangle: tuple[float, float, float, float]) -> Image.Image:

@@ -149,7 +149,9 @@ class Mixture(Dataset[Example]):
             image = read_picture(other)
             shown.append((image, _boxes_on(image, other)))
         if len(shown) == 1:
-            view = augment(*shown[0], draw.size, self.augmentation, random)
+            _, kinds, counts = np.unique(picture.nodes, return_inverse=True, return_counts=True)
+            chances = 1 / (len(counts) * counts[kinds])  # of its kinds all the same, however many there are of each
+            view = augment(*shown[0], draw.size, self.augmentation, random, chances)
         else:
             view = mosaic(shown, draw.size, self.augmentation, random)
         nodes = self.trained[np.concatenate([each.nodes for each in pictures])[view.kept]]
