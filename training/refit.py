@@ -76,7 +76,8 @@ class RefitConfiguration(BaseModel):
 def refit_run(configuration: RefitConfiguration) -> int:
     """Refit a run; return the number of objects it learned from.
 
-    The run's sets are read again. Mosaics, backgrounds and views near one object are left out: it is to be seen as the service sees it.
+    The run's sets are read again. Mosaics, backgrounds and views near one object are left out: the layer is to see what
+    the service sees.
 
     Raises:
         ConfigurationError: the run's configuration cannot be read, is of another network, or has no set of a name in

@@ -12,6 +12,7 @@ from training.classify_configuration import ClassifyConfiguration
 from training.command_line import explain
 from training.configuration import DetectConfiguration
 from training.export_run import ExportConfiguration
+from training.refit import RefitConfiguration
 
 RUNS = sorted((Path(training.__file__).parent / "configurations").glob("*.yaml"))
 
@@ -38,8 +39,12 @@ def test_it_survives_being_written() -> None:
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_the_runs_that_come_with_the_package(path: Path) -> None:
+    text = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.stem == "default-refit":
+        assert RefitConfiguration.model_validate(text).shares["coco_train"] == 2
+        return
     kind = ClassifyConfiguration if path.stem.startswith("darknet19") else DetectConfiguration
-    found = kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    found = kind.model_validate(text)
     assert not found.resume
     if isinstance(found, DetectConfiguration):
         assert len(found.network.design().anchors) == (3 if found.network.name == "yolo9000" else 6)

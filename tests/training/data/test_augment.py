@@ -140,6 +140,40 @@ def test_scale_and_aspect_stay_within_their_bounds() -> None:
     assert 0.4 - 1e-4 <= scale.min() < 0.43 < 0.67 < scale.max() <= 0.7 + 1e-4
 
 
+def test_a_view_is_brought_near_one_object_and_holds_it_whole() -> None:
+    near = NEUTRAL.model_copy(update={"focus": 1.0})
+    image = Image.new("RGB", (200, 100))
+    boxes = np.array([[10, 10, 30, 50], [150, 20, 190, 40]], np.float32)  # the longer sides are 40 px
+    sides = []
+    for seed in range(200):
+        view = augment(image, boxes, 64, near, np.random.default_rng(seed), np.array([0.0, 1.0]))
+        (shown,) = view.boxes[view.kept == 1]
+        assert (shown[:2] - shown[2:] / 2 >= -1e-5).all()
+        assert (shown[:2] + shown[2:] / 2 <= 1 + 1e-5).all()
+        assert shown[2] == pytest.approx(2 * shown[3], rel=1e-4)
+        sides.append(shown[2])
+    assert 0.3 - 1e-4 <= min(sides) < 0.35 < 0.85 < max(sides) <= 0.9 + 1e-4
+
+
+def test_nothing_is_enlarged_more_than_five_times() -> None:
+    near = NEUTRAL.model_copy(update={"focus": 1.0})
+    boxes = np.array([[100, 50, 101, 51]], np.float32)
+    view = augment(Image.new("RGB", (200, 100)), boxes, 128, near, np.random.default_rng(0), np.ones(1))
+    assert view.boxes[0, 2] == pytest.approx(5 / 200, rel=1e-3)
+
+
+@pytest.mark.parametrize(("focus", "chances"), [(0.0, np.ones(1)), (1.0, None), (1.0, np.zeros(0))])
+def test_without_it_views_stay_as_they_were(focus: float, chances: NDArray[np.float64] | None) -> None:
+    count = 0 if chances is not None and not len(chances) else 1
+    boxes = np.array([[10, 10, 30, 50]] * count, np.float32).reshape(-1, 4)
+    near = NEUTRAL.model_copy(update={"focus": focus})
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (100, 200, 3), np.uint8))
+    plain = augment(image, boxes, 64, NEUTRAL, np.random.default_rng(0))
+    view = augment(image, boxes, 64, near, np.random.default_rng(0), chances)
+    np.testing.assert_array_equal(view.pixels, plain.pixels)
+    np.testing.assert_array_equal(view.boxes, plain.boxes)
+
+
 def test_recolouring_without_change_keeps_the_picture() -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (40, 40, 3), np.uint8)
     changed = recolour(Image.fromarray(pixels), NEUTRAL, np.random.default_rng(0))

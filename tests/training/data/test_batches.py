@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
-from training.data.augment import AugmentConfiguration
+from training.data.augment import AugmentConfiguration, augment
 from training.data.batches import BATCHES_A_SIZE, Batch, Draw, Example, Mixture, Source, Stream, collate, load_batches
 from training.data.coco import InvalidDatasetError, LabelledPicture
 from training.data.folder import ClassifiedPicture
@@ -185,6 +186,19 @@ def test_a_part_of_the_pictures_with_boxes_are_backgrounds(tmp_path: Path, part:
         assert example.negative_weight == 1
     assert {example.negative_weight for example in shown if len(example.boxes)} <= {0.5}  # the set's own
     assert found[Draw(4, 0, 64)].class_only
+
+
+def test_kinds_of_objects_are_looked_at_equally_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Mock(wraps=augment)
+    monkeypatch.setattr("training.data.batches.augment", seen)
+    one = picture(tmp_path / "0.png")
+    crowd = replace(one, boxes=one.boxes[[0, 0, 0, 1]], nodes=np.array([5, 5, 5, 2], np.int32))
+    sources = [Source("one", [crowd]), Source("labels", [ClassifiedPicture(one.path, 2)])]
+    found = Mixture(sources, TRAINED, NEUTRAL.model_copy(update={"focus": 1.0}), 0)
+    assert len(found[Draw(0, 0, 64)].boxes)
+    assert seen.call_args.args[-1].tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    assert found[Draw(1, 0, 64)].class_only
+    assert len(seen.call_args.args) == 5  # a label's picture is shown whole
 
 
 def test_the_same_draw_gives_the_same_view(tmp_path: Path) -> None:
