@@ -1,5 +1,6 @@
 """The model that comes with the package, served as a user serves it, looking at real photographs."""
 
+import io
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from app.settings import Settings
 from model.geometry import box_iou
@@ -15,11 +18,11 @@ from tests.app.servers import serving
 
 DOG_PICTURE = Path(__file__).parents[2] / "docs" / "dog.jpg"
 DOG_BOX = (130, 220, 310, 540)
+BICYCLE_BOX = (124, 133, 568, 420)
 TRUCK_BOX = (466, 74, 692, 172)
 
 DOG, CAT, PERSON = "n02084071", "n02121620", "n00007846"
 BICYCLE = "n02834778"
-INSTRUMENTALITY = "n03575240"
 WHEELED_VEHICLE = "n04576211"  # cars and trucks hang below it; 'vehicle' has craft, rockets and sleds
 
 
@@ -116,19 +119,44 @@ def test_every_size(server: httpx.Client) -> None:
         assert detect(server, photograph("chelsea.png"), size=size)["image"]["width"] == 451
 
 
+def nothings() -> dict[str, NDArray[np.uint8]]:
+    """Return pictures of nothing, [H, W, 3]: plain ones, gradients, noise."""
+    found: dict[str, NDArray[np.uint8]] = {}
+    height, width = 300, 400
+    for name, colour in {"black": 0, "grey": 127, "white": 255, "blue": (30, 60, 200), "green": (60, 160, 70)}.items():
+        found[name] = np.broadcast_to(np.array(colour, np.uint8), (height, width, 3))
+    down, across = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    gradients = {"down": down, "across": across, "from the middle": np.hypot(down - 0.5, across - 0.5) / np.sqrt(0.5)}
+    for name, share in gradients.items():
+        found[f"grey {name}"] = np.repeat((255 * share[..., None]).astype(np.uint8), 3, axis=2)
+        sky = np.array((90, 140, 220)) * (1 - share[..., None]) + np.array((230, 225, 200)) * share[..., None]
+        found[f"sky {name}"] = sky.astype(np.uint8)
+    random = np.random.default_rng(0)
+    for deviation in (10, 40, 120):
+        noise = random.normal(127, deviation, (height, width, 3))
+        found[f"noise {deviation}"] = noise.clip(0, 255).astype(np.uint8)
+        coarse = np.kron(noise[::20, ::20], np.ones((20, 20, 1)))[:height, :width]
+        found[f"squares of noise {deviation}"] = coarse.clip(0, 255).astype(np.uint8)
+    return found
+
+
+LIKE_A_BALL = pytest.param(
+    "grey from the middle",
+    marks=pytest.mark.xfail(strict=True, reason="the embedded model takes a black blur on white for a computer mouse"),
+)
+
+
+@pytest.mark.parametrize("name", [name if name != LIKE_A_BALL.values[0] else LIKE_A_BALL for name in nothings()])
+def test_nothing_is_found_where_nothing_is(server: httpx.Client, name: str) -> None:
+    encoded = io.BytesIO()
+    Image.fromarray(nothings()[name]).save(encoded, "PNG")
+    assert detect(server, encoded.getvalue())["detections"] == []
+
+
 @pytest.mark.skipif(not DOG_PICTURE.exists(), reason="needs dog.jpg of Debian's package darknet")
-def test_the_dog_and_the_bicycle(server: httpx.Client) -> None:
+def test_the_dog_the_bicycle_and_the_truck(server: httpx.Client) -> None:
     body = detect(server, DOG_PICTURE.read_bytes())
     assert body["image"] == {"width": 768, "height": 576}
-    dogs = within(body, DOG)
-    assert dogs
-    assert max(overlap(dog, DOG_BOX) for dog in dogs) >= 0.5
-    assert within(body, BICYCLE)
-    instruments = within(body, INSTRUMENTALITY)  # the truck: right, as far as it goes
-    assert max(overlap(found, TRUCK_BOX) for found in instruments) >= 0.5
-
-
-@pytest.mark.xfail(strict=True, reason="the embedded model finds the truck, but calls it no more than instrumentality")
-def test_the_truck_is_a_wheeled_vehicle(server: httpx.Client) -> None:
-    found = within(detect(server, DOG_PICTURE.read_bytes()), WHEELED_VEHICLE)
-    assert max((overlap(one, TRUCK_BOX) for one in found), default=0) >= 0.5
+    for concept, box, least in ((DOG, DOG_BOX, 0.5), (BICYCLE, BICYCLE_BOX, 0.3), (WHEELED_VEHICLE, TRUCK_BOX, 0.5)):
+        found = within(body, concept)
+        assert max((overlap(one, box) for one in found), default=0) >= least, concept
