@@ -215,15 +215,19 @@ def tidy(model: onnx.ModelProto, name: str, shapes: Iterable[tuple[str | int | N
 def store_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with its large float32 weights as float16 and, in the graph, cast back to float32.
 
-    ONNX Runtime folds the casts when it loads the file, so they cost nothing at run time.
+    ONNX Runtime folds the casts when it loads the file, so they cost nothing at run time. Scales of quantised tensors
+    that float16 has few digits for stay as they are: those of biases are a millionth or less.
     """
     halved = onnx.ModelProto()
     halved.CopyFrom(model)
+    scales = {node.input[1] for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}}
     casts = []
     for tensor in halved.graph.initializer:
         if tensor.data_type != onnx.TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
+        if tensor.name in scales and values.min() < np.finfo(np.float16).tiny:
+            continue
         if values.size < HALF_LEAST_VALUES or np.abs(values).max() > HALF_MAXIMUM:
             continue
         name = tensor.name

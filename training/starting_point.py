@@ -41,6 +41,7 @@ HEAD: Final = "head."
 QUANTIZED: Final = "_quantized"  # so ONNX Runtime names what it quantised, and these two go with it
 SCALE: Final = "_scale"
 ZERO_POINT: Final = "_zero_point"
+UNPACKING: Final = ("Cast", "DequantizeLinear")
 COUNTER: Final = "num_batches_tracked"  # of a batch norm; nothing depends on it
 
 
@@ -104,26 +105,49 @@ def _from_model_file(path: Path) -> StartingPoint:
 def _weights_of(model: onnx.ModelProto) -> dict[str, Tensor]:
     """Return a detector's weights by their names in its state dict, in float32 however the file stores them.
 
-    What `quantize` rounded to integers, with a scale for each output channel, is multiplied out again.
+    What `quantize` rounded to integers, with a scale for each output channel, is multiplied out again. The biases of
+    convolutions that it rounded have names of their own and go by those of the weights.
     """
-    stored = {
-        initializer.name.removeprefix(WEIGHT_PREFIX).removesuffix(HALF_SUFFIX): torch.from_numpy(
-            numpy_helper.to_array(initializer).copy()
-        )
-        for initializer in model.graph.initializer
-        if initializer.name.startswith(WEIGHT_PREFIX)
-    }
-    stored = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
-    weights = dict(stored)
-    for name, value in stored.items():
-        if name.endswith(QUANTIZED):
-            whole = name.removesuffix(QUANTIZED)
-            parts = (f"{whole}{SCALE}", f"{name}{SCALE}")  # of a weight, of a bias
-            (scale,) = (stored[part] for part in parts if part in stored)
-            weights[whole] = value.float() * scale.view(-1, *[1] * (value.dim() - 1))
-            for part in (name, *(f"{part}{suffix}" for part in (whole, name) for suffix in (SCALE, ZERO_POINT))):
-                weights.pop(part, None)
+    stored = _Stored(model)
+    weights = {}
+    for full in stored.tensors:
+        name = full.removeprefix(WEIGHT_PREFIX)
+        if name != full and not name.removesuffix(HALF_SUFFIX).endswith((SCALE, ZERO_POINT)):
+            weights[name.removesuffix(HALF_SUFFIX).removesuffix(QUANTIZED)] = stored.value(full)
+    for node in model.graph.node:
+        if node.op_type != "Conv" or len(node.input) < 3:
+            continue
+        weight = stored.initializer(node.input[1]).removeprefix(WEIGHT_PREFIX)
+        weight = weight.removesuffix(HALF_SUFFIX).removesuffix(QUANTIZED)
+        if weight in weights and weight.endswith("weight"):
+            weights.setdefault(f"{weight.removesuffix('weight')}bias", stored.value(stored.initializer(node.input[2])))
     return weights
+
+
+class _Stored:
+    """The constants of a graph, and what they stand for once they are widened and multiplied out."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._makers = {output: node for node in model.graph.node for output in node.output}
+
+    def initializer(self, name: str) -> str:
+        """Return the constant that a tensor is a cast or a dequantised form of; itself if it is none."""
+        while name not in self.tensors and name in self._makers and self._makers[name].op_type in UNPACKING:
+            name = self._makers[name].input[0]
+        return name
+
+    def value(self, name: str) -> Tensor:
+        """Return a constant, in float32 unless it is made of integers that mean nothing else."""
+        value = torch.from_numpy(numpy_helper.to_array(self.tensors[name]).copy())
+        if not name.removesuffix(HALF_SUFFIX).endswith(QUANTIZED):
+            return value.float() if value.is_floating_point() else value
+        whole = name.removesuffix(QUANTIZED)
+        parts = (
+            f"{stem}{SCALE}{half}" for stem in (whole, name) for half in ("", HALF_SUFFIX)
+        )  # of a weight, of a bias
+        (scale,) = (self.value(part) for part in parts if part in self.tensors)
+        return value.float() * scale.view(-1, *[1] * (value.dim() - 1))
 
 
 def start_lite(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str, ...]) -> None:

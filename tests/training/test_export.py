@@ -275,3 +275,31 @@ def test_a_bundle_for_another_network_is_refused(changes: dict[str, Any], messag
 
     with pytest.raises(ValueError, match=message):
         export_detector(SharedRows(), other, tmp_path / "model.onnx")
+
+
+def test_scales_that_half_precision_has_few_digits_for_stay_as_they_are() -> None:
+    counts = np.ones(64 * 64, np.int32)
+    scales = {"bias": np.full(64 * 64, 3e-6, np.float32), "weight": np.full(64 * 64, 1e-3, np.float32)}
+    zero = onnx.numpy_helper.from_array(np.zeros(64 * 64, np.int32), "zero")
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [
+                *(
+                    onnx.helper.make_node("DequantizeLinear", ["counts", f"{name}_scale", "zero"], [name], axis=0)
+                    for name in scales
+                ),
+                onnx.helper.make_node("Add", list(scales), ["sum"]),
+            ],
+            "scales",
+            [],
+            [onnx.helper.make_tensor_value_info("sum", onnx.TensorProto.FLOAT, [64 * 64])],
+            [
+                onnx.numpy_helper.from_array(counts, "counts"),
+                zero,
+                *(onnx.numpy_helper.from_array(value, f"{name}_scale") for name, value in scales.items()),
+            ],
+        )
+    )
+    types = {tensor.name: tensor.data_type for tensor in store_in_half(model).graph.initializer}
+    assert types["bias_scale"] == onnx.TensorProto.FLOAT
+    assert types["weight_scale_half"] == onnx.TensorProto.FLOAT16

@@ -19,7 +19,7 @@ from training.networks.detector import BoxIndex
 from training.networks.efficientnet_lite import EfficientNetLite0, FoldedConvolution
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.norm_calibration import calibrate_norms
-from training.quantization.graph import activation_ranges, plain_weights, quantised
+from training.quantization.graph import activation_ranges, bias_corrections, plain_weights, quantised
 from training.rounding import fold_norms, round_to_half
 from training.starting_point import StartingPoint, read_starting_point, start_lite
 
@@ -128,7 +128,8 @@ def test_a_quantised_model_file_starts_the_detector_too(
 ) -> None:
     plain = plain_weights(onnx.load(model_file))
     pixels = pictures().permute(0, 2, 3, 1).to(torch.uint8).numpy()
-    rounded = quantised(plain, activation_ranges(plain, [pixels], CalibrationMethod.MinMax))
+    ranges = activation_ranges(plain, [pixels], CalibrationMethod.MinMax)
+    rounded = quantised(plain, ranges, corrections=bias_corrections(plain, ranges, [pixels]))
     if half_storage:
         store_in_half(rounded)
     path = tmp_path / "int8.onnx"
@@ -141,8 +142,8 @@ def test_a_quantised_model_file_starts_the_detector_too(
         if not value.is_floating_point():
             assert torch.equal(found, value)
             continue
-        if value.dim() == 1:
-            torch.testing.assert_close(found, value, rtol=1e-3, atol=1e-4)
+        if value.dim() == 1:  # biases also make up for what rounding weights adds
+            assert (found - value).abs().max() < 0.05 * value.abs().max().clamp(min=1), name
             continue
         step = value.flatten(1).abs().amax(1) / 63  # of 7 bits with a sign
         assert ((found - value).flatten(1).abs().amax(1) <= step / 2 + 1e-6).all(), name
