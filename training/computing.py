@@ -22,7 +22,12 @@ class LoopConfiguration(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="what computes; auto: a GPU where there is one. Each process of a torchrun has its own"
     )
-    workers: int = Field(1, ge=0, description="processes that prepare pictures; 0: the one that trains does it itself")
+    workers: int = Field(
+        1,
+        ge=0,
+        description="processes that prepare pictures; 0: the one that trains does it between its steps, with a thread "
+        "for each core, which is faster where the CPU trains",
+    )
     threads: int = Field(0, ge=0, description="CPU threads of a training step; 0: as many as torch chooses")
     precision: Precision = Field(
         "bfloat16", description="what convolutions are computed in; float16 with a loss that is scaled so as to fit it"

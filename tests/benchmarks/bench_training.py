@@ -41,7 +41,7 @@ from training.trainer import Trainer
 PICTURES = 64
 SIDES = (640, 480)
 DOG = "n02084071"
-LOOP = LoopConfiguration(device="cpu", tensorboard=False)
+LOOP = LoopConfiguration(device="cpu", tensorboard=False, workers=0)  # what is faster on a CPU
 DETECTOR_BATCH, DETECTOR_SIZE = 16, 320
 CLASSIFIER_BATCH, CLASSIFIER_SIZE = 32, 224
 
