@@ -239,6 +239,24 @@ def store_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     return halved
 
 
+def store_in_float(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with float32 weights, by their own names, where `store_in_half` left float16 ones and casts."""
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    weights = {tensor.name: tensor for tensor in plain.graph.initializer}
+    kept = []
+    for node in plain.graph.node:
+        tensor = weights.get(node.input[0]) if node.op_type == "Cast" else None
+        if tensor is None:
+            kept.append(node)
+        else:
+            values = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(node.attribute[0].i))
+            tensor.CopyFrom(numpy_helper.from_array(values, node.output[0]))
+    del plain.graph.node[:]
+    plain.graph.node.extend(kept)
+    return plain
+
+
 def write_model(model: onnx.ModelProto, path: Path) -> None:
     """Check a model and write it."""
     onnx.checker.check_model(model, full_check=True)

@@ -21,7 +21,7 @@ from training.checkpoint import (
 )
 from training.classifier_state import CLASSIFIER, ClassifierState
 from training.darknet.starting_weights import read_darknet_start
-from training.export import HALF_SUFFIX, WEIGHT_PREFIX
+from training.export import WEIGHT_PREFIX, store_in_float
 from training.networks.catalogue import BACKBONE, Design
 from training.networks.efficientnet_lite import FoldedConvolution
 from training.networks.layers import ConvolutionBatchNormLeaky
@@ -38,10 +38,8 @@ TEMPERATURE: Final = ("class_layer.log_temperature.weight", "class_layer.log_tem
 CLASS_LAYER: Final = "class_layer."
 FLAT: Final = "class_layer.flat.bias"
 HEAD: Final = "head."
-QUANTIZED: Final = "_quantized"  # so ONNX Runtime names what it quantised, and these two go with it
-SCALE: Final = "_scale"
-ZERO_POINT: Final = "_zero_point"
-UNPACKING: Final = ("Cast", "DequantizeLinear")
+QUANTIZED: Final = "_quantized"  # so ONNX Runtime names what it quantised
+CONVOLUTION_WITH_BIAS: Final = 3  # inputs
 COUNTER: Final = "num_batches_tracked"  # of a batch norm; nothing depends on it
 
 
@@ -108,46 +106,26 @@ def _weights_of(model: onnx.ModelProto) -> dict[str, Tensor]:
     What `quantize` rounded to integers, with a scale for each output channel, is multiplied out again. The biases of
     convolutions that it rounded have names of their own and go by those of the weights.
     """
-    stored = _Stored(model)
-    weights = {}
-    for full in stored.tensors:
-        name = full.removeprefix(WEIGHT_PREFIX)
-        if name != full and not name.removesuffix(HALF_SUFFIX).endswith((SCALE, ZERO_POINT)):
-            weights[name.removesuffix(HALF_SUFFIX).removesuffix(QUANTIZED)] = stored.value(full)
-    for node in model.graph.node:
-        if node.op_type != "Conv" or len(node.input) < 3:
-            continue
-        weight = stored.initializer(node.input[1]).removeprefix(WEIGHT_PREFIX)
-        weight = weight.removesuffix(HALF_SUFFIX).removesuffix(QUANTIZED)
-        if weight in weights and weight.endswith("weight"):
-            weights.setdefault(f"{weight.removesuffix('weight')}bias", stored.value(stored.initializer(node.input[2])))
-    return weights
-
-
-class _Stored:
-    """The constants of a graph, and what they stand for once they are widened and multiplied out."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._makers = {output: node for node in model.graph.node for output in node.output}
-
-    def initializer(self, name: str) -> str:
-        """Return the constant that a tensor is a cast or a dequantised form of; itself if it is none."""
-        while name not in self.tensors and name in self._makers and self._makers[name].op_type in UNPACKING:
-            name = self._makers[name].input[0]
-        return name
-
-    def value(self, name: str) -> Tensor:
-        """Return a constant, in float32 unless it is made of integers that mean nothing else."""
-        value = torch.from_numpy(numpy_helper.to_array(self.tensors[name]).copy())
-        if not name.removesuffix(HALF_SUFFIX).endswith(QUANTIZED):
-            return value.float() if value.is_floating_point() else value
-        whole = name.removesuffix(QUANTIZED)
-        parts = (
-            f"{stem}{SCALE}{half}" for stem in (whole, name) for half in ("", HALF_SUFFIX)
-        )  # of a weight, of a bias
-        (scale,) = (self.value(part) for part in parts if part in self.tensors)
-        return value.float() * scale.view(-1, *[1] * (value.dim() - 1))
+    graph = store_in_float(model).graph
+    values = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
+    names: dict[str, str] = {}  # what a dequantised tensor was called before it was quantised
+    parts: set[str] = set()
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in values:
+            integers, scale = values[node.input[0]], values[node.input[1]]  # about zero, as weights and biases are
+            names[node.output[0]] = node.input[0].removesuffix(QUANTIZED)
+            values[names[node.output[0]]] = integers.float() * scale.view(-1, *[1] * (integers.dim() - 1))
+            parts.update(node.input)
+    for node in graph.node:
+        if node.op_type == "Conv" and len(node.input) == CONVOLUTION_WITH_BIAS:
+            weight, bias = (names.get(part, part) for part in node.input[1:])
+            if bias in values:
+                values.setdefault(f"{weight.removesuffix('weight')}bias", values[bias])
+    return {
+        name.removeprefix(WEIGHT_PREFIX): value
+        for name, value in values.items()
+        if name.startswith(WEIGHT_PREFIX) and name not in parts
+    }
 
 
 def start_lite(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str, ...]) -> None:

@@ -130,10 +130,8 @@ def test_a_quantised_model_file_starts_the_detector_too(
     pixels = pictures().permute(0, 2, 3, 1).to(torch.uint8).numpy()
     ranges = activation_ranges(plain, [pixels], CalibrationMethod.MinMax)
     rounded = quantised(plain, ranges, corrections=bias_corrections(plain, ranges, [pixels]))
-    if half_storage:
-        store_in_half(rounded)
     path = tmp_path / "int8.onnx"
-    onnx.save(rounded, path)
+    onnx.save(store_in_half(rounded) if half_storage else rounded, path)
     start, expected = read_starting_point(path, LITE), read_starting_point(model_file, LITE)
     assert start.weights.keys() == expected.weights.keys()
     assert start.wnids == expected.wnids

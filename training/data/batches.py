@@ -49,6 +49,8 @@ class Source:
         at most `MOST_OFTEN`; its rarest category decides (repeat factor sampling; Gupta et al., "LVIS", CVPR 2019,
         section 5.1).
         """
+        if not self.balance:
+            return [self.repeats] * len(self.pictures)
         present = [
             np.unique(one.nodes) if isinstance(one, LabelledPicture) else np.empty(0, np.int32) for one in self.pictures
         ]
@@ -150,8 +152,7 @@ class Mixture(Dataset[Example]):
             image = read_picture(other)
             shown.append((image, _boxes_on(image, other)))
         if len(shown) == 1:
-            _, kinds, counts = np.unique(picture.nodes, return_inverse=True, return_counts=True)
-            chances = 1 / (len(counts) * counts[kinds])  # of its kinds all the same, however many there are of each
+            chances = chances_of(picture.nodes) if self.augmentation.focus else None
             view = augment(*shown[0], draw.size, self.augmentation, random, chances)
         else:
             view = mosaic(shown, draw.size, self.augmentation, random)
@@ -164,6 +165,13 @@ class Mixture(Dataset[Example]):
             return []
         drawn = (source.pictures[number] for number in random.integers(len(source.pictures), size=TILES - 1))
         return [picture for picture in drawn if isinstance(picture, LabelledPicture)]
+
+
+def chances_of(nodes: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return how likely a view is brought near each object [N]: of its kinds all the same, however many are of each."""
+    _, kinds, counts = np.unique(nodes, return_inverse=True, return_counts=True)
+    chances: NDArray[np.float64] = 1 / (len(counts) * counts[kinds])
+    return chances
 
 
 def read_picture(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from model.wordtree import WordTree
 from training.data.coco import InvalidDatasetError
+from training.data.held_out import part_of
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
@@ -42,11 +43,7 @@ def read_folder(
             )
         node = tree.index(synset.name)
         files = sorted(path for path in synset.iterdir() if path.suffix.lower() in SUFFIXES)
-        pictures += [
-            ClassifiedPicture(path, node)
-            for number, path in enumerate(files, start=1)
-            if held_out == bool(held_out_every and number % held_out_every == 0)
-        ]
+        pictures += [ClassifiedPicture(path, node) for path in part_of(files, held_out_every, held_out=held_out)]
     if not pictures:
         raise InvalidDatasetError(
             f"{folder}: holds no pictures in folders named by WordNet id, or none that is"

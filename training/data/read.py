@@ -5,6 +5,7 @@ from pathlib import Path
 
 from model.wordtree import WordTree
 from training.data.coco import DetectionSet, InvalidDatasetError, read_coco
+from training.data.held_out import part_of
 from training.data.label_map import read_label_map
 from training.data.voc import read_voc
 from training.data.yolo import read_yolo
@@ -42,7 +43,7 @@ def read_detection_set(
     if not held_out_every:
         return found
     ordered = sorted(found.pictures, key=lambda picture: picture.path)
-    chosen = [one for number, one in enumerate(ordered, start=1) if held_out == (number % held_out_every == 0)]
+    chosen = part_of(ordered, held_out_every, held_out=held_out)
     if not chosen:
         which = "held" if held_out else "left when every n-th is held"
         raise InvalidDatasetError(

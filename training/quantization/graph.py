@@ -22,11 +22,12 @@ from typing import Any, Final
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationMethod, QuantType, create_calibrator
 from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from training.export import store_in_float
 from training.quantization import bias
 
 Floats = NDArray[np.float32]
@@ -46,20 +47,7 @@ _EIGHT_BITS: Final = {"quant_type": QuantType.QInt8, "axis": 0, "symmetric": Tru
 
 def plain_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with float32 weights where it has float16 ones and casts, and with the types of all tensors."""
-    plain = onnx.ModelProto()
-    plain.CopyFrom(model)
-    weights = {tensor.name: tensor for tensor in plain.graph.initializer}
-    kept = []
-    for node in plain.graph.node:
-        tensor = weights.get(node.input[0]) if node.op_type == "Cast" else None
-        if tensor is None:
-            kept.append(node)
-        else:
-            values = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(node.attribute[0].i))
-            tensor.CopyFrom(numpy_helper.from_array(values, node.output[0]))
-    del plain.graph.node[:]
-    plain.graph.node.extend(kept)
-    return onnx.shape_inference.infer_shapes(plain)
+    return onnx.shape_inference.infer_shapes(store_in_float(model))
 
 
 def layers(model: onnx.ModelProto) -> list[str]:

@@ -1,0 +1,17 @@
+"""Which pictures of a set are kept out of training, so that an evaluation has some that no training saw."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def part_of(items: Sequence[Item], every: int, *, held_out: bool) -> list[Item]:
+    """Return the last of every run of `every` items, or all the others.
+
+    Args:
+        items: in an order that does not change.
+        every: length of a run; 0: nothing is held out.
+        held_out: return what is held out instead of what is not.
+    """
+    return [item for number, item in enumerate(items, start=1) if held_out == bool(every and number % every == 0)]
