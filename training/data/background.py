@@ -1,6 +1,7 @@
 """Pictures without any object, made up: a plain colour, a gradient between two, noise, or these together.
 
 Photographs with boxes hardly ever show nothing at all, so a detector may see things in an empty sky or in a lens cap.
+Every other one lies between bars, as a picture that is no square does once it is letterboxed.
 """
 
 from typing import Final
@@ -8,8 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from model.picture import PADDING
+
 LARGEST_GRAIN: Final = 32  # px a square of noise
 LARGEST_DEVIATION: Final = 100.0  # of noise, in grey values
+LARGEST_ASPECT: Final = 2.0  # longer side by shorter side of what lies between bars
 
 
 def background(size: int, random: np.random.Generator) -> NDArray[np.uint8]:
@@ -28,7 +32,18 @@ def background(size: int, random: np.random.Generator) -> NDArray[np.uint8]:
     if kind >= 2:
         pixels = pixels + _noise(size, random)
     result: NDArray[np.uint8] = pixels.clip(0, 255).astype(np.uint8)
+    if random.random() < 0.5:
+        _letterbox(result, random)
     return result
+
+
+def _letterbox(pixels: NDArray[np.uint8], random: np.random.Generator) -> None:
+    """Lay bars over two opposite sides, in place."""
+    size = len(pixels)
+    bar = round(size * (1 - 1 / random.uniform(1, LARGEST_ASPECT)) / 2)
+    upright = pixels if random.random() < 0.5 else pixels.swapaxes(0, 1)
+    upright[:bar] = PADDING
+    upright[size - bar :] = PADDING
 
 
 def _colour(random: np.random.Generator) -> NDArray[np.float64]:

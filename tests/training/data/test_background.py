@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from model.picture import PADDING
 from training.data.background import background
 
 
@@ -19,6 +20,19 @@ def test_there_are_plain_ones_gradients_and_noise() -> None:
         else:
             rough += 1
     assert min(plain, smooth, rough) >= 5
+
+
+def test_every_other_one_lies_between_bars() -> None:
+    lying = standing = 0
+    for seed in range(100):
+        pixels = background(64, np.random.default_rng(seed))
+        bars = pixels == PADDING
+        above, beside = (bars[[0, -1]].all(), bars[:, [0, -1]].all())
+        lying += above and not beside
+        standing += beside and not above
+        assert not bars.all() or not np.ptp(pixels)
+        assert not bars[24:40, 24:40].all() or not np.ptp(pixels[24:40, 24:40])
+    assert min(lying, standing) >= 15
 
 
 def test_a_seed_decides() -> None:
