@@ -79,9 +79,9 @@ class Detections:
         _check_array("probabilities", self.probabilities, np.float32, self.paths.shape)
         if (self.boxes[:, :2] > self.boxes[:, 2:]).any():
             raise ValueError("a box is turned inside out")
-        if (np.diff(self.scores) > 0).any():
+        if (self.scores[1:] > self.scores[:-1]).any():
             raise ValueError("the scores are not descending")
-        if (np.diff(self.probabilities, axis=1) > 0).any():
+        if (self.probabilities[:, 1:] > self.probabilities[:, :-1]).any():
             raise ValueError("the probabilities of a path increase")
         if count and (self.paths[np.arange(count), self.lengths - 1] != self.nodes).any():
             raise ValueError("a path does not end at its label")
@@ -216,6 +216,8 @@ def _best_of_their_objects(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _trained_positions(trained: Nodes, nodes: Sequence[int]) -> list[int]:
     """Return where these nodes of the full tree stand in `trained`; untrained ones can be in no answer."""
+    if not len(nodes):
+        return []
     wanted = np.asarray(nodes, dtype=np.int64)
     positions: list[int] = np.flatnonzero(np.isin(trained, wanted)).tolist()
     return positions

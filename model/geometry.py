@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+LEAST_UNION = np.finfo(np.float32).tiny
+"""Square pixels; what is divided by it instead of by 0 is 0."""
+
 
 def box_area(boxes: Floats) -> Floats:
     """Return the areas [N] of boxes [N, 4] in square pixels; a box turned inside out has area 0."""
@@ -28,13 +31,13 @@ def box_iou(a: Floats, b: Floats) -> Floats:
     (left, top, right, bottom), (lefts, tops, rights, bottoms) = a.T[:, :, None], b.T
     width = np.minimum(right, rights)
     width -= np.maximum(left, lefts)
-    intersection = np.maximum(width, 0, out=width)
+    intersection: Floats = np.maximum(width, 0, out=width)
     height = np.minimum(bottom, bottoms)
     height -= np.maximum(top, tops)
     intersection *= np.maximum(height, 0, out=height)
     union = box_area(a)[:, None] + box_area(b)[None, :] - intersection
-    overlap: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
-    return overlap
+    intersection /= np.maximum(union, LEAST_UNION, out=union)
+    return intersection
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ class Letterbox:
         """Map boxes [N, 4] from pixels of the input to pixels of the picture, clipped to its edges."""
         ratio, offset = self._ratio_and_offset()
         limit = np.array([self.width, self.height] * 2, dtype=np.float64)
-        mapped: Floats = np.clip((boxes - offset) / ratio, 0, limit).astype(np.float32)
-        return mapped
+        mapped = (boxes - offset) / ratio
+        np.minimum(np.maximum(mapped, 0, out=mapped), limit, out=mapped)  # for few boxes faster than clip
+        return mapped.astype(np.float32)
 
     def _ratio_and_offset(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         # The ratio of the rounded sides, not `scale`: a sliver 1 pixel wide would be off by its whole width.

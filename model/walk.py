@@ -49,8 +49,8 @@ class Walk:
         """The label's absolute probability, float32 [K]; 0 where there is no answer."""
         if not self.nodes.size:
             return np.empty(0, np.float32)
-        last = np.maximum(self.lengths - 1, 0)[:, None]
-        return np.take_along_axis(self.probabilities, last, axis=1)[:, 0]
+        # Of a box without an answer all probabilities are 0, the last, which is the one before the first, too.
+        return self.probabilities[np.arange(len(self.nodes)), self.lengths - 1]
 
 
 def walk(
@@ -89,28 +89,34 @@ def walk(
         starts, paths, absolute = _start_under(tree, logits, under, threshold)
     else:
         starts, paths, absolute = _start_at_roots(tree, logits)
-    nodes, lengths = starts.copy(), np.where(starts >= 0, tree.depths[starts] + 1, 0).astype(np.int32)
-    least = lengths.copy()
+    least = np.where(starts >= 0, tree.depths[starts] + 1, 0).astype(np.int32)
     probabilities = absolute.astype(np.float32)
 
-    rows = np.flatnonzero(lengths)
-    reached = absolute[rows, lengths[rows] - 1]
+    # What is walked on: a row of logits each, the node it is at, its place in the flattened paths, its probability.
+    rows = np.flatnonzero(least)
+    at = starts[rows]
+    place = rows * tree.levels + least[rows] - 1
+    reached = absolute.ravel()[place]
+    flat_paths, flat_probabilities, enough = paths.ravel(), probabilities.ravel(), np.float32(threshold)
     while True:
-        descending = tree.child_count[nodes[rows]] > 0
-        rows, reached = rows[descending], reached[descending]
+        children = tree.child_count[at]
+        if not children.all():
+            inner = children.nonzero()
+            rows, at, place, reached, children = rows[inner], at[inner], place[inner], reached[inner], children[inner]
         if not rows.size:
             break
-        parents = nodes[rows]
-        child, conditional = _likeliest(logits, rows, tree.first_child[parents], tree.child_count[parents])
+        child, conditional = _likeliest(logits, rows, tree.first_child[at], children)
         reached = reached * conditional
-        stands = reached.astype(np.float32) >= np.float32(threshold)
-        rows, reached, child = rows[stands], reached[stands], child[stands]
-        at = lengths[rows]
-        nodes[rows] = paths[rows, at] = child
-        probabilities[rows, at] = reached
-        lengths[rows] += 1
+        stands = reached.astype(np.float32) >= enough
+        if not stands.all():
+            rows, child, place, reached = rows[stands], child[stands], place[stands], reached[stands]
+        at, place = child, place + 1
+        flat_paths[place] = at
+        flat_probabilities[place] = reached
 
-    if unproven is not None:
+    lengths = (paths >= 0).sum(axis=1, dtype=np.int32)
+    nodes = np.where(lengths > 0, paths[np.arange(len(paths)), lengths - 1], np.int32(-1))
+    if unproven is not None and unproven[nodes].any():
         _retreat(unproven, least, nodes, paths, probabilities, lengths)
     return Walk(nodes, paths, probabilities, lengths)
 
@@ -218,15 +224,15 @@ def _likeliest(
     # Methods, not numpy's functions of the same names: for few boxes the calls cost more than the arithmetic.
     ends = size.cumsum()
     starts = ends - size
-    columns = np.arange(ends[-1]) + (first - starts).repeat(size)
-    values = logits[rows.repeat(size), columns].astype(np.float64)
+    before = (rows * logits.shape[1] + first - starts).repeat(size)
+    values = logits.ravel().take(before + np.arange(ends[-1])).astype(np.float64)
     greatest = np.maximum.reduceat(values, starts)
     _refuse_unless_finite(greatest)
     values -= greatest.repeat(size)
     (hits,) = (values == 0).nonzero()
     best = hits[hits.searchsorted(starts)]
     # The likeliest node's own term is exp(0).
-    return columns[best].astype(np.int32), 1 / np.add.reduceat(np.exp(values), starts)
+    return (first + (best - starts)).astype(np.int32), 1 / np.add.reduceat(np.exp(values, out=values), starts)
 
 
 def _absolute(tree: WordTree, logits: FloatArray, closed: IntArray) -> DoubleArray:

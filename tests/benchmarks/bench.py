@@ -39,9 +39,9 @@ class Bench:
             return take_turns(contenders, 1, attempts=1)
         return take_turns(contenders, rounds or self.rounds)
 
-    def start(self, stack: ExitStack, factory: str, **arguments: Any) -> Worker:
-        """Start a contender that ends with the stack."""
-        return stack.enter_context(working(self.folder, factory, **arguments))
+    def start(self, stack: ExitStack, factory: str, /, *before: str, **arguments: Any) -> Worker:
+        """Start a contender, run by the command `before` if there is one, that ends with the stack."""
+        return stack.enter_context(working(self.folder, factory, *before, **arguments))
 
 
 Row = Callable[[Bench], list[Line]]

@@ -43,8 +43,8 @@ def threads(bench: Bench) -> list[Line]:
     with ExitStack() as stack:
         confined = ("taskset", "-c", "0")
         contenders = {
-            "one": bench.start(stack, f"{OURS}:whole", before=confined, **model.arguments),
-            "two": bench.start(stack, f"{OURS}:bare", before=confined, **model.arguments, threads=2),
+            "one": bench.start(stack, f"{OURS}:whole", *confined, **model.arguments),
+            "two": bench.start(stack, f"{OURS}:bare", *confined, **model.arguments, threads=2),
         }
         alone = bench.compare(contenders)
     what = "embedded model confined to one core: two spinning threads against the whole request with our own number"
