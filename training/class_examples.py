@@ -1,5 +1,6 @@
 """What a trained detector's class layer sees of the labelled objects of its data: one row an object."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import torch
@@ -47,39 +48,52 @@ def collect_examples(detector: YOLOv2Lite, mixture: Mixture, stream: Stream, wor
     batches = zip(stream, load_batches(mixture, stream, workers), strict=True)
     for draws, batch in tqdm(batches, total=len(stream), unit="batch", mininterval=5):
         sources = torch.tensor([places[id(mixture.items[draw.item][0])] for draw in draws])
-        prediction = detector(batch.pictures.permute(0, 3, 1, 2).float())
-        boxes = prediction.features[-1]
-        index, nodes = finding_boxes(boxes, prediction.boxes[..., 4], batch.truths)
-        features, evidence = detector.class_inputs(prediction.features, index)
-        rows.append(ClassExamples(features.half(), evidence.half(), nodes, sources[index.picture]))
+        every = detector.look(batch.pictures.permute(0, 3, 1, 2).float())
+        boxes, objectness = ([one.features[-1] for one in every], [one.boxes[..., 4] for one in every])
+        finding = finding_boxes(boxes, objectness, batch.truths)
+        for prediction, (index, nodes) in zip(every, finding, strict=True):
+            features, evidence = detector.class_inputs(prediction.features, index)
+            rows.append(ClassExamples(features.half(), evidence.half(), nodes, sources[index.picture]))
     return ClassExamples(*(torch.cat(columns) for columns in zip(*rows, strict=True)))
 
 
-def finding_boxes(boxes: Tensor, objectness: Tensor, truths: Truths) -> tuple[BoxIndex, Tensor]:
-    """Return the boxes that find the labelled objects of a batch, and the objects' labels [K].
+def finding_boxes(
+    boxes: Sequence[Tensor], objectness: Sequence[Tensor], truths: Truths
+) -> list[tuple[BoxIndex, Tensor]]:
+    """Return, for each scale, the boxes that find labelled objects of a batch, and those objects' labels [K].
 
-    Of the boxes that overlap an object by LEAST_OVERLAP it is the one of greatest objectness, which suppression would
-    leave; an object without any is left out, for no answer will name it. For a picture that has a label alone it is
-    the box of greatest objectness.
+    Of the boxes of all scales that overlap an object by LEAST_OVERLAP it is the one of greatest objectness, which
+    suppression would leave; an object without any is left out, for no answer will name it. For a picture that has a
+    label alone it is the box of greatest objectness.
 
     Args:
-        boxes: [B, A, H, W, 4], centre x, centre y, width, height as fractions of the picture.
-        objectness: [B, A, H, W], probabilities or logits.
+        boxes: of each scale [B, A, H, W, 4], centre x, centre y, width, height as fractions of the picture.
+        objectness: of each scale [B, A, H, W], probabilities or logits.
         truths: of the batch.
     """
+    every = torch.cat([one.flatten(1, 3) for one in boxes], dim=1)
+    scores = torch.cat([one.flatten(1) for one in objectness], dim=1)
     places: list[tuple[int, int]] = []
-    nodes: list[Tensor] = []
-    for picture in range(len(boxes)):
+    labels: list[Tensor] = []
+    for picture in range(len(every)):
         own = truths.picture == picture
-        overlap = iou_of_pairs(truths.boxes[own][:, None], boxes[picture].flatten(0, 2)[None])
-        score = objectness[picture].flatten().masked_fill(overlap < LEAST_OVERLAP, -torch.inf)
+        overlap = iou_of_pairs(truths.boxes[own][:, None], every[picture][None])
+        score = scores[picture].masked_fill(overlap < LEAST_OVERLAP, -torch.inf)
         found = score.amax(1) > -torch.inf
         places += [(picture, int(place)) for place in score.argmax(1)[found]]
-        nodes.append(truths.nodes[own][found])
+        labels.append(truths.nodes[own][found])
     for picture, node in zip(truths.class_only_pictures.tolist(), truths.class_only_nodes, strict=True):
-        places.append((picture, int(objectness[picture].argmax())))
-        nodes.append(node[None])
-    _, _, height, width = objectness.shape
+        places.append((picture, int(scores[picture].argmax())))
+        labels.append(node[None])
     of, place = torch.tensor(places, dtype=torch.int64).view(-1, 2).unbind(1)
-    index = BoxIndex(of, place // (height * width), place // width % height, place % width)
-    return index, torch.cat(nodes)
+    nodes = torch.cat(labels)
+    result = []
+    for one in objectness:
+        _, _, height, width = one.shape
+        cells = one[0].numel()
+        here = (place >= 0) & (place < cells)
+        at = place[here]
+        index = BoxIndex(of[here], at // (height * width), at // width % height, at % width)
+        result.append((index, nodes[here]))
+        place = place - cells
+    return result

@@ -18,7 +18,7 @@ from training.computing import LoopConfiguration
 from training.data.augment import AugmentConfiguration
 from training.data.read import LAYOUTS
 from training.losses.region import RegionLossConfiguration
-from training.networks.catalogue import ANCHORS, WITH_PASSTHROUGH, Design, DetectorName
+from training.networks.catalogue import ANCHORS, WITH_PASSTHROUGH, WITH_TWO_SCALES, Design, DetectorName
 from training.networks.detector import Location
 from training.networks.efficientnet_lite import IMAGENET_CLASSES
 from training.optimization import OptimizerConfiguration
@@ -80,6 +80,11 @@ class NetworkConfiguration(BaseModel):
         description="what is predicted of a box's centre: direct, its place in the cell; offsets, how many anchors' "
         "widths and heights it is from the cell's middle, which the paper found unstable",
     )
+    two_scales: bool = Field(
+        False,
+        description="yolov2-lite looks at a picture twice once it is trained, as it is and reduced to five eighths: "
+        "finds more small things, and names large ones better, in 1.4 times the time",
+    )
     start: Path | None = Field(
         None,
         description="what to start from: the output folder of another run or of a classifier's, a model file (.onnx), "
@@ -93,15 +98,17 @@ class NetworkConfiguration(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _check_passthrough(self) -> Self:
+    def _check_parts(self) -> Self:
         if not self.passthrough and self.name not in WITH_PASSTHROUGH:
             raise ValueError(f"{self.name} has no passthrough to leave out")
+        if self.two_scales and self.name not in WITH_TWO_SCALES:
+            raise ValueError(f"{self.name} looks at one scale alone")
         return self
 
     def design(self, flat_classes: int = IMAGENET_CLASSES) -> Design:
         """Return what the network is built from; `flat_classes` are those of the classifier inside yolov2-lite."""
         anchors = self.anchors or ANCHORS[self.name]
-        return Design(self.name, anchors, self.passthrough, flat_classes, self.location)
+        return Design(self.name, anchors, self.passthrough, flat_classes, self.location, self.two_scales)
 
 
 class DetectConfiguration(BaseModel):

@@ -19,6 +19,7 @@ from training.mixing import labelled_in_group
 from training.networks.catalogue import BACKBONE, build_detector
 from training.networks.detector import Detector
 from training.networks.region_head import RegionDetector
+from training.networks.two_scales import TwoScaleLite
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.norm_calibration import calibrate_norms
 from training.optimization import OptimizerConfiguration
@@ -53,7 +54,7 @@ def build_lite(
 ) -> YOLOv2Lite:
     """Return yolov2-lite around a classifier, its class layer for the trained tree."""
     design = configuration.design()
-    detector = YOLOv2Lite(
+    detector = (TwoScaleLite if design.two_scales else YOLOv2Lite)(
         torch.tensor(design.anchors),
         len(tree),
         classifier.backbone,

@@ -29,7 +29,7 @@ from model.runtime import OnnxDetector
 from model.version import VERSION
 from model.walk import absolute_probabilities
 from training.files import replacing
-from training.networks.detector import BoxIndex, Detector, decode_boxes
+from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes
 
 OPSET: Final = 18  # the oldest that torch's exporter writes without converting; read by ONNX Runtime 1.14 and later
 HALF_LEAST_VALUES: Final = 1024  # smaller tensors, biases above all, cost nothing in full precision
@@ -73,7 +73,16 @@ class ExportGraph(nn.Module):
 
     def forward(self, pictures: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Map the inputs that `model.bundle` describes to its outputs, in its order."""
-        prediction = self.detector(pictures.permute(0, 3, 1, 2).to(torch.float32))
+        side = pictures.shape[1]
+        every = self.detector.look(pictures.permute(0, 3, 1, 2).to(torch.float32))
+        found = [self._passing(prediction, threshold, side) for prediction in every]
+        if len(found) == 1:
+            return found[0]
+        boxes, objectness, picture, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return boxes, objectness, picture, logits
+
+    def _passing(self, prediction: Prediction, threshold: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the corners, objectness, picture and class logits of the boxes that pass."""
         objectness = prediction.boxes[..., 4].sigmoid()
         found = torch.nonzero(objectness >= threshold)
         # One box more, dropped again at the end: so the class layer never sees zero boxes, which not every
@@ -83,7 +92,7 @@ class ExportGraph(nn.Module):
         every = decode_boxes(prediction.boxes, self.detector.anchors, self.detector.location)
         decoded = every[index][:-1]
         centre, sides = decoded[:, :2], decoded[:, 2:]
-        corners = torch.cat((centre - sides / 2, centre + sides / 2), dim=1) * pictures.shape[1]
+        corners = torch.cat((centre - sides / 2, centre + sides / 2), dim=1) * side
         return corners, objectness[index][:-1], index.picture[:-1], logits
 
 

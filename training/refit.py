@@ -21,7 +21,7 @@ from tqdm import tqdm
 from training.checkpoint import AVERAGE_PREFIX, NETWORK_PREFIX, load_checkpoint, save_checkpoint, trained_nodes
 from training.class_examples import ClassExamples, collect_examples
 from training.command_line import ConfigurationError
-from training.configuration import DetectConfiguration
+from training.configuration import DetectConfiguration, InputSize
 from training.data.batches import Mixture, Stream
 from training.detect import check_nodes
 from training.export_run import averaged_detector, read_record
@@ -69,6 +69,14 @@ class RefitConfiguration(BaseModel):
     shares: dict[str, NonNegativeFloat] = Field(
         {}, description="how much a set counts as a whole, by its name; 1 where it is not named"
     )
+    sizes: tuple[InputSize, ...] | None = Field(
+        None, min_length=1, description="input sizes to look at pictures at, px; default: those of the run"
+    )
+    overconfidence: PositiveFloat = Field(
+        1,
+        description="factor on every temperature at the end: on pictures it was trained on a detector is surer of "
+        "itself than on others; to be chosen on others, as `evaluate` shows what it does to the calibration error",
+    )
     workers: NonNegativeInt = Field(1, description="processes that prepare pictures; 0: the one that looks at them")
     seed: NonNegativeInt = Field(0, description="seed of every random choice")
 
@@ -107,13 +115,15 @@ def refit_run(configuration: RefitConfiguration) -> int:
     shares = shares_of(configuration, [source.name for source in mixture.sources])
     batch = run.optimizer.batch
     batches = math.ceil(len(mixture) * configuration.epochs / batch)
-    stream = Stream(len(mixture), batch, run.sizes, configuration.seed, 0, batches)
+    stream = Stream(len(mixture), batch, configuration.sizes or run.sizes, configuration.seed, 0, batches)
     detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     examples = collect_examples(detector, mixture, stream, configuration.workers)
     subset = tree.subset(trained)
     detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, subset)), configuration.half_trusted)
     loss = fit(detector.class_layer, examples, shares, HierarchicalSoftmax(subset), configuration)
     logger.info("%d objects, loss %.3f at the end", len(examples.nodes), loss)
+    with torch.no_grad():
+        detector.class_layer.log_temperature.bias.add_(math.log(configuration.overconfidence))
     fitted = detector.class_layer.state_dict()
     for prefix in (NETWORK_PREFIX, AVERAGE_PREFIX):
         tensors |= {f"{prefix}{CLASS_LAYER}{name}": fitted[name].clone() for name in FITTED}

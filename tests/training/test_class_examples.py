@@ -40,7 +40,7 @@ def test_the_box_of_greatest_objectness_that_overlaps_finds_an_object() -> None:
     boxes, objectness = grid()
     boxes[0, 0, 1, 1] = torch.tensor([0.25, 0.28, 0.5, 0.5])  # a second box over the first cell, and surer of itself
     objectness[0, 0, 1, 1], objectness[0, 0, 0, 1] = 1, 3
-    index, nodes = finding_boxes(boxes, objectness, truths([[0.25, 0.25, 0.5, 0.5]], [7], [0], {}))
+    ((index, nodes),) = finding_boxes([boxes], [objectness], truths([[0.25, 0.25, 0.5, 0.5]], [7], [0], {}))
 
     assert [part.tolist() for part in index] == [[0], [0], [1], [1]]
     assert nodes.tolist() == [7]
@@ -49,7 +49,7 @@ def test_the_box_of_greatest_objectness_that_overlaps_finds_an_object() -> None:
 def test_an_object_without_a_box_is_left_out() -> None:
     boxes, objectness = grid()
     small, found = [0.5, 0.5, 0.1, 0.1], [0.75, 0.75, 0.5, 0.4]
-    index, nodes = finding_boxes(boxes, objectness, truths([small, found, small], [1, 2, 3], [1, 1, 0], {}))
+    ((index, nodes),) = finding_boxes([boxes], [objectness], truths([small, found, small], [1, 2, 3], [1, 1, 0], {}))
 
     assert [part.tolist() for part in index] == [[1], [0], [1], [1]]
     assert nodes.tolist() == [2]
@@ -59,14 +59,30 @@ def test_a_label_alone_belongs_to_the_surest_box() -> None:
     boxes, objectness = grid()
     objectness[1, 0, 0, 1] = -1
     objectness[1, 0, 1, 0] = 2
-    index, nodes = finding_boxes(boxes, objectness, truths([], [], [], {1: 5}))
+    ((index, nodes),) = finding_boxes([boxes], [objectness], truths([], [], [], {1: 5}))
 
     assert [part.tolist() for part in index] == [[1], [0], [1], [0]]
     assert nodes.tolist() == [5]
 
 
+def test_the_surer_of_two_scales_finds_an_object() -> None:
+    boxes, objectness = grid()
+    coarse, sureness = torch.tensor([0.5, 0.5, 0.9, 0.9]).expand(2, 1, 1, 1, 4).clone(), torch.full((2, 1, 1, 1), 2.0)
+    quarter, whole = [0.75, 0.25, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]
+    coarse[1] = torch.tensor(quarter)  # where both scales have a box
+    first, second = finding_boxes(
+        [boxes, coarse], [objectness, sureness], truths([quarter, whole, quarter], [1, 2, 3], [0, 0, 1], {})
+    )
+
+    assert [part.tolist() for part in first[0]] == [[0], [0], [0], [1]]
+    assert first[1].tolist() == [1]
+    assert [part.tolist() for part in second[0]] == [[0, 1], [0, 0], [0, 0], [0, 0]]
+    assert second[1].tolist() == [2, 3]
+
+
 def test_a_batch_may_hold_nothing() -> None:
-    index, nodes = finding_boxes(*grid(), truths([], [], [], {}))
+    boxes, objectness = grid()
+    ((index, nodes),) = finding_boxes([boxes], [objectness], truths([], [], [], {}))
     assert [len(part) for part in index] == [0] * 4
     assert not len(nodes)
 
@@ -90,7 +106,7 @@ def test_rows_are_what_the_class_layer_sees(data: Path) -> None:
     expected = []
     for batch in load_batches(mixture, stream, 0):
         prediction = detector(batch.pictures.permute(0, 3, 1, 2).float())
-        index, _ = finding_boxes(prediction.features[-1], prediction.boxes[..., 4], batch.truths)
+        ((index, _),) = finding_boxes([prediction.features[-1]], [prediction.boxes[..., 4]], batch.truths)
         with torch.no_grad():
             expected.append(detector.class_logits(prediction.features, index))
     logits = detector.class_layer(examples.features.float(), examples.evidence.float())

@@ -142,6 +142,21 @@ def test_only_the_class_layer_changes(run: Path, tmp_path: Path) -> None:
         refit_run(configuration)
 
 
+def test_overconfidence_is_made_up_for_and_changes_nothing_else(run: Path, tmp_path: Path) -> None:
+    layers = []
+    for factor in (1, 1.5):
+        output = tmp_path / str(factor)
+        refit_run(settings(tmp_path, run=run / "run", output=output, overconfidence=factor, sizes=(96,)))
+        tensors, state = load_checkpoint(output)
+        assert state["refit"]["overconfidence"] == factor
+        assert state["refit"]["sizes"] == [96]
+        layers.append({name: tensor for name, tensor in tensors.items() if "class_layer" in name})
+    changed = {name for name in layers[0] if not torch.equal(layers[0][name], layers[1][name])}
+    assert {name.split(".", 1)[1] for name in changed} == {"class_layer.log_temperature.bias"}
+    for name in changed:
+        assert (layers[1][name] - layers[0][name]).exp().item() == pytest.approx(1.5)
+
+
 def test_a_share_of_no_set_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no set 'coco'; its sets are tiny, labelled"):
         refit_run(settings(tmp_path, run=run / "run", shares={"coco": 1}))

@@ -9,6 +9,7 @@ from training.networks import tiny, yolo9000, yolov2
 from training.networks.detector import Detector, Location
 from training.networks.efficientnet_lite import IMAGENET_CLASSES, EfficientNetLite0
 from training.networks.tiny import YOLOv2Tiny
+from training.networks.two_scales import TwoScaleLite
 from training.networks.yolo9000 import YOLO9000
 from training.networks.yolov2 import YOLOv2
 from training.networks.yolov2_lite import YOLOv2Lite
@@ -17,6 +18,7 @@ DetectorName = Literal["yolov2-lite", "yolov2", "yolov2-voc", "yolov2-tiny", "yo
 Anchors = tuple[tuple[float, float], ...]
 
 WITH_PASSTHROUGH: Final = ("yolov2-lite", "yolov2", "yolov2-voc")
+WITH_TWO_SCALES: Final = ("yolov2-lite",)
 BACKBONE: Final = "backbone."
 """Of the names of a network's parameters: what a classifier's training gives."""
 
@@ -41,6 +43,7 @@ class Design(NamedTuple):
         passthrough: False leaves it out, in those that have one.
         flat_classes: of the flat classifier inside yolov2-lite.
         location: what tx and ty say.
+        two_scales: whether yolov2-lite looks at a picture twice once it is trained.
     """
 
     name: DetectorName
@@ -48,6 +51,7 @@ class Design(NamedTuple):
     passthrough: bool = True
     flat_classes: int = IMAGENET_CLASSES
     location: Location = Location.DIRECT
+    two_scales: bool = False
 
 
 def build_detector(design: Design, classes: int) -> Detector:
@@ -66,7 +70,7 @@ def _build(design: Design, classes: int) -> Detector:
     anchors = torch.tensor(design.anchors, dtype=torch.float32)
     match design.name:
         case "yolov2-lite":
-            return YOLOv2Lite(
+            return (TwoScaleLite if design.two_scales else YOLOv2Lite)(
                 anchors,
                 classes,
                 EfficientNetLite0(),

@@ -73,6 +73,10 @@ class Detector(nn.Module, ABC):
         Normalisation belongs to the network, so that training, evaluation and the exported graph cannot differ.
         """
 
+    def look(self, pictures: Tensor) -> tuple[Prediction, ...]:
+        """Predict at every scale that a trained detector looks at pictures [B, 3, S, S] at: most know one alone."""
+        return (self(pictures),)
+
     @abstractmethod
     def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
         """Return the class logits [K, classes] of the K boxes of `index`."""
