@@ -5,7 +5,8 @@ requests gather, and those of one model and one input size can share the next. A
 for others: only while further pictures are being decoded does a batch that is not full wait for them, and not long.
 
 On a CPU, where pictures run singly, two runs are under way: no run keeps every core busy all the time, and the next one
-need not wait until the event loop has seen the last one end.
+need not wait until the event loop has seen the last one end. Runs of a large network come one after the other all the
+same: two of them drive each other's weights out of the caches.
 """
 
 import asyncio
@@ -31,6 +32,10 @@ LARGEST_BATCH = {True: 16, False: 1}
 
 SINGLE_RUNS_AT_ONCE = 2
 """Runs under way on a CPU where each is of a single picture."""
+
+LONG_RUN = 0.1
+"""Seconds from which a network's runs come alone on a CPU, too. On two cores a picture took YOLO9000 in float32 158 ms
+alone and 180 of two at once, in 8 bits 54 and 52, the embedded model 29 and 24: tests/benchmarks/bench_runs.py."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +88,7 @@ class Network:
         self._running = 0
         self._timer: asyncio.TimerHandle | None = None
         self._failed: weakref.WeakSet[OnnxDetector] = weakref.WeakSet()
+        self._long: weakref.WeakSet[OnnxDetector] = weakref.WeakSet()
 
     @property
     def waiting(self) -> int:
@@ -134,7 +140,7 @@ class Network:
             raise
 
     async def warm_up(self, detector: OnnxDetector, pixels: NDArray[np.uint8]) -> None:
-        """Run a network on a batch as it is, at the model's own threshold.
+        """Run a network on a batch as it is, at the model's own threshold, and see whether a usual picture takes long.
 
         What comes after the gate runs as well, as the graph always gives it one box more. With no threshold it would
         run for thousands of boxes, and the process keep the memory that takes (of yolov2-lite 580 MB).
@@ -143,7 +149,12 @@ class Network:
             detector: the model.
             pixels: uint8 [batch, size, size, 3].
         """
-        await asyncio.wrap_future(self._threads.submit(detector.run, pixels, detector.bundle.thresholds.objectness))
+        threshold = detector.bundle.thresholds.objectness
+        await asyncio.wrap_future(self._threads.submit(detector.run, pixels, threshold))
+        if self._runs_at_once(detector) > 1 and pixels.shape[1] == detector.bundle.default_size:
+            _, started, ended = await asyncio.wrap_future(self._threads.submit(_run, [(pixels, threshold)], detector))
+            if ended - started >= LONG_RUN:
+                self._long.add(detector)
 
     async def close(self) -> None:
         """Wait for what runs, and stop the threads."""
@@ -171,7 +182,8 @@ class Network:
         self._start()
 
     def _runs_at_once(self, detector: OnnxDetector) -> int:
-        return SINGLE_RUNS_AT_ONCE if not detector.on_gpu and self.batch_sizes(detector) == (1,) else 1
+        alone = detector.on_gpu or self.batch_sizes(detector) != (1,) or detector in self._long
+        return 1 if alone else SINGLE_RUNS_AT_ONCE
 
     def _wake_in(self, seconds: float | None) -> None:
         if self._timer is not None:

@@ -22,7 +22,7 @@ class FakeDetector:
 
     def __init__(self, *, on_gpu: bool = False) -> None:
         self.on_gpu = on_gpu
-        self.bundle = SimpleNamespace(thresholds=SimpleNamespace(objectness=0.25))
+        self.bundle = SimpleNamespace(thresholds=SimpleNamespace(objectness=0.25), default_size=32)
         self.runs: list[tuple[int, int, float]] = []
         self.go = threading.Event()
         self.go.set()
@@ -237,3 +237,23 @@ async def test_the_largest_batch_suits_the_device_unless_it_is_set() -> None:
         network = Network(largest, 0)
         assert network.batch_sizes(FakeDetector(on_gpu=on_gpu)) == sizes  # type: ignore[arg-type]
         await network.close()
+
+
+@pytest.mark.parametrize(("least", "together"), [(1000.0, 2), (0.0, 1)])
+async def test_single_runs_of_a_quick_network_overlap_and_those_of_a_slow_one_do_not(
+    monkeypatch: pytest.MonkeyPatch, least: float, together: int
+) -> None:
+    monkeypatch.setattr("app.network.LONG_RUN", least)
+    network, detector = Network(1, 0.0), FakeDetector()
+    await network.warm_up(detector, square(size=64))  # type: ignore[arg-type]
+    await network.warm_up(detector, square())  # type: ignore[arg-type]
+    assert [size for _, size, _ in detector.runs] == [64, 32, 32]
+    detector.runs.clear()
+    detector.go.clear()
+    asked = [ask(network, lane, detector) for lane in "abc"]
+    await settled()
+    assert network._running == together
+    assert network.waiting == 3 - together
+    detector.go.set()
+    await asyncio.wait_for(asyncio.gather(*asked), 30)
+    await network.close()
