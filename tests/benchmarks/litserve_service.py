@@ -1,17 +1,22 @@
 """LitServe around a model file: the same network, and our own code before and after it, in its way of serving.
 
-python -m tests.benchmarks.litserve_service MODEL THRESHOLD --port PORT
+python -m tests.benchmarks.litserve_service MODEL THRESHOLD ours|plain --port PORT
+
+`plain` starts the session as ONNX Runtime's and LitServe's documentation do, with no more than the file and a provider;
+`ours` as the service does, with what it does about memory and threads.
 """
 
 import sys
 from typing import Any
 
 import litserve
+import onnxruntime
 from fastapi import Request
 
 from app.answers import detection_result
 from app.pipeline import Answer
 from app.schemas import Timing
+from model.bundle import METADATA_KEY, BundleMetadata
 from model.picture import decode_letterboxed
 from model.runtime import OnnxDetector
 
@@ -19,14 +24,19 @@ from model.runtime import OnnxDetector
 class DetectionAPI(litserve.LitAPI):  # type: ignore[misc]
     """Decodes, runs the network, and walks, one request after the other in a process beside the server's."""
 
-    def __init__(self, model: str, threshold: float) -> None:
+    def __init__(self, model: str, threshold: float, session: str) -> None:
         super().__init__()
-        self._path, self._threshold = model, threshold
+        self._path, self._threshold, self._session = model, threshold, session
 
     def setup(self, device: str) -> None:
         """Load the model file."""
         del device
-        self._detector = OnnxDetector.load(self._path)
+        if self._session == "plain":
+            session = onnxruntime.InferenceSession(self._path, providers=["CPUExecutionProvider"])
+            text = session.get_modelmeta().custom_metadata_map[METADATA_KEY]
+            self._detector = OnnxDetector(session, BundleMetadata.from_json(text))
+        else:
+            self._detector = OnnxDetector.load(self._path)
 
     def decode_request(self, request: Request) -> Any:
         """Decode the picture of a form; LitServe gives it when the annotation is this very class, and no text of it."""
@@ -46,9 +56,9 @@ class DetectionAPI(litserve.LitAPI):  # type: ignore[misc]
         return detection_result(answer, self._detector).model_dump()
 
 
-def main(model: str, threshold: str, _: str, port: str) -> None:
+def main(model: str, threshold: str, session: str, _: str, port: str) -> None:
     """Serve on 127.0.0.1."""
-    server = litserve.LitServer(DetectionAPI(model, float(threshold)), accelerator="cpu", workers_per_device=1)
+    server = litserve.LitServer(DetectionAPI(model, float(threshold), session), accelerator="cpu", workers_per_device=1)
     server.run(host="127.0.0.1", port=int(port), generate_client_file=False)
 
 

@@ -32,14 +32,18 @@ def darknet(bench: Bench) -> list[Line]:
     with ExitStack() as stack:
         contenders = {
             "darknet": bench.start(stack, f"{PEERS}:darknet", **peer),
-            "ours": bench.start(stack, f"{OURS}:whole", **model.arguments),
+            "float": bench.start(stack, f"{OURS}:whole", **model.arguments),
+            "int8": bench.start(stack, f"{OURS}:whole", **bench.files.int8().arguments),
         }
-        theirs, own = (one.outputs(bench.folder / f"{name}.npz") for name, one in contenders.items())
+        theirs, own = (contenders[name].outputs(bench.folder / f"{name}.npz") for name in ("darknet", "float"))
         rounds = bench.compare(contenders, DARKNET_ROUNDS)
     same = len(theirs["nodes"]) == len(own["nodes"]) and (theirs["nodes"] == own["nodes"]).all()
-    note = f"{milliseconds(rounds, 'darknet', 'ours')}; labels {'the same' if same else 'DIFFER'}"
+    note = f"{milliseconds(rounds, *contenders)}; labels of the float file {'the same' if same else 'DIFFER'}"
     what = "whole request, JPEG bytes to labels, against darknet"
-    return [Line.at_least("darknet", what, 40, rounds.ratio("darknet", "ours"), note)]
+    return [
+        Line.at_least("darknet", f"{what}, with the {name} file", 40, rounds.ratio("darknet", name), note)
+        for name in ("int8", "float")
+    ]
 
 
 def gated(bench: Bench) -> list[Line]:

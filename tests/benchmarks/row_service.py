@@ -43,22 +43,26 @@ def litserve(bench: Bench) -> list[Line]:
     lines = []
     for name, model in _models(bench).items():
         with ExitStack() as stack:
+            sessions = {"LitServe": "plain", "LitServe with our session": "ours"}
             services = {
-                "LitServe": stack.enter_context(start_litserve(bench.folder, model.path, PHOTO, model.threshold)),
-                "ours": stack.enter_context(ours(bench.folder, model.path, PHOTO, model.threshold)),
+                one: stack.enter_context(start_litserve(bench.folder, model.path, PHOTO, model.threshold, session))
+                for one, session in sessions.items()
             }
+            services["ours"] = stack.enter_context(ours(bench.folder, model.path, PHOTO, model.threshold))
             rounds = bench.compare(
                 {one: partial(service.seconds_a_request, CLIENTS, LOAD_SECONDS) for one, service in services.items()}
             )
             memory = {one: service.megabytes for one, service in services.items()}
-        what = f"against LitServe at {CLIENTS} clients, {name}:"
-        shares = ", ".join(f"{one} {megabytes:.0f} MB" for one, megabytes in memory.items())
-        lines += [
-            Line.at_least(
-                "litserve", f"{what} requests", 1.1, rounds.ratio("LitServe", "ours"), milliseconds(rounds, *services)
-            ),
-            Line.at_most("litserve", f"{what} memory", 0.7, memory["ours"] / memory["LitServe"], f"{shares} (PSS)"),
-        ]
+        speeds, shares = (
+            milliseconds(rounds, *services),
+            ", ".join(f"{one} {megabytes:.0f} MB" for one, megabytes in memory.items()) + " (PSS)",
+        )
+        for one in sessions:
+            what = f"against {one} at {CLIENTS} clients, {name}:"
+            lines += [
+                Line.at_least("litserve", f"{what} requests", 1.1, rounds.ratio(one, "ours"), speeds),
+                Line.at_most("litserve", f"{what} memory", 0.7, memory["ours"] / memory[one], shares),
+            ]
     return lines
 
 

@@ -80,10 +80,16 @@ def ours(folder: Path, model: Path, picture: Path, threshold: float, *options: s
 
 
 @contextmanager
-def litserve(folder: Path, model: Path, picture: Path, threshold: float) -> Iterator[Served]:
-    """Start LitServe around the same model and the same code for what comes before and after it."""
-    command = [sys.executable, "-m", "tests.benchmarks.litserve_service", str(model), repr(threshold)]
-    with _started(command, folder / "litserve.log", "/predict", picture) as served:
+def litserve(folder: Path, model: Path, picture: Path, threshold: float, session: str) -> Iterator[Served]:
+    """Start LitServe around the same model and the same code for what comes before and after it.
+
+    Args:
+        folder: for its log.
+        model, picture, threshold: what it serves, and is asked.
+        session: see `tests.benchmarks.litserve_service`.
+    """
+    command = [sys.executable, "-m", "tests.benchmarks.litserve_service", str(model), repr(threshold), session]
+    with _started(command, folder / f"litserve-{session}.log", "/predict", picture) as served:
         yield served
 
 
