@@ -36,7 +36,7 @@ def reduced_side(side: int) -> int:
 
 
 class TwoScaleLite(YOLOv2Lite):
-    """The detector of the embedded model."""
+    """A yolov2-lite whose trained network looks twice."""
 
     def look(self, pictures: Tensor) -> tuple[Prediction, ...]:
         """Predict from pictures as they are, and reduced.
