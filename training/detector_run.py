@@ -16,10 +16,9 @@ from training.freezing import freeze
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
 from training.mixing import labelled_in_group
-from training.networks.catalogue import BACKBONE, build_detector
+from training.networks.catalogue import BACKBONE, build_detector, build_lite
 from training.networks.detector import Detector
 from training.networks.region_head import RegionDetector
-from training.networks.two_scales import TwoScaleLite
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.norm_calibration import calibrate_norms
 from training.optimization import OptimizerConfiguration
@@ -49,19 +48,11 @@ def peak_rate(name: str, configuration: DetectConfiguration) -> float:
     return settings.pretrained_learning_rate if pretrained else settings.learning_rate
 
 
-def build_lite(
+def lite_around(
     configuration: NetworkConfiguration, classifier: FlatClassifier, tree: WordTree, mixture: Mixture
 ) -> YOLOv2Lite:
     """Return yolov2-lite around a classifier, its class layer for the trained tree."""
-    design = configuration.design()
-    detector = (TwoScaleLite if design.two_scales else YOLOv2Lite)(
-        torch.tensor(design.anchors),
-        len(tree),
-        classifier.backbone,
-        flat_classes=len(classifier.wnids),
-        passthrough=design.passthrough,
-    )
-    detector.location = design.location
+    detector = build_lite(configuration.design(len(classifier.wnids)), len(tree), classifier.backbone)
     detector.class_layer.start_from(classifier.rows, classifier.biases, classifier.wnids, tree)
     detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, tree)))
     return detector
@@ -98,7 +89,7 @@ class DetectorRun:
         self.detector: Detector = (
             build_detector(network.design(), len(tree))
             if classifier is None
-            else build_lite(network, classifier, tree, mixture)
+            else lite_around(network, classifier, tree, mixture)
         )
         freeze(self.detector, network.freeze)
         configuration.loop.place(self.detector, device)

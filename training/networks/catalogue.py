@@ -66,17 +66,25 @@ def build_detector(design: Design, classes: int) -> Detector:
     return detector
 
 
+def build_lite(design: Design, classes: int, backbone: EfficientNetLite0) -> YOLOv2Lite:
+    """Build a yolov2-lite around a classifier's backbone; what else is in it has random weights."""
+    kind = TwoScaleLite if design.two_scales else YOLOv2Lite
+    detector = kind(
+        torch.tensor(design.anchors, dtype=torch.float32),
+        classes,
+        backbone,
+        flat_classes=design.flat_classes,
+        passthrough=design.passthrough,
+    )
+    detector.location = design.location
+    return detector
+
+
 def _build(design: Design, classes: int) -> Detector:
     anchors = torch.tensor(design.anchors, dtype=torch.float32)
     match design.name:
         case "yolov2-lite":
-            return (TwoScaleLite if design.two_scales else YOLOv2Lite)(
-                anchors,
-                classes,
-                EfficientNetLite0(),
-                flat_classes=design.flat_classes,
-                passthrough=design.passthrough,
-            )
+            return build_lite(design, classes, EfficientNetLite0())
         case "yolov2" | "yolov2-voc":
             return YOLOv2(anchors, classes, passthrough=design.passthrough)
         case "yolov2-tiny":

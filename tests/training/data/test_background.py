@@ -30,8 +30,7 @@ def test_every_other_one_lies_between_bars() -> None:
         above, beside = (bars[[0, -1]].all(), bars[:, [0, -1]].all())
         lying += above and not beside
         standing += beside and not above
-        assert not bars.all() or not np.ptp(pixels)
-        assert not bars[24:40, 24:40].all() or not np.ptp(pixels[24:40, 24:40])
+        assert not bars[16:48, 16:48].all()
     assert min(lying, standing) >= 15
 
 

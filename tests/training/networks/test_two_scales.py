@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from model.runtime import OnnxDetector
 from tests.bundles import tiny_metadata
+from tests.training.networks.backbones import lively_backbone
 from training.configuration import NetworkConfiguration
 from training.export import export_detector
 from training.networks.catalogue import build_detector
 from training.networks.detector import BoxIndex, Prediction, decode_boxes
-from training.networks.efficientnet_lite import EfficientNetLite0
 from training.networks.regions import pool_regions
 from training.networks.two_scales import LARGE, TwoScaleLite, reduced_side
 from training.networks.yolov2_lite import STRIDE, YOLOv2Lite, inner_part
@@ -27,11 +27,7 @@ CLASSES = len(tiny_metadata().trained)
 @pytest.fixture(scope="module")
 def network() -> TwoScaleLite:
     torch.manual_seed(0)
-    backbone = EfficientNetLite0()
-    with torch.no_grad():  # norms that do something
-        for name, values in backbone.named_buffers():
-            values.uniform_(0.5, 1.5) if name.endswith("running_var") else values.normal_(0, 0.1)
-    made = TwoScaleLite(torch.tensor(ANCHORS), CLASSES, backbone).eval()
+    made = TwoScaleLite(torch.tensor(ANCHORS), CLASSES, lively_backbone()).eval()
     made.class_layer.first[:] = torch.arange(CLASSES) * 100
     made.class_layer.last[:] = made.class_layer.first + 100
     nn.init.normal_(made.class_layer.correction.weight, std=0.1)

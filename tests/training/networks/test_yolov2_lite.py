@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.training.networks.backbones import lively_backbone
 from tests.training.networks.test_regions import covered
 from training.networks.detector import BoxIndex, decode_boxes
 from training.networks.efficientnet_lite import EfficientNetLite0
@@ -22,11 +23,7 @@ HALF = 2  # bytes of a number in it
 
 def detector() -> YOLOv2Lite:
     torch.manual_seed(0)
-    backbone = EfficientNetLite0()
-    with torch.no_grad():  # norms that do something
-        for name, values in backbone.named_buffers():
-            values.uniform_(0.5, 1.5) if name.endswith("running_var") else values.normal_(0, 0.1)
-    made = YOLOv2Lite(torch.tensor(ANCHORS), CLASSES, backbone).eval()
+    made = YOLOv2Lite(torch.tensor(ANCHORS), CLASSES, lively_backbone()).eval()
     # every node stands for a hundred classes, and the classes' probabilities differ
     made.class_layer.first[:] = torch.arange(CLASSES) * 100
     made.class_layer.last[:] = made.class_layer.first + 100
