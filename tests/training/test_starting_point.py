@@ -19,7 +19,7 @@ from training.networks.detector import BoxIndex
 from training.networks.efficientnet_lite import EfficientNetLite0, FoldedConvolution
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.norm_calibration import calibrate_norms
-from training.quantization.graph import activation_ranges, bias_corrections, plain_weights, quantised
+from training.quantization.graph import activation_ranges, plain_weights, quantised
 from training.rounding import fold_norms, round_to_half
 from training.starting_point import StartingPoint, read_starting_point, start_lite
 
@@ -129,7 +129,7 @@ def test_a_quantised_model_file_starts_the_detector_too(
     plain = plain_weights(onnx.load(model_file))
     pixels = pictures().permute(0, 2, 3, 1).to(torch.uint8).numpy()
     ranges = activation_ranges(plain, [pixels], CalibrationMethod.MinMax)
-    rounded = quantised(plain, ranges, corrections=bias_corrections(plain, ranges, [pixels]))
+    rounded = quantised(plain, ranges)
     path = tmp_path / "int8.onnx"
     onnx.save(store_in_half(rounded) if half_storage else rounded, path)
     start, expected = read_starting_point(path, LITE), read_starting_point(model_file, LITE)

@@ -29,7 +29,14 @@ from training.export_run import card_scores
 from training.files import replacing, sha256_of
 from training.quantization.errors import QuantizationError
 from training.quantization.gate import AccuracyGate, scores
-from training.quantization.graph import activation_ranges, bias_corrections, layers, plain_weights, quantised
+from training.quantization.graph import (
+    activation_ranges,
+    grid_weights,
+    layers,
+    narrowed_ranges,
+    plain_weights,
+    quantised,
+)
 from training.quantization.sensitivity import (
     LEAST_COUNTERPART,
     LEAST_OBJECTNESS,
@@ -41,12 +48,13 @@ from training.quantization.sensitivity import (
 _logger = logging.getLogger(__name__)
 
 METHODS: Final = {
+    "mse": CalibrationMethod.MinMax,  # narrowed afterwards
     "minmax": CalibrationMethod.MinMax,
     "percentile": CalibrationMethod.Percentile,
     "entropy": CalibrationMethod.Entropy,
 }
-CORRECTION_PICTURES: Final = 16
-"""Calibration pictures over which the means for biases are taken."""
+FITTING_PICTURES: Final = 16
+"""Calibration pictures by which weights are rounded and ranges narrowed."""
 
 SENSITIVITY_PICTURES: Final = 4
 """Calibration pictures by which layers are compared; it is their order that counts."""
@@ -67,9 +75,10 @@ class QuantizeConfiguration(BaseModel):
     calibration_pictures: PositiveInt = Field(
         64, description="how many of them to use; they are picked evenly from the list in order"
     )
-    method: Literal["minmax", "percentile", "entropy"] = Field(
-        "minmax",
-        description="what of a layer's values its range holds: all, 99.999 %, or what keeps most information",
+    method: Literal["mse", "minmax", "percentile", "entropy"] = Field(
+        "mse",
+        description="what of a layer's values its range holds: what makes the mean square error least, all, 99.999 %, "
+        "or what keeps most information; the last two take long",
     )
     data: Path = Field(
         default=Path("data"), description="folder of the sets that are given by NAME, as `evaluate` has it"
@@ -233,12 +242,10 @@ class _Attempt:
             if name not in self.layers:
                 raise ConfigurationError(f"in_float: the model has no layer {name!r} that could be quantised")
         self._ranges = activation_ranges(self._plain, _pictures(files, size), METHODS[configuration.method])
-        self._corrections = bias_corrections(
-            self._plain,
-            self._ranges,
-            _pictures(files[:: -(-len(files) // CORRECTION_PICTURES)], size),
-            reduce_range=configuration.reduce_range,
-        )
+        fitting = list(_pictures(files[:: -(-len(files) // FITTING_PICTURES)], size))
+        if configuration.method == "mse":
+            self._ranges = narrowed_ranges(self._plain, self._ranges, fitting)
+        self._weights = grid_weights(self._plain, fitting, reduce_range=configuration.reduce_range)
         step = -(-len(files) // SENSITIVITY_PICTURES)
         self._compared = list(_pictures(files[::step], size))
         self._tree = detector.trained_tree
@@ -251,7 +258,7 @@ class _Attempt:
             self._ranges,
             in_float=in_float,
             reduce_range=self._configuration.reduce_range,
-            corrections=self._corrections,
+            weights=self._weights,
         )
         return store_in_half(made) if self._configuration.half_storage else made
 

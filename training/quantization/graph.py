@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationMethod, QuantType, create_calibrator
@@ -28,7 +29,8 @@ from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorsDat
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from training.export import store_in_float
-from training.quantization import bias
+from training.quantization.clipping import narrowed
+from training.quantization.rounding import Convolution, GridWeights, input_moments, on_grid
 
 Floats = NDArray[np.float32]
 
@@ -41,6 +43,13 @@ BETWEEN: Final = (*ACTIVATIONS, "Add", "Concat", "MaxPool", "Reshape", "Resize",
 """What may stand between two convolutions and has an integer kernel, or moves values only."""
 
 LARGEST_PIXEL: Final = 255
+
+LARGEST_OF_SEVEN_BITS: Final = 64
+LARGEST_OF_EIGHT_BITS: Final = 127
+"""Steps either side of zero, as ONNX Runtime has them."""
+
+FLOAT_PREFIX: Final = "float."
+"""Before the names of weights that stay in float beside the same ones with 8 bits."""
 
 _EIGHT_BITS: Final = {"quant_type": QuantType.QInt8, "axis": 0, "symmetric": True, "reduce_range": False}
 
@@ -88,17 +97,55 @@ def activation_ranges(
     return found
 
 
-def bias_corrections(
-    model: onnx.ModelProto, ranges: TensorsData, pictures: Iterable[NDArray[np.uint8]], *, reduce_range: bool = True
-) -> dict[str, Floats]:
-    """Return what makes up for the rounding of each convolution's weights, for `quantised`."""
+def narrowed_ranges(model: onnx.ModelProto, ranges: TensorsData, pictures: Iterable[NDArray[np.uint8]]) -> TensorsData:
+    """Return ranges with the rarest values left out where that makes the mean error less.
+
+    Args:
+        model: as `plain_weights` gives it.
+        ranges: of all values.
+        pictures: single ones, [1, S, S, 3].
+    """
+    described = {value.name for value in (*model.graph.value_info, *model.graph.output)}
+    return narrowed(ranges, _values(model, described.intersection(ranges.keys()), pictures))
+
+
+def grid_weights(
+    model: onnx.ModelProto, pictures: Iterable[NDArray[np.uint8]], *, reduce_range: bool = True
+) -> dict[str, GridWeights]:
+    """Return the weights of the convolutions that may be quantised, rounded with regard to their inputs, by name.
+
+    Args:
+        model: as `plain_weights` gives it.
+        pictures: single ones, [1, S, S, 3].
+        reduce_range: see `quantised`.
+    """
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
     chosen = set(layers(model))
     nodes = [node for node in model.graph.node if node.name in chosen and node.op_type == CONVOLUTION]
-    read = {node.input[0] for node in nodes}
-    cut = _Part(model).upto([value for value in model.graph.value_info if value.name in read])
-    means = bias.input_means(cut, map(_inputs, pictures))
-    rounded = quantised(model, ranges, reduce_range=reduce_range)
-    return bias.corrections(model, rounded, [node.name for node in nodes], means)
+    found = [Convolution.of(node, weights[node.input[1]].dims) for node in nodes]
+    moments = input_moments(found, _values(model, {one.source for one in found}, pictures))
+    depthwise = _depthwise_weights(nodes, model)
+    return {
+        name: on_grid(
+            numpy_helper.to_array(weights[name]),
+            one,
+            LARGEST_OF_SEVEN_BITS if reduce_range and name not in depthwise else LARGEST_OF_EIGHT_BITS,
+        )
+        for name, one in moments.items()
+    }
+
+
+def _values(
+    model: onnx.ModelProto, names: Collection[str], pictures: Iterable[NDArray[np.uint8]]
+) -> Iterator[dict[str, Floats]]:
+    """Give what tensors hold, picture by picture, for every box whatever its objectness."""
+    cut = _Part(model).upto([value for value in (*model.graph.value_info, *model.graph.output) if value.name in names])
+    session = onnxruntime.InferenceSession(cut.SerializeToString(), providers=["CPUExecutionProvider"])
+    outputs = [one.name for one in session.get_outputs()]
+    inputs = {one.name for one in session.get_inputs()}
+    for picture in pictures:
+        given = {name: value for name, value in _inputs(picture).items() if name in inputs}
+        yield dict(zip(outputs, session.run(outputs, given), strict=True))
 
 
 def quantised(
@@ -107,7 +154,7 @@ def quantised(
     *,
     in_float: Collection[str] = (),
     reduce_range: bool = True,
-    corrections: Mapping[str, Floats] = MappingProxyType({}),
+    weights: Mapping[str, GridWeights] = MappingProxyType({}),
 ) -> onnx.ModelProto:
     """Return the model with its layers quantised.
 
@@ -118,7 +165,7 @@ def quantised(
         reduce_range: use 7 bits of each weight. With all 8, processors without VNNI instructions may overflow 16 bits
             in a sum of two products, and then give other answers than those with them. Depthwise convolutions, which
             need the eighth bit most, always have it: their kernels widen each product.
-        corrections: as `bias_corrections` gives them.
+        weights: as `grid_weights` gives them; the others are rounded to the nearest step.
     """
     part = _Part(model)
     followers = {node.name for node in model.graph.node if part.maker(node) in set(in_float)}
@@ -127,7 +174,14 @@ def quantised(
     ]
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    bias.add_to_biases(copy, {node.name: corrections[node.name] for node in chosen if node.name in corrections})
+    _part_weights(copy, {node.name for node in chosen})
+    used = {node.input[1] for node in chosen if node.op_type in {CONVOLUTION, LINEAR}}
+    overrides: dict[str, list[dict[str, Any]]] = {name: [_EIGHT_BITS] for name in _depthwise_weights(chosen, copy)}
+    for tensor in copy.graph.initializer:
+        if tensor.name in used and tensor.name in weights:
+            values, scales = weights[tensor.name]
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+            overrides[tensor.name] = _channels(scales)
     quantizer = QDQQuantizer(
         copy,
         True,
@@ -140,7 +194,7 @@ def quantised(
         sorted({node.op_type for node in chosen}),
         {
             "OpTypesToExcludeOutputQuantization": [LINEAR],
-            "TensorQuantOverrides": {name: [_EIGHT_BITS] for name in _depthwise_weights(chosen, copy)},
+            "TensorQuantOverrides": overrides,
         },
     )
     with _quiet():
@@ -151,6 +205,34 @@ def quantised(
     _drop_unused(written.graph)
     del written.graph.value_info[:]
     return written
+
+
+def _part_weights(model: onnx.ModelProto, chosen: Collection[str]) -> None:
+    """Give nodes that stay in float weights of their own where they share them with chosen ones.
+
+    ONNX Runtime's quantiser replaces a tensor wherever it is read.
+    """
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    shared = {name for node in model.graph.node if node.name in chosen for name in node.input if name in tensors}
+    parted = set[str]()
+    for node in model.graph.node:
+        if node.name in chosen or node.op_type not in {CONVOLUTION, LINEAR}:
+            continue
+        for place, name in enumerate(node.input):
+            if name in shared:
+                own = f"{FLOAT_PREFIX}{name}"
+                if own not in parted:
+                    parted.add(own)
+                    model.graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(tensors[name]), own))
+                node.input[place] = own
+
+
+def _channels(scales: Floats) -> list[dict[str, Any]]:
+    """Return scales as the quantiser takes them."""
+    zero = np.array(0, np.int8)
+    given: list[dict[str, Any]] = [{"scale": np.array(scale), "zero_point": zero} for scale in scales]
+    given[0] |= {"quant_type": QuantType.QInt8, "axis": 0}
+    return given
 
 
 def _depthwise_weights(nodes: Iterable[onnx.NodeProto], model: onnx.ModelProto) -> list[str]:

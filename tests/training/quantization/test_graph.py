@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationMethod
 from onnxruntime.quantization.calibrate import TensorsData
 
@@ -12,7 +12,14 @@ from model.runtime import OnnxDetector
 from tests.training.quantization.square_detector import QUIET, SIZE, write_model
 from training.export import store_in_half
 from training.quantization import graph
-from training.quantization.graph import activation_ranges, layers, plain_weights, quantised
+from training.quantization.graph import (
+    activation_ranges,
+    grid_weights,
+    layers,
+    narrowed_ranges,
+    plain_weights,
+    quantised,
+)
 
 Quantisable = tuple[onnx.ModelProto, TensorsData]
 RED_SQUARE = np.full((1, SIZE, SIZE, 3), 255, np.uint8)
@@ -123,3 +130,46 @@ def test_weights_stored_in_half_become_plain_again(monkeypatch: pytest.MonkeyPat
     for name, values in before.items():
         assert after[name].dtype == values.dtype
         np.testing.assert_allclose(after[name], values, rtol=1e-3)
+
+
+def test_layers_that_share_weights_are_quantised_one_by_one() -> None:
+    weight = np.random.default_rng(0).normal(size=(4, 4, 1, 1)).astype(np.float32)
+    tensors = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(np.ones(4, np.float32), "bias")]
+    nodes = [
+        helper.make_node(kind, [*read, *(["weight", "bias"] if kind == "Conv" else [])], [made], name=made)
+        for kind, read, made in (
+            ("Identity", ["pictures"], "seen"),
+            ("Conv", ["seen"], "first"),
+            ("Relu", ["first"], "between"),
+            ("Conv", ["between"], "second"),
+            ("Relu", ["second"], "end"),
+        )
+    ]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4, 6, 6]) for name in ("pictures", "end")]
+    made = helper.make_graph(nodes, "shared", ends[:1], ends[1:], tensors)
+    model = plain_weights(helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9))
+    pictures: Any = [np.random.default_rng(1).normal(size=(1, 4, 6, 6)).astype(np.float32)]
+    ranges = activation_ranges(model, pictures, CalibrationMethod.MinMax)
+    assert layers(model) == ["first", "second"]
+
+    weights = grid_weights(model, pictures)
+    half = quantised(model, ranges, in_float=["first"], weights=weights)
+
+    tensors_then = {one.name: numpy_helper.to_array(one) for one in half.graph.initializer}
+    first, second = (next(node for node in half.graph.node if node.name == name) for name in ("first", "second"))
+    assert (tensors_then[first.input[1]] == weight).all()
+    assert (tensors_then[first.input[2]] == 1).all()
+    (source,) = (node for node in half.graph.node if second.input[1] in node.output)
+    integers, scales = (tensors_then[name].astype(np.float32) for name in source.input[:2])
+    assert integers * scales.reshape(-1, 1, 1, 1) == pytest.approx(weights["weight"].values)
+    assert (weights["weight"].values != weight).any()
+    whole = quantised(model, ranges, weights=weights)
+    assert not [one for one in whole.graph.initializer if one.data_type == onnx.TensorProto.FLOAT and len(one.dims) > 1]
+
+
+def test_narrowed_ranges_are_within_those_of_all_values(model: onnx.ModelProto, ranges: TensorsData) -> None:
+    found = narrowed_ranges(model, ranges, [RED_SQUARE])
+    assert found.keys() == ranges.keys()
+    for name in ranges.keys():  # noqa: SIM118 - it is no mapping
+        (low, high), (least, most) = found[name].range_value, ranges[name].range_value
+        assert least <= low <= high <= most
