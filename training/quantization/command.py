@@ -101,6 +101,12 @@ class QuantizeConfiguration(BaseModel):
         False, description="write the file however it answers, and say so in its metadata: for networks not yet trained"
     )
     in_float: tuple[str, ...] = Field((), description="names of layers that stay in float from the beginning")
+    objectness: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="default objectness threshold of the new file, as rounding moves the best; by default the original's",
+    )
     reduce_range: bool = Field(
         True,
         description="use 7 bits of each weight: with all 8, processors without VNNI instructions may answer otherwise "
@@ -332,8 +338,12 @@ def _described(
         "gate": gate,
     }
     bundle = detector.bundle
-    evaluation = bundle.evaluation if configuration.without_gate else {"sets": card_scores(reports)}
-    return bundle.model_copy(update={"training": {**bundle.training, "quantisation": how}, "evaluation": evaluation})
+    changes: dict[str, object] = {"training": {**bundle.training, "quantisation": how}}
+    if not configuration.without_gate:
+        changes["evaluation"] = {"sets": card_scores(reports)}
+    if configuration.objectness is not None:
+        changes["thresholds"] = bundle.thresholds.model_copy(update={"objectness": configuration.objectness})
+    return bundle.model_copy(update=changes)
 
 
 def _percent(share: float | None) -> str:

@@ -69,6 +69,16 @@ def test_a_network_that_can_be_quantised_is(models: dict[float, Path], squares: 
     assert "AP50 100.0 -> 100.0" in report.table()
 
 
+def test_the_default_threshold_is_the_original_s_or_what_is_asked_for(
+    models: dict[float, Path], squares: Squares
+) -> None:
+    before = OnnxDetector.load(models[QUIET]).bundle.thresholds
+    for objectness, expected in ((None, before.objectness), (0.4, 0.4)):
+        report = quantize(configuration(models[QUIET], squares, objectness=objectness))
+        after = OnnxDetector.load(report.output).bundle.thresholds
+        assert after == before.model_copy(update={"objectness": expected})
+
+
 def test_the_layers_that_hurt_stay_in_float(models: dict[float, Path], squares: Squares) -> None:
     report = quantize(configuration(models[LOUD], squares))
 
