@@ -105,7 +105,7 @@ class QuantizeConfiguration(BaseModel):
         None,
         ge=0,
         le=1,
-        description="default objectness threshold of the new file, as rounding moves the best; by default the original's",
+        description="default objectness threshold of the new file; by default the original's",
     )
     reduce_range: bool = Field(
         True,
