@@ -17,7 +17,7 @@ class DetectionParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     threshold: Probability | None = Field(
-        default=None, description="Least objectness of a box, 0 to 1. Default: the model's own, usually 0.25."
+        default=None, description="Least objectness of a box, 0 to 1. Default: the model's own."
     )
     hierarchy_threshold: Probability | None = Field(
         default=None,
