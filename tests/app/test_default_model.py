@@ -142,7 +142,7 @@ def nothings() -> dict[str, NDArray[np.uint8]]:
 
 LIKE_A_BALL = pytest.param(
     "grey from the middle",
-    marks=pytest.mark.xfail(strict=True, reason="the embedded model takes a black blur on white for some instrumentality"),
+    marks=pytest.mark.xfail(strict=True, reason="to the embedded model a black blur on white is an instrumentality"),
 )
 
 
