@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,9 +24,12 @@ DROP = """([bytes, type]) => {
 }"""
 
 
-def ask(service: httpx.Client, **parameters: Any) -> Any:
-    """What the service itself answers to the photo of the dog."""
-    content = DOG_PICTURE.read_bytes()
+CAT_PICTURE = PAGE / "samples" / "cat.jpg"
+
+
+def ask(service: httpx.Client, photo: Path = DOG_PICTURE, /, **parameters: Any) -> Any:
+    """What the service itself answers to a photo."""
+    content = photo.read_bytes()
     response = service.post("/detect", params=parameters, content=content, headers={"content-type": "image/jpeg"})
     assert response.status_code == 200, response.text
     return response.json()
@@ -33,6 +37,14 @@ def ask(service: httpx.Client, **parameters: Any) -> Any:
 
 def names(result: Any) -> list[str]:
     return [found["label"]["name"] for found in result["detections"]]
+
+
+def kind_of_cat(service: httpx.Client) -> str:
+    """What the service calls the only object of the cat's photo."""
+    (found,) = ask(service, CAT_PICTURE)["detections"]
+    assert "cat" in [step["name"] for step in found["path"]]
+    name: str = found["label"]["name"]
+    return name
 
 
 def test_an_upload_shows_what_the_service_answers_by_default(visitor: Visitor) -> None:
@@ -79,8 +91,11 @@ def test_sliders_give_the_service_s_answers_without_asking_it(visitor: Visitor) 
 def test_an_object_shows_its_path_with_a_bar_at_each_level(visitor: Visitor) -> None:
     visitor.go()
     visitor.upload()
-    full = ask(visitor.service, hierarchy_threshold=0)["detections"][0]["path"]
-    label = ask(visitor.service)["detections"][0]["label"]["name"]
+    first = ask(visitor.service)["detections"][0]
+    label, box = first["label"]["name"], first["box"]
+    # in another order, as scores are others, and unsuppressed, as another box may be the better one then
+    every = ask(visitor.service, hierarchy_threshold=0, iou_threshold=1, max_detections=300)["detections"]
+    (full,) = (found["path"] for found in every if found["box"] == box)
     visitor.page.locator(".box").first.hover()
     levels = visitor.page.locator(".levels li")
     expect(levels.locator("a")).to_have_text([step["name"] for step in full])
@@ -142,9 +157,9 @@ def test_what_is_shown_can_be_taken_away(visitor: Visitor) -> None:
 @pytest.mark.parametrize("way", ["drop", "paste"])
 def test_photos_can_be_dropped_and_pasted(visitor: Visitor, way: str) -> None:
     visitor.go("#model")
-    visitor.page.evaluate(DROP, [list((PAGE / "samples" / "cat.jpg").read_bytes()), way])
+    visitor.page.evaluate(DROP, [list(CAT_PICTURE.read_bytes()), way])
     visitor.answered()
-    expect(visitor.objects).to_have_text(["domestic cat"])
+    expect(visitor.objects).to_have_text([kind_of_cat(visitor.service)])
 
 
 def test_a_photo_can_be_taken(visitor: Visitor) -> None:
@@ -162,7 +177,7 @@ def test_a_sample_can_be_tried(visitor: Visitor) -> None:
     visitor.go()
     visitor.page.get_by_role("button", name="Cat").click()
     visitor.answered()
-    expect(visitor.objects).to_have_text(["domestic cat"])
+    expect(visitor.objects).to_have_text([kind_of_cat(visitor.service)])
 
 
 def test_detection_restricted_to_a_concept(visitor: Visitor) -> None:
