@@ -124,7 +124,8 @@ def on_grid(weights: Floats, moments: Moments, largest: int) -> GridWeights:
     """
     flat = weights.reshape(len(weights), -1).astype(np.float64)
     reach = np.abs(flat).max(axis=1)
-    scales = np.where(reach > 0, reach / largest, 1).astype(np.float32)
+    # Of zeros any step will do, but their bias is rounded to a step of it times one of the input: so a usual one.
+    scales = (np.where(reach > 0, reach, reach.max() or 1) / largest).astype(np.float32)
     groups, inputs = len(moments), flat.shape[1]
     order = np.argsort(-np.diagonal(moments, axis1=1, axis2=2), axis=1)  # what counts most has most to make up with
     left = np.take_along_axis(flat.reshape(groups, -1, inputs), order[:, None, :], axis=2)
