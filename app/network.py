@@ -35,7 +35,7 @@ SINGLE_RUNS_AT_ONCE = 2
 
 LONG_RUN = 0.1
 """Seconds from which a network's runs come alone on a CPU, too. On two cores a picture took YOLO9000 in float32 158 ms
-alone and 180 of two at once, in 8 bits 54 and 52, the embedded model 10 and 8: tests/benchmarks/bench_runs.py."""
+alone and 180 of two at once, in 8 bits 54 and 52, the embedded model 30 and 25: tests/benchmarks/bench_runs.py."""
 
 
 @dataclass(frozen=True, eq=False)

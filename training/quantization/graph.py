@@ -104,8 +104,7 @@ def narrowed_ranges(model: onnx.ModelProto, ranges: TensorsData, pictures: Itera
         ranges: of all values.
         pictures: single ones, [1, S, S, 3].
     """
-    described = {value.name for value in (*model.graph.value_info, *model.graph.output)}
-    return narrowed(ranges, _values(model, described.intersection(ranges.keys()), pictures))
+    return narrowed(ranges, _values(model, ranges.keys(), pictures))
 
 
 def grid_weights(
@@ -137,7 +136,7 @@ def grid_weights(
 def _values(
     model: onnx.ModelProto, names: Collection[str], pictures: Iterable[NDArray[np.uint8]]
 ) -> Iterator[dict[str, Floats]]:
-    """Give what tensors hold, picture by picture, for every box whatever its objectness."""
+    """Give what tensors hold, if they are described, picture by picture, for every box whatever its objectness."""
     cut = _Part(model).upto([value for value in (*model.graph.value_info, *model.graph.output) if value.name in names])
     session = onnxruntime.InferenceSession(cut.SerializeToString(), providers=["CPUExecutionProvider"])
     outputs = [one.name for one in session.get_outputs()]
@@ -159,7 +158,7 @@ def quantised(
 
     Args:
         model: as `plain_weights` gives it.
-        ranges: as `activation_ranges` gives them.
+        ranges: as `activation_ranges` or `narrowed_ranges` gives them.
         in_float: names of layers that stay as they are, with the activation that follows.
         reduce_range: use 7 bits of each weight. With all 8, processors without VNNI instructions may overflow 16 bits
             in a sum of two products, and then give other answers than those with them. Depthwise convolutions, which
