@@ -131,8 +131,7 @@ def name_biases_after_nodes(model: onnx.ModelProto) -> None:
             node.input[2] = f"{node.name}_bias"
 
 
-@pytest.mark.parametrize("own_biases", [False, True])
-@pytest.mark.parametrize("half_storage", [False, True])
+@pytest.mark.parametrize(("half_storage", "own_biases"), [(False, False), (True, False), (False, True)])
 def test_a_quantised_model_file_starts_the_detector_too(
     model_file: Path, nodes: list[int], tmp_path: Path, half_storage: bool, own_biases: bool
 ) -> None:
