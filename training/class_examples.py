@@ -35,7 +35,7 @@ def collect_examples(detector: YOLOv2Lite, mixture: Mixture, stream: Stream, wor
     """Look at the pictures of a stream of batches.
 
     Args:
-        detector: in evaluation mode.
+        detector: in evaluation mode, on the device that computes.
         mixture: the pictures; a source is known by its place among the mixture's.
         stream: which of them, in batches.
         workers: processes that prepare pictures; 0: this one.
@@ -44,16 +44,18 @@ def collect_examples(detector: YOLOv2Lite, mixture: Mixture, stream: Stream, wor
         InvalidDatasetError: a picture cannot be used.
     """
     places = {id(source): place for place, source in enumerate(mixture.sources)}
+    device = detector.anchors.device
     rows: list[ClassExamples] = []
     batches = zip(stream, load_batches(mixture, stream, workers), strict=True)
     for draws, batch in tqdm(batches, total=len(stream), unit="batch", mininterval=5):
         sources = torch.tensor([places[id(mixture.items[draw.item][0])] for draw in draws])
-        every = detector.look(batch.pictures.permute(0, 3, 1, 2).float())
-        boxes, objectness = ([one.features[-1] for one in every], [one.boxes[..., 4] for one in every])
+        every = detector.look(batch.pictures.to(device).permute(0, 3, 1, 2).float())
+        boxes, objectness = ([one.features[-1].cpu() for one in every], [one.boxes[..., 4].cpu() for one in every])
         finding = finding_boxes(boxes, objectness, batch.truths)
         for prediction, (index, nodes) in zip(every, finding, strict=True):
-            features, evidence = detector.class_inputs(prediction.features, index)
-            rows.append(ClassExamples(features.half(), evidence.half(), nodes, sources[index.picture]))
+            here = BoxIndex(*(part.to(device) for part in index))
+            features, evidence = (part.half().cpu() for part in detector.class_inputs(prediction.features, here))
+            rows.append(ClassExamples(features, evidence, nodes, sources[index.picture]))
     return ClassExamples(*(torch.cat(columns) for columns in zip(*rows, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""What a classifier can start from: another classifier's run, darknet's weights, or lite's published ones."""
+"""What a classifier can start from: another classifier's run, darknet's weights, or published ones."""
 
 from pathlib import Path
 from typing import Final
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint, tensors_of
-from training.classifier_state import ClassifierName, ClassifierState
+from training.classifier_state import LITES, ClassifierName, ClassifierState
 from training.command_line import ConfigurationError
 from training.darknet.starting_weights import read_darknet_start
 from training.data.imagenet import imagenet_wnids
@@ -18,7 +18,7 @@ from training.run_folder import load_tree
 from training.starting_point import common_rows
 
 IMAGENET: Final = Path("imagenet")
-"""Stands for EfficientNet-Lite0's published weights."""
+"""Stands for the published weights of an EfficientNet-Lite."""
 ROWS: Final = ("class_layer.weight", "class_layer.bias")
 DARKNETS: Final[dict[ClassifierName, DetectorName]] = {"darknet19": "yolov2", "tiny": "yolov2-tiny"}
 """Which of darknet's detectors has the classifier's backbone."""
@@ -57,9 +57,11 @@ def start_classifier(network: Classifier, name: ClassifierName, start: Path, wni
 def _read(name: ClassifierName, start: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return weights by name, and the synset of each class row; () where these are unknown."""
     if start == IMAGENET and not start.exists():
-        if name != "lite":
-            raise ConfigurationError(f"network.start: only lite has published weights in a package, not {name}")
-        found = load_imagenet_classifier()
+        if name not in LITES:
+            raise ConfigurationError(
+                f"network.start: only lite and lite2 have published weights in a package, not {name}"
+            )
+        found = load_imagenet_classifier(name=LITES[name])
         backbone = {f"{BACKBONE}{key}": value for key, value in found.backbone.state_dict().items()}
         return {**backbone, ROWS[0]: found.rows, ROWS[1]: found.biases}, imagenet_wnids()
     if start.is_file():

@@ -7,12 +7,15 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from training.checkpoint import InvalidCheckpointError
+from training.networks.efficientnet_lite import LiteName
 
 CLASSIFIER: Final = "classifier"
 """The key of a checkpoint's state that tells a classifier's run from a detector's."""
 
-ClassifierName = Literal["darknet19", "tiny", "lite"]
+ClassifierName = Literal["darknet19", "tiny", "lite", "lite2"]
 Softmax = Literal["hierarchical", "flat"]
+LITES: Final[dict[ClassifierName, LiteName]] = {"lite": "lite0", "lite2": "lite2"}
+"""The backbones of yolov2-lite, by the name of the classifier on each."""
 
 
 class ClassifierState(BaseModel):

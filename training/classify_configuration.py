@@ -17,11 +17,13 @@ class ClassifierNetwork(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: ClassifierName = Field("darknet19", description="darknet19, or the backbone of yolov2-tiny or yolov2-lite")
+    name: ClassifierName = Field(
+        "darknet19", description="darknet19, or the backbone of yolov2-tiny (tiny) or yolov2-lite (lite, lite2)"
+    )
     start: Path | None = Field(
         None,
         description="what to start from: the output folder of another run with this network, darknet's weights, or for "
-        "lite the word imagenet; by default random weights",
+        "lite and lite2 the word imagenet; by default random weights",
     )
     freeze: tuple[str, ...] = Field((), description="parts that are not trained, such as backbone")
 

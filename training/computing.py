@@ -9,6 +9,7 @@ from torch import nn
 
 from training.command_line import ConfigurationError
 
+Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
 LEAST_LOSS_SCALE: Final = 1.0
 """Below that float16 has no more use: gradients that overflow unscaled are none of rounding's making."""
@@ -19,7 +20,7 @@ class LoopConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: Literal["auto", "cpu", "cuda"] = Field(
+    device: Device = Field(
         "auto", description="what computes; auto: a GPU where there is one. Each process of a torchrun has its own"
     )
     workers: int = Field(

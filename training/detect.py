@@ -9,13 +9,16 @@ import torch
 
 from model.wordtree import WordTree, packaged_tree
 from training.checkpoint import InvalidCheckpointError, write_whole
+from training.command_line import ConfigurationError
 from training.configuration import DetectConfiguration
 from training.data.batches import Mixture
 from training.detector_run import LITE, DetectorRun, peak_rate
 from training.flat_classifier import load_flat_classifier
 from training.mixing import Data, read_data, trained_index
+from training.networks.efficientnet_lite import LiteName, backbone_name
 from training.processes import Processes, join_processes
 from training.run_folder import CONFIGURATION, open_run_folder, read_tree_file, save_tree
+from training.starting_point import read_starting_point
 from training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -45,7 +48,7 @@ def _train(configuration: DetectConfiguration, processes: Processes) -> bool:
         torch.set_num_threads(configuration.loop.threads)
     tree = packaged_tree() if configuration.tree is None else read_tree_file(configuration.tree)
     network = configuration.network
-    classifier = load_flat_classifier(network.start) if network.name == LITE else None
+    classifier = load_flat_classifier(network.start, lite_backbone(configuration)) if network.name == LITE else None
     data = read_data(configuration, tree, () if classifier is None else classifier.wnids)
     if resumed is not None:
         check_nodes(folder, resumed, data, tree)
@@ -77,6 +80,25 @@ def _train(configuration: DetectConfiguration, processes: Processes) -> bool:
         save_tree(folder, tree)
         write_whole(folder / CONFIGURATION, configuration.model_dump_json(indent=1))
     return trainer.run()
+
+
+def lite_backbone(configuration: DetectConfiguration) -> LiteName:
+    """Return the backbone of a run of yolov2-lite: that of the weights it goes on or starts from, where there are any.
+
+    Raises:
+        ConfigurationError: another one was asked for.
+        InvalidCheckpointError: the weights cannot be read.
+    """
+    network = configuration.network
+    source = configuration.output if configuration.resume else network.start
+    if source is None:
+        return network.backbone or "lite0"
+    found = backbone_name(read_starting_point(source, network.design()).weights)
+    if found is None:  # weights of another network; what comes next says so
+        return network.backbone or "lite0"
+    if network.backbone not in {None, found}:
+        raise ConfigurationError(f"network.backbone: {source} is built on {found}, not on {network.backbone}")
+    return found
 
 
 def check_nodes(folder: Path, state: Mapping[str, Any], data: Data, tree: WordTree) -> None:

@@ -21,7 +21,8 @@ from training.evaluation.report import Report, SetReport
 from training.export import ExportReport, export_detector
 from training.networks.catalogue import build_detector
 from training.networks.detector import Detector
-from training.networks.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE
+from training.networks.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE, LiteName, backbone_name
+from training.networks.yolov2_lite import YOLOv2Lite
 from training.rounding import fold_norms, round_to_half
 from training.run_folder import CONFIGURATION, load_tree
 from training.starting_point import FLAT
@@ -29,7 +30,6 @@ from training.starting_point import FLAT
 Record = TypeVar("Record", bound=BaseModel)
 
 PREPROCESSING: Final = {LITE: Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3)}
-STARTS: Final = {LITE: "EfficientNet-Lite0, ImageNet-1k weights"}
 
 
 class ExportConfiguration(BaseModel):
@@ -82,6 +82,7 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
     fold_norms(detector)
     if configuration.half_storage:
         round_to_half(detector)
+    backbone = detector.backbone.name if isinstance(detector, YOLOv2Lite) else None
     bundle = BundleMetadata(
         name=configuration.name or run.network.name,
         version=configuration.version,
@@ -95,7 +96,7 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         default_size=configuration.default_size,
         preprocessing=PREPROCESSING.get(run.network.name, Preprocessing()),
         thresholds=Thresholds(objectness=configuration.objectness),
-        training=training_summary(run, state, tree),
+        training=training_summary(run, state, tree, backbone),
         evaluation={} if configuration.evaluation is None else evaluation_summary(configuration.evaluation),
         licence=configuration.licence,
     )
@@ -109,7 +110,7 @@ def averaged_detector(run: DetectConfiguration, tensors: dict[str, Tensor], clas
     """Build a run's detector with the moving average of its weights, ready to predict."""
     state = tensors_of(tensors, AVERAGE_PREFIX)
     flat = state.get(FLAT)
-    design = run.network.design() if flat is None else run.network.design(len(flat))
+    design = run.network.design() if flat is None else run.network.design(len(flat), backbone_name(state))
     detector = build_detector(design, classes)
     try:
         detector.load_state_dict(state)
@@ -147,12 +148,22 @@ def read_input(path: Path, size: int) -> NDArray[np.uint8]:
     return pixels[None]
 
 
-def training_summary(run: DetectConfiguration, state: dict[str, Any], tree: WordTree) -> dict[str, JsonValue]:
-    """Tell how a model came about, without the paths of the machine that trained it."""
-    name, start = run.network.name, run.network.start
+def training_summary(
+    run: DetectConfiguration, state: dict[str, Any], tree: WordTree, backbone: LiteName | None
+) -> dict[str, JsonValue]:
+    """Tell how a model came about, without the paths of the machine that trained it.
+
+    Args:
+        run: its configuration.
+        state: of its checkpoint.
+        tree: the whole one.
+        backbone: of yolov2-lite; None for the other networks.
+    """
+    start = "random weights" if backbone is None else f"EfficientNet-{backbone.capitalize()}, ImageNet-1k weights"
     return {
-        "network": name,
-        "start": STARTS.get(name, "random weights") if start is None else start.name,
+        "network": run.network.name,
+        **({} if backbone is None else {"backbone": backbone}),
+        "start": start if run.network.start is None else run.network.start.name,
         "detection_sets": [source.annotations.stem for source in run.detection],
         "classification_sets": [source.folder.name for source in run.classification],
         "steps": state["step"],

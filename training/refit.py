@@ -10,6 +10,7 @@ weight decay. Learning features from data as it comes and the classifier from ba
 import logging
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from training.checkpoint import AVERAGE_PREFIX, NETWORK_PREFIX, load_checkpoint, save_checkpoint, trained_nodes
 from training.class_examples import ClassExamples, collect_examples
 from training.command_line import ConfigurationError
+from training.computing import Device, LoopConfiguration
 from training.configuration import DetectConfiguration, InputSize
 from training.data.batches import Mixture, Stream
 from training.detect import check_nodes
@@ -42,6 +44,7 @@ FITTED: Final = (
     "log_temperature.bias",
     "reliability",
 )
+PICTURES: Final = 16  # looked at at once
 ROWS: Final = 4096  # of the kept features in double precision at once
 LEAST_DEVIATION: Final = 0.05  # of a feature; one that hardly ever differs from zero is not to be blown up
 
@@ -77,6 +80,7 @@ class RefitConfiguration(BaseModel):
         description="factor on every temperature at the end: on pictures it was trained on a detector is surer of "
         "itself than on others; to be chosen on others, as `evaluate` shows what it does to the calibration error",
     )
+    device: Device = Field("auto", description="what computes; auto: a GPU where there is one")
     workers: NonNegativeInt = Field(1, description="processes that prepare pictures; 0: the one that looks at them")
     seed: NonNegativeInt = Field(0, description="seed of every random choice")
 
@@ -84,8 +88,8 @@ class RefitConfiguration(BaseModel):
 def refit_run(configuration: RefitConfiguration) -> int:
     """Refit a run; return the number of objects it learned from.
 
-    The run's sets are read again. Mosaics, backgrounds and views near one object are left out: the layer is to see what
-    the service sees.
+    The run's sets are read again, each picture once an epoch: how much a set counts, shares say. Mosaics, backgrounds
+    and views near one object are left out: the layer is to see what the service sees.
 
     Raises:
         ConfigurationError: the run's configuration cannot be read, is of another network, or has no set of a name in
@@ -104,30 +108,33 @@ def refit_run(configuration: RefitConfiguration) -> int:
             f"{configuration.run}: only yolov2-lite has such a class layer, not {run.network.name}"
         )
     open_run_folder(configuration.output, resume=False)
-    data = read_data(run, tree, load_flat_classifier(run.network.start).wnids)
+    backbone = detector.backbone.name
+    data = read_data(run, tree, load_flat_classifier(run.network.start, backbone).wnids)
     check_nodes(configuration.run, state, data, tree)
     mixture = Mixture(
-        data.sources,
+        [replace(source, repeats=1, balance=0.0) for source in data.sources],
         trained_index(data.trained, len(tree)),
         run.augmentation.model_copy(update={"mosaic": 0, "backgrounds": 0, "focus": 0}),
         configuration.seed,
     )
     shares = shares_of(configuration, [source.name for source in mixture.sources])
-    batch = run.optimizer.batch
-    batches = math.ceil(len(mixture) * configuration.epochs / batch)
-    stream = Stream(len(mixture), batch, configuration.sizes or run.sizes, configuration.seed, 0, batches)
-    detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batches = math.ceil(len(mixture) * configuration.epochs / PICTURES)
+    stream = Stream(len(mixture), PICTURES, configuration.sizes or run.sizes, configuration.seed, 0, batches)
+    loop = LoopConfiguration(device=configuration.device)
+    device = loop.choose_device()
+    loop.place(detector, device)
     examples = collect_examples(detector, mixture, stream, configuration.workers)
     subset = tree.subset(trained)
     detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, subset)), configuration.half_trusted)
-    loss = fit(detector.class_layer, examples, shares, HierarchicalSoftmax(subset), configuration)
+    softmax = HierarchicalSoftmax(subset).to(device)
+    loss = fit(detector.class_layer, examples, shares, softmax, configuration)
     logger.info("%d objects, loss %.3f at the end", len(examples.nodes), loss)
     with torch.no_grad():
         detector.class_layer.log_temperature.bias.add_(math.log(configuration.overconfidence))
     fitted = detector.class_layer.state_dict()
     for prefix in (NETWORK_PREFIX, AVERAGE_PREFIX):
-        tensors |= {f"{prefix}{CLASS_LAYER}{name}": fitted[name].clone() for name in FITTED}
-    state["refit"] = configuration.model_dump(mode="json", exclude={"run", "output", "workers"})
+        tensors |= {f"{prefix}{CLASS_LAYER}{name}": fitted[name].to("cpu", copy=True) for name in FITTED}
+    state["refit"] = configuration.model_dump(mode="json", exclude={"run", "output", "workers", "device"})
     for name in (CONFIGURATION, TREE):
         if (configuration.run / name).exists():
             shutil.copy(configuration.run / name, configuration.output / name)
@@ -160,19 +167,21 @@ def fit(
     are multiplied into its layer at the end.
 
     Args:
-        layer: its reliability is set.
+        layer: its reliability is set; its device computes.
         examples: the objects.
         shares: how much each source counts as a whole.
-        softmax: of the trained tree.
+        softmax: of the trained tree, on the same device.
         configuration: how to learn.
     """
-    chance = chances(examples.sources, shares)
+    chance = chances(examples.sources, shares)  # objects are drawn on the CPU: the same whatever computes
+    device = layer.correction.weight.device
+    examples = ClassExamples(*(part.to(device) for part in examples))
     steps = max(1, round(configuration.passes * len(examples.nodes) / configuration.batch))
     generator = torch.Generator().manual_seed(configuration.seed)
     nn.init.zeros_(layer.correction.weight)
     nn.init.zeros_(layer.correction.bias)
     standard = _Standardised(examples)
-    temperature = nn.Linear(len(standard.mean), 1)
+    temperature = nn.Linear(len(standard.mean), 1, device=device)
     nn.init.zeros_(temperature.weight)
     nn.init.zeros_(temperature.bias)
     optimizer = torch.optim.Adam(
@@ -184,7 +193,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     losses = []
     for _ in tqdm(range(steps), unit="step", mininterval=5):
-        drawn = torch.multinomial(chance, configuration.batch, replacement=True, generator=generator)
+        drawn = torch.multinomial(chance, configuration.batch, replacement=True, generator=generator).to(device)
         features, evidence, nodes = (
             examples.features[drawn].float(),
             examples.evidence[drawn].float(),
@@ -200,10 +209,10 @@ def fit(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        losses.append(loss.item())
+        losses.append(loss.detach())
     standard.fold(temperature, layer.log_temperature)
     last = losses[-max(1, steps // 10) :]
-    return sum(last) / len(last)
+    return float(torch.stack(last).mean())
 
 
 class _Standardised:

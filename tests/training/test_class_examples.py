@@ -12,7 +12,7 @@ from training.class_examples import collect_examples, finding_boxes
 from training.data.batches import Mixture, Stream, load_batches
 from training.losses.targets import Truths
 from training.mixing import read_data, trained_index
-from training.networks.efficientnet_lite import EfficientNetLite0
+from training.networks.efficientnet_lite import EfficientNetLite
 from training.networks.yolov2_lite import YOLOv2Lite
 
 NONE = torch.zeros(0, dtype=torch.int64)
@@ -99,7 +99,7 @@ def test_rows_are_what_the_class_layer_sees(data: Path) -> None:
     found = read_data(tiny_run(data, data / "run"), tree, ())
     mixture = Mixture(found.sources, trained_index(found.trained, len(tree)), tiny_run(data, data).augmentation, 0)
     torch.manual_seed(0)
-    detector = YOLOv2Lite(torch.tensor([[0.4, 0.4], [1.2, 1.5]]), len(found.trained), EfficientNetLite0()).eval()
+    detector = YOLOv2Lite(torch.tensor([[0.4, 0.4], [1.2, 1.5]]), len(found.trained), EfficientNetLite()).eval()
     stream = Stream(len(mixture), 4, (64,), 0, 0, 3)
     examples = collect_examples(detector, mixture, stream, 0)
 

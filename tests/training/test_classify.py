@@ -140,7 +140,7 @@ def test_a_second_stage_at_another_size(data: Path, finished: Path, tmp_path: Pa
             torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-5)
     with pytest.raises(InvalidCheckpointError, match="holds the weights of another network than tiny"):
         train_classifier(configuration(data, tmp_path / "c", network={"name": "tiny", "start": finished}))
-    with pytest.raises(ConfigurationError, match="only lite has published weights"):
+    with pytest.raises(ConfigurationError, match="only lite and lite2 have published weights"):
         train_classifier(configuration(data, tmp_path / "c", network={"name": "tiny", "start": "imagenet"}))
 
 
@@ -189,14 +189,16 @@ class Truth:
         self.class_only_nodes = nodes
 
 
-def test_a_flat_run_is_what_yolov2_lite_is_built_on(data: Path, finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["lite", "lite2"])
+def test_a_flat_run_is_what_yolov2_lite_is_built_on(data: Path, finished: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "flat"
-    network = {"name": "lite", "start": "imagenet"}
+    network = {"name": name, "start": "imagenet"}
     settings = {"steps": 1, "epochs": None, "batch": 6}
     assert train_classifier(configuration(data, folder, softmax="flat", network=network, optimizer=settings)).finished
     classifier = load_flat_classifier(folder)
     assert set(classifier.wnids) == set(COLOURS)
     assert (classifier.rows.shape, classifier.biases.shape) == ((3, 1280), (3,))
+    assert classifier.backbone.name == ("lite2" if name == "lite2" else "lite0")
     assert len(load_flat_classifier(None).wnids) == 1000
     with pytest.raises(ConfigurationError, match="holds lite with a hierarchical softmax; yolov2-lite is"):
         load_flat_classifier(finished)

@@ -23,7 +23,7 @@ from training.evaluation.report import CategoryReport, ModelReport, Report, SetR
 from training.export import ExportReport
 from training.export_run import ExportConfiguration, evaluation_summary, export_run
 from training.networks.detector import Detector
-from training.networks.efficientnet_lite import EfficientNetLite0
+from training.networks.efficientnet_lite import EfficientNetLite
 from training.networks.yolov2_lite import YOLOv2Lite
 
 TRAINED = packaged_tree().closure([packaged_tree().index(BEAGLE)]).tolist()
@@ -46,7 +46,7 @@ REPORT = ExportReport(size=1, boxes=0.0, objectness=0.0, probabilities=0.0)
 def average() -> dict[str, Tensor]:
     """Return the averaged weights of a checkpoint: those a detector starts with, and a bias that can be told."""
     torch.manual_seed(0)
-    detector = YOLOv2Lite(torch.tensor(ANCHORS), len(TRAINED), EfficientNetLite0())
+    detector = YOLOv2Lite(torch.tensor(ANCHORS), len(TRAINED), EfficientNetLite())
     state = {f"average.{name}": value for name, value in detector.state_dict().items()}
     state["average.box.bias"] = BIAS
     return state

@@ -16,7 +16,7 @@ from training.checkpoint import InvalidCheckpointError, save_checkpoint
 from training.export import export_detector, store_in_half
 from training.networks.catalogue import Design
 from training.networks.detector import BoxIndex
-from training.networks.efficientnet_lite import EfficientNetLite0, FoldedConvolution
+from training.networks.efficientnet_lite import EfficientNetLite, FoldedConvolution
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.norm_calibration import calibrate_norms
 from training.quantization.graph import activation_ranges, plain_weights, quantised
@@ -40,7 +40,7 @@ def names(nodes: list[int]) -> tuple[str, ...]:
 
 def detector(nodes: list[int], seed: int) -> YOLOv2Lite:
     torch.manual_seed(seed)
-    made = YOLOv2Lite(torch.tensor(ANCHORS), len(nodes), EfficientNetLite0())
+    made = YOLOv2Lite(torch.tensor(ANCHORS), len(nodes), EfficientNetLite())
     with torch.no_grad():  # norms that do something, and a class layer that has learned something
         for module in made.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
@@ -228,7 +228,7 @@ def test_the_weights_that_come_with_the_package_fit_todays_network_and_configura
     start = read_starting_point(folder / "weights" / "yolov2-lite-16.onnx", LITE)
     text = (folder / "configurations" / "yolov2-lite.yaml").read_text(encoding="utf-8")
     anchors = torch.tensor(yaml.safe_load(text)["network"]["anchors"])
-    made = YOLOv2Lite(anchors, len(start.wnids), EfficientNetLite0())
+    made = YOLOv2Lite(anchors, len(start.wnids), EfficientNetLite())
     start_lite(made, start, start.wnids)
 
     assert torch.equal(made.anchors, anchors)

@@ -7,7 +7,7 @@ import torch
 
 from training.networks import tiny, yolo9000, yolov2
 from training.networks.detector import Detector, Location
-from training.networks.efficientnet_lite import IMAGENET_CLASSES, EfficientNetLite0
+from training.networks.efficientnet_lite import IMAGENET_CLASSES, EfficientNetLite, LiteName
 from training.networks.tiny import YOLOv2Tiny
 from training.networks.two_scales import TwoScaleLite
 from training.networks.yolo9000 import YOLO9000
@@ -19,6 +19,7 @@ Anchors = tuple[tuple[float, float], ...]
 
 WITH_PASSTHROUGH: Final = ("yolov2-lite", "yolov2", "yolov2-voc")
 WITH_TWO_SCALES: Final = ("yolov2-lite",)
+WITH_BACKBONES: Final = ("yolov2-lite",)
 BACKBONE: Final = "backbone."
 """Of the names of a network's parameters: what a classifier's training gives."""
 
@@ -44,6 +45,7 @@ class Design(NamedTuple):
         flat_classes: of the flat classifier inside yolov2-lite.
         location: what tx and ty say.
         two_scales: whether yolov2-lite looks at a picture twice once it is trained.
+        backbone: of yolov2-lite.
     """
 
     name: DetectorName
@@ -52,6 +54,7 @@ class Design(NamedTuple):
     flat_classes: int = IMAGENET_CLASSES
     location: Location = Location.DIRECT
     two_scales: bool = False
+    backbone: LiteName = "lite0"
 
 
 def build_detector(design: Design, classes: int) -> Detector:
@@ -66,7 +69,7 @@ def build_detector(design: Design, classes: int) -> Detector:
     return detector
 
 
-def build_lite(design: Design, classes: int, backbone: EfficientNetLite0) -> YOLOv2Lite:
+def build_lite(design: Design, classes: int, backbone: EfficientNetLite) -> YOLOv2Lite:
     """Build a yolov2-lite around a classifier's backbone; what else is in it has random weights."""
     kind = TwoScaleLite if design.two_scales else YOLOv2Lite
     detector = kind(
@@ -84,7 +87,7 @@ def _build(design: Design, classes: int) -> Detector:
     anchors = torch.tensor(design.anchors, dtype=torch.float32)
     match design.name:
         case "yolov2-lite":
-            return build_lite(design, classes, EfficientNetLite0())
+            return build_lite(design, classes, EfficientNetLite(design.backbone))
         case "yolov2" | "yolov2-voc":
             return YOLOv2(anchors, classes, passthrough=design.passthrough)
         case "yolov2-tiny":

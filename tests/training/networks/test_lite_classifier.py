@@ -5,7 +5,7 @@ import copy
 import torch
 from torch.nn import functional as F
 
-from training.networks.efficientnet_lite import NORM_EPSILON, EfficientNetLite0, FoldedConvolution
+from training.networks.efficientnet_lite import NORM_EPSILON, EfficientNetLite, FoldedConvolution
 from training.networks.lite_classifier import LiteClassifier
 
 
@@ -26,7 +26,7 @@ def test_a_norm_that_learns_its_statistics() -> None:
 
 def test_the_whole() -> None:
     torch.manual_seed(0)
-    network = LiteClassifier(5, EfficientNetLite0())
+    network = LiteClassifier(5, EfficientNetLite())
     pictures = torch.rand(2, 3, 64, 64) * 255
     before = {name: value.clone() for name, value in network.named_buffers()}
     network(pictures).square().sum().backward()
@@ -37,5 +37,5 @@ def test_the_whole() -> None:
         network.eval()
         features = network.backbone.head(network.backbone(pictures)[2]).mean((2, 3))
         torch.testing.assert_close(network(pictures), network.class_layer(features))
-    expected = set(EfficientNetLite0().state_dict())
+    expected = set(EfficientNetLite().state_dict())
     assert {name.removeprefix("backbone.") for name in network.state_dict() if name.startswith("backbone.")} == expected

@@ -11,7 +11,7 @@ from torch.nn import functional
 from tests.training.networks.backbones import lively_backbone
 from tests.training.networks.test_regions import covered
 from training.networks.detector import BoxIndex, decode_boxes
-from training.networks.efficientnet_lite import EfficientNetLite0
+from training.networks.efficientnet_lite import EfficientNetLite
 from training.networks.yolov2_lite import INITIAL_OBJECTNESS, INNER_PART, YOLOv2Lite, inner_part
 
 ANCHORS = ((0.3, 0.4), (1.5, 2.0), (6.0, 5.0))
@@ -43,7 +43,7 @@ def every_box(batch: int, height: int, width: int) -> BoxIndex:
 @pytest.mark.parametrize("size", [32, 320, 416])
 def test_shapes(size: int) -> None:
     with torch.device("meta"):
-        network = YOLOv2Lite(torch.empty(len(ANCHORS), 2), CLASSES, EfficientNetLite0())
+        network = YOLOv2Lite(torch.empty(len(ANCHORS), 2), CLASSES, EfficientNetLite())
         prediction = network(torch.empty(2, 3, size, size))
     side = size // 32
 
@@ -65,7 +65,7 @@ def test_its_anchors_and_stride() -> None:
 
 def test_its_size() -> None:
     with torch.device("meta"):
-        network = YOLOv2Lite(torch.empty(6, 2), NODES_OF_THE_DEFAULT, EfficientNetLite0())
+        network = YOLOv2Lite(torch.empty(6, 2), NODES_OF_THE_DEFAULT, EfficientNetLite())
 
     assert HALF * sum(values.numel() for values in (*network.parameters(), *network.buffers())) < LARGEST_FILE
 
