@@ -28,7 +28,7 @@ from training.data.batches import Mixture, Stream
 from training.detect import check_nodes
 from training.export_run import averaged_detector, read_record
 from training.flat_classifier import load_flat_classifier
-from training.losses.hierarchical import HierarchicalSoftmax
+from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
 from training.mixing import labelled_in_group, read_data, trained_index
 from training.networks.class_layer import TreeClassLayer
 from training.networks.yolov2_lite import YOLOv2Lite
@@ -63,6 +63,11 @@ class RefitConfiguration(BaseModel):
     temperature_rate: NonNegativeFloat = Field(3e-3, description="the same for the temperature; 0: leave that at 1")
     decay: NonNegativeFloat = Field(0.06, description="weight of the sum of the squared corrections in the loss")
     temperature_decay: NonNegativeFloat = Field(1e-4, description="the same for the temperature's weights")
+    logit_adjustment: NonNegativeFloat = Field(
+        0,
+        description="how much of what is frequent in a set is put down to the set and not learned: 0 nothing, 1 all. A "
+        "set of apples alone should not teach that no fruit is a berry",
+    )
     half_trusted: NonNegativeFloat = Field(
         100, description="labels within a sibling group at which its corrections count half"
     )
@@ -79,6 +84,11 @@ class RefitConfiguration(BaseModel):
         1,
         description="factor on every temperature at the end: on pictures it was trained on a detector is surer of "
         "itself than on others; to be chosen on others, as `evaluate` shows what it does to the calibration error",
+    )
+    temperature_power: PositiveFloat = Field(
+        1,
+        description="power that every temperature is raised to at the end, for the same reason: above 1 it takes most "
+        "from names that are doubted already, and nothing from those at a temperature of 1",
     )
     device: Device = Field("auto", description="what computes; auto: a GPU where there is one")
     workers: NonNegativeInt = Field(1, description="processes that prepare pictures; 0: the one that looks at them")
@@ -130,7 +140,9 @@ def refit_run(configuration: RefitConfiguration) -> int:
     loss = fit(detector.class_layer, examples, shares, softmax, configuration)
     logger.info("%d objects, loss %.3f at the end", len(examples.nodes), loss)
     with torch.no_grad():
-        detector.class_layer.log_temperature.bias.add_(math.log(configuration.overconfidence))
+        log_temperature = detector.class_layer.log_temperature
+        log_temperature.weight.mul_(configuration.temperature_power)
+        log_temperature.bias.mul_(configuration.temperature_power).add_(math.log(configuration.overconfidence))
     fitted = detector.class_layer.state_dict()
     for prefix in (NETWORK_PREFIX, AVERAGE_PREFIX):
         tensors |= {f"{prefix}{CLASS_LAYER}{name}": fitted[name].to("cpu", copy=True) for name in FITTED}
@@ -163,6 +175,10 @@ def fit(
 ) -> float:
     """Learn the layer's correction and temperature from zero; return the mean loss of the last tenth of the batches.
 
+    While they are learned, the logits of a set's objects are raised by `logit_adjustment` times the logarithm of how
+    many of its labels lie at and beneath a node. That a kind is frequent in a set need then not be learned, and is not
+    there when a picture comes from elsewhere (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021).
+
     The temperature is learned on standardised inputs, so that decay means the same for all of them; mean and deviation
     are multiplied into its layer at the end.
 
@@ -181,6 +197,7 @@ def fit(
     nn.init.zeros_(layer.correction.weight)
     nn.init.zeros_(layer.correction.bias)
     standard = _Standardised(examples)
+    frequent = configuration.logit_adjustment * label_counts(examples, len(shares), softmax).add(1).log()
     temperature = nn.Linear(len(standard.mean), 1, device=device)
     nn.init.zeros_(temperature.weight)
     nn.init.zeros_(temperature.bias)
@@ -201,7 +218,7 @@ def fit(
         )
         logits = layer.corrected(features, evidence) / temperature(standard(features, evidence)).exp()
         teacher = layer.classifier_logits(features).detach()
-        loss = softmax.path_loss(logits, nodes).mean()
+        loss = softmax.path_loss(logits + frequent[examples.sources[drawn]], nodes).mean()
         loss = loss + configuration.distillation_scale * softmax.distillation_loss(logits, teacher, nodes).mean()
         loss = loss + configuration.decay * layer.correction.weight.square().sum()
         loss = loss + configuration.temperature_decay * temperature.weight.square().sum()
@@ -235,6 +252,15 @@ class _Standardised:
         weight = learned.weight.double() / self.scale
         into.weight.copy_(weight)
         into.bias.copy_(learned.bias - (weight @ self.mean))
+
+
+def label_counts(examples: ClassExamples, sets: int, softmax: HierarchicalSoftmax) -> Tensor:
+    """Return how many labels of each set lie at and beneath each node, [sets, nodes]."""
+    nodes = len(softmax.parents)
+    paths = softmax.paths[examples.nodes]
+    counts = torch.zeros(sets, nodes + 1, device=paths.device)  # the last for what fills up short paths
+    places = (examples.sources[:, None].expand_as(paths), paths.masked_fill(paths == NO_NODE, nodes))
+    return counts.index_put_(places, counts.new_ones(()), accumulate=True)[:, :nodes]
 
 
 def chances(sources: Tensor, shares: list[float]) -> Tensor:

@@ -1,6 +1,7 @@
 """Refitting: only the class layer changes, it learns what the boxes show, and every set has its share."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -9,14 +10,16 @@ import torch
 
 from model.wordtree import WordTree
 from tests.training.tiny_data import tiny_run, write_data
+from training import refit
 from training.checkpoint import FolderInUseError, load_checkpoint
 from training.class_examples import ClassExamples
 from training.command_line import ConfigurationError
+from training.data.batches import Mixture, Stream
 from training.detect import train_detector
 from training.export_run import ExportConfiguration, export_run
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.class_layer import TreeClassLayer
-from training.refit import RefitConfiguration, chances, fit, refit_run
+from training.refit import RefitConfiguration, chances, fit, label_counts, refit_run
 
 # thing (animal (dog, cat), tool), in depth-first order of its leaves
 TREE = WordTree([f"n{node:08}" for node in range(5)], [-1, 0, 0, 1, 1])
@@ -128,13 +131,13 @@ def test_only_the_class_layer_changes(run: Path, tmp_path: Path) -> None:
     configuration = settings(tmp_path, run=run / "run", output=output, epochs=2, shares={"labelled": 2})
     assert refit_run(configuration) > 0
 
-    (before, state), (after, refit) = load_checkpoint(run / "run"), load_checkpoint(output)
+    (before, state), (after, fitted) = load_checkpoint(run / "run"), load_checkpoint(output)
     assert before.keys() == after.keys()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert all(name.split(".", 1)[1].startswith("class_layer.") for name in changed)
-    assert refit["step"] == state["step"]
-    assert refit["refit"]["shares"] == {"labelled": 2}
+    assert fitted["step"] == state["step"]
+    assert fitted["refit"]["shares"] == {"labelled": 2}
     bundle = output / "refit.onnx"
     export_run(ExportConfiguration(run=output, output=bundle, sizes=(64,), default_size=64))
     assert bundle.exists()
@@ -155,6 +158,60 @@ def test_overconfidence_is_made_up_for_and_changes_nothing_else(run: Path, tmp_p
     assert {name.split(".", 1)[1] for name in changed} == {"class_layer.log_temperature.bias"}
     for name in changed:
         assert (layers[1][name] - layers[0][name]).exp().item() == pytest.approx(1.5)
+
+
+def test_temperatures_are_raised_to_a_power_and_nothing_else_changes(run: Path, tmp_path: Path) -> None:
+    layers = []
+    for power in (1, 1.75):
+        output = tmp_path / str(power)
+        refit_run(settings(tmp_path, run=run / "run", output=output, temperature_power=power, overconfidence=1.2))
+        tensors, _ = load_checkpoint(output)
+        layers.append({name.split(".", 1)[1]: tensor for name, tensor in tensors.items() if "class_layer" in name})
+    plain, raised = layers
+    weight, bias = "class_layer.log_temperature.weight", "class_layer.log_temperature.bias"
+    assert {name for name in plain if not torch.equal(plain[name], raised[name])} == {weight, bias}
+    torch.testing.assert_close(raised[weight], 1.75 * plain[weight])
+    torch.testing.assert_close(raised[bias] - math.log(1.2), 1.75 * (plain[bias] - math.log(1.2)))
+
+
+@pytest.mark.parametrize(("adjustment", "expected"), [(0, 0.9), (0.5, 0.77), (1, 0.55)])
+def test_what_is_frequent_in_a_set_is_put_down_to_the_set(tmp_path: Path, adjustment: float, expected: float) -> None:
+    """Nine in ten are dogs, and nothing tells them from cats: odds of 9, of which 36 + 1 to 4 + 1 labels make 7.4."""
+    layer, nodes = make_layer(), torch.tensor([DOG] * 36 + [CAT] * 4)
+    examples = ClassExamples(torch.zeros(40, 4), torch.zeros(40, 2), nodes, torch.zeros(40, dtype=torch.int64))
+    configuration = settings(
+        tmp_path, learning_rate=0.02, temperature_rate=0, passes=400, batch=40, logit_adjustment=adjustment
+    )
+    softmax = HierarchicalSoftmax(TREE)
+    fit(layer, examples, [1], softmax, configuration)
+    with torch.no_grad():
+        logits = layer(torch.zeros(1, 4), torch.zeros(1, 2))
+    assert softmax.log_conditionals(logits)[0, DOG].exp().item() == pytest.approx(expected, abs=0.03)
+
+
+def test_labels_are_counted_on_their_whole_path() -> None:
+    examples = make_examples(5)  # of dogs, cats and tools each; tools are the second set's
+    counts = label_counts(examples, 3, HierarchicalSoftmax(TREE))
+    assert counts.tolist() == [[10, 10, 0, 5, 5], [5, 0, 5, 0, 0], [0, 0, 0, 0, 0]]
+
+
+def test_every_picture_is_looked_at_once_however_often_training_repeats_it(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run shows its pictures with boxes twice an epoch."""
+    looked: list[int] = []
+
+    def collect(_: object, mixture: Mixture, stream: Stream, __: int) -> ClassExamples:
+        looked.extend(draw.item for draws in stream for draw in draws)
+        looked.append(len(mixture))
+        raise ConfigurationError("seen enough")
+
+    monkeypatch.setattr(refit, "collect_examples", collect)
+    with pytest.raises(ConfigurationError, match="seen enough"):
+        refit_run(settings(tmp_path, run=run / "run"))
+    *items, count = looked
+    assert count == 16 + 8  # with boxes, and with a label; two more are held out
+    assert set(items[:count]) == set(range(count))
 
 
 def test_a_share_of_no_set_is_refused(run: Path, tmp_path: Path) -> None:

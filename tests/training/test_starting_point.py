@@ -16,7 +16,7 @@ from training.checkpoint import InvalidCheckpointError, save_checkpoint
 from training.export import export_detector, store_in_half
 from training.networks.catalogue import Design
 from training.networks.detector import BoxIndex
-from training.networks.efficientnet_lite import EfficientNetLite, FoldedConvolution
+from training.networks.efficientnet_lite import EfficientNetLite, FoldedConvolution, backbone_name
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.norm_calibration import calibrate_norms
 from training.quantization.graph import activation_ranges, plain_weights, quantised
@@ -223,12 +223,17 @@ def test_what_is_neither(tmp_path: Path) -> None:
         read_starting_point(tmp_path, LITE)
 
 
-def test_the_weights_that_come_with_the_package_fit_todays_network_and_configuration() -> None:
+@pytest.mark.parametrize(
+    ("weights", "run"), [("yolov2-lite-16.onnx", "yolov2-lite.yaml"), ("yolov2-lite2.onnx", "lite2.yaml")]
+)
+def test_the_weights_that_come_with_the_package_fit_todays_network_and_configuration(weights: str, run: str) -> None:
     folder = Path(__file__).parents[2] / "training"
-    start = read_starting_point(folder / "weights" / "yolov2-lite-16.onnx", LITE)
-    text = (folder / "configurations" / "yolov2-lite.yaml").read_text(encoding="utf-8")
-    anchors = torch.tensor(yaml.safe_load(text)["network"]["anchors"])
-    made = YOLOv2Lite(anchors, len(start.wnids), EfficientNetLite())
+    start = read_starting_point(folder / "weights" / weights, LITE)
+    network = yaml.safe_load((folder / "configurations" / run).read_text(encoding="utf-8"))["network"]
+    anchors = torch.tensor(network["anchors"])
+    backbone = network.get("backbone", "lite0")
+    assert backbone_name(start.weights) == backbone
+    made = YOLOv2Lite(anchors, len(start.wnids), EfficientNetLite(backbone))
     start_lite(made, start, start.wnids)
 
     assert torch.equal(made.anchors, anchors)
