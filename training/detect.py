@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from model.wordtree import WordTree, packaged_tree
-from training.checkpoint import InvalidCheckpointError, write_whole
+from training.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint, tensors_of, write_whole
 from training.command_line import ConfigurationError
 from training.configuration import DetectConfiguration
 from training.data.batches import Mixture
@@ -93,7 +93,11 @@ def lite_backbone(configuration: DetectConfiguration) -> LiteName:
     source = configuration.output if configuration.resume else network.start
     if source is None:
         return network.backbone or "lite0"
-    found = backbone_name(read_starting_point(source, network.design()).weights)
+    if configuration.resume:
+        weights = tensors_of(load_checkpoint(source).tensors, AVERAGE_PREFIX)
+    else:
+        weights = read_starting_point(source, network.design()).weights
+    found = backbone_name(weights)
     if found is None:  # weights of another network; what comes next says so
         return network.backbone or "lite0"
     if network.backbone not in {None, found}:

@@ -25,6 +25,9 @@ Quantisable = tuple[onnx.ModelProto, TensorsData]
 RED_SQUARE = np.full((1, SIZE, SIZE, 3), 255, np.uint8)
 RED_SQUARE[:, 32:64, 32:64] = (255, 0, 0)
 
+CPU = Path("/proc/cpuinfo")
+AVX512 = CPU.exists() and "avx512f" in CPU.read_text(encoding="utf-8")
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
@@ -96,9 +99,8 @@ def test_layers_left_in_float_keep_their_weights_and_activation(model: onnx.Mode
     assert len(names(made, "Relu")) == len(names(model, "Relu"))
 
 
-def test_onnx_runtime_leaves_them_in_float_too(
-    model: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def one_in_float(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Return the model with a weight beside which, with one scale, the others are nothing, and it rounded but for that."""
     odd = onnx.ModelProto()
     odd.CopyFrom(model)
     for tensor in odd.graph.initializer:
@@ -111,11 +113,20 @@ def test_onnx_runtime_leaves_them_in_float_too(
             continue
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     ranges = activation_ranges(odd, [RED_SQUARE], CalibrationMethod.MinMax)
-    made = quantised(odd, ranges, in_float=layers(odd)[1:2])
+    return odd, quantised(odd, ranges, in_float=layers(odd)[1:2])
 
+
+def test_onnx_runtime_leaves_them_in_float_too(model: onnx.ModelProto, tmp_path: Path) -> None:
+    odd, made = one_in_float(model)
     assert run(made, tmp_path).objectness == pytest.approx(run(odd, tmp_path).objectness, abs=0.02)
+
+
+def test_it_would_not_by_itself(model: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen on processors with AVX-512; on others the answer survives."""
+    _, made = one_in_float(model)
     monkeypatch.setattr("model.runtime.DISABLED_OPTIMIZERS", [])
-    assert len(run(made, tmp_path)) == 0, "ONNX Runtime has no such optimisation any more; it need not be disabled"
+    lost = len(run(made, tmp_path)) == 0
+    assert lost == AVX512, "ONNX Runtime has no such optimisation any more; it need not be disabled"
 
 
 def test_weights_stored_in_half_become_plain_again(monkeypatch: pytest.MonkeyPatch, model: onnx.ModelProto) -> None:
