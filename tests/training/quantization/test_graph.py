@@ -100,7 +100,7 @@ def test_layers_left_in_float_keep_their_weights_and_activation(model: onnx.Mode
 
 
 def one_in_float(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    """Return the model with a weight beside which, with one scale, the others are nothing, and it rounded but for that."""
+    """Return the model with a weight beside which, with one scale, others are nothing, and it rounded but for that."""
     odd = onnx.ModelProto()
     odd.CopyFrom(model)
     for tensor in odd.graph.initializer:
