@@ -192,7 +192,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """The convolutional part of an EfficientNet-Lite: a stem, 16 to 23 blocks, and the 1x1 head of 1280 channels.
+    """The convolutional part of an EfficientNet-Lite: a stem, 16 or 21 blocks, and the 1x1 head of 1280 channels.
 
     Attributes:
         name: which of them it is.
