@@ -3,21 +3,18 @@
 from typing import Any
 
 _STEPS = (
-    ("n00002684", "object", 0.997993),
-    ("n00003553", "whole", 0.997962),
-    ("n00004258", "living thing", 0.997823),
-    ("n00004475", "organism", 0.997823),
-    ("n00015388", "animal", 0.984067),
-    ("n01466257", "chordate", 0.984003),
-    ("n01471682", "vertebrate", 0.984003),
-    ("n01861778", "mammal", 0.983448),
-    ("n01886756", "placental", 0.983341),
-    ("n02075296", "carnivore", 0.980604),
-    ("n02083346", "canine", 0.969572),
-    ("n02084071", "dog", 0.969455),
-    ("n02103406", "working dog", 0.933773),
-    ("n02109811", "sled dog", 0.908256),
-    ("n02110063", "malamute", 0.906744),
+    ("n00002684", "object", 0.999988),
+    ("n00003553", "whole", 0.999916),
+    ("n00004258", "living thing", 0.938275),
+    ("n00004475", "organism", 0.938275),
+    ("n00015388", "animal", 0.923663),
+    ("n01466257", "chordate", 0.923595),
+    ("n01471682", "vertebrate", 0.923595),
+    ("n01861778", "mammal", 0.922316),
+    ("n01886756", "placental", 0.921368),
+    ("n02075296", "carnivore", 0.921185),
+    ("n02083346", "canine", 0.828482),
+    ("n02084071", "dog", 0.823751),
 )
 _TREE = "sha256:124b05033e928707069995e1b61823c80f10fc14d82f84c9cd5575443b61be54"
 
@@ -25,15 +22,15 @@ _RESULT: dict[str, Any] = {
     "image": {"width": 768, "height": 576},
     "detections": [
         {
-            "box": {"x1": 98.78, "y1": 192.32, "x2": 337.71, "y2": 523.31},
-            "label": {"wnid": "n02110063", "name": "malamute"},
-            "score": 0.801807,
-            "objectness": 0.884271,
+            "box": {"x1": 118.79, "y1": 202.41, "x2": 355.64, "y2": 549.82},
+            "label": {"wnid": "n02084071", "name": "dog"},
+            "score": 0.805563,
+            "objectness": 0.977921,
             "path": [{"wnid": wnid, "name": name, "probability": probability} for wnid, name, probability in _STEPS],
         }
     ],
-    "model": {"name": "yolov2-lite", "version": "1", "tree": _TREE},
-    "timing_ms": {"decode": 9.12, "queue": 0.31, "inference": 61.33, "postprocess": 1.46},
+    "model": {"name": "yolov2-lite", "version": "4", "tree": _TREE},
+    "timing_ms": {"decode": 9.1, "queue": 0.37, "inference": 133.35, "postprocess": 2.44},
 }
 
 _BEAGLE = {
@@ -63,7 +60,7 @@ EXAMPLES: dict[str, Any] = {
     "ClassDetail": {
         **_BEAGLE,
         "path": [
-            *({"wnid": wnid, "name": name} for wnid, name, _ in _STEPS[:12]),
+            *({"wnid": wnid, "name": name} for wnid, name, _ in _STEPS),
             {"wnid": "n02087122", "name": "hunting dog"},
             {"wnid": "n02087551", "name": "hound"},
             {"wnid": "n02088364", "name": "beagle"},
@@ -72,14 +69,14 @@ EXAMPLES: dict[str, Any] = {
     },
     "ModelDescription": {
         "name": "yolov2-lite",
-        "version": "1",
+        "version": "4",
         "schema_version": 1,
         "licence": "Apache-2.0",
         "tree": {"digest": _TREE, "nodes": 9418, "roots": 4, "leaves": 7573, "trained": 1726},
-        "anchors": [[0.26, 0.32], [0.66, 0.76], [1.44, 1.71], [3.16, 3.73], [7.33, 6.83]],
-        "stride": 32,
+        "anchors": [[0.36, 0.47], [0.83, 1.15], [1.83, 1.97], [3.02, 4.27], [6.61, 7.77], [14.72, 13.8]],
+        "stride": 16,
         "sizes": [256, 288, 320, 352, 384, 416, 448, 480, 512, 544],
-        "default_size": 416,
+        "default_size": 512,
         "preprocessing": {
             "colour": "RGB",
             "layout": "NHWC uint8",
@@ -88,9 +85,9 @@ EXAMPLES: dict[str, Any] = {
             "mean": [127.0, 127.0, 127.0],
             "scale": [128.0, 128.0, 128.0],
         },
-        "thresholds": {"objectness": 0.25, "hierarchy": 0.5, "iou": 0.45},
-        "training": {"network": "yolov2-lite", "steps": 2900, "batch": 16},
-        "evaluation": {"sets": {"coco_val": {"pictures": 201, "boxes": 1713, "ap50": 0.160}}},
+        "thresholds": {"objectness": 0.55, "hierarchy": 0.5, "iou": 0.45},
+        "training": {"network": "yolov2-lite", "backbone": "lite2", "steps": 3822, "batch": 128},
+        "evaluation": {"sets": {"coco_val": {"pictures": 201, "boxes": 1713, "ap50": 0.290}}},
         "providers": ["CPUExecutionProvider"],
     },
     "ModelList": {
@@ -99,7 +96,7 @@ EXAMPLES: dict[str, Any] = {
             {
                 "name": "default",
                 "default": True,
-                "model": {"name": "yolov2-lite", "version": "1", "tree": _TREE},
+                "model": {"name": "yolov2-lite", "version": "4", "tree": _TREE},
                 "providers": ["CPUExecutionProvider"],
                 "loaded_at": "2026-11-24T08:00:00Z",
                 "loading": False,
