@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("given", "precision"),
     [
-        ({}, "bfloat16"),
+        ({"precision": "bfloat16"}, "bfloat16"),
         ({"bfloat16": True}, "bfloat16"),  # as configurations said it before there was float16
         ({"bfloat16": False}, "float32"),
         ({"precision": "float16"}, "float16"),
@@ -30,6 +30,28 @@ def test_precision(given: dict[str, Any], precision: str) -> None:
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == getattr(torch, precision)
     assert loop.scaler(CPU).is_enabled() == (precision == "float16")
+
+
+@pytest.mark.parametrize(
+    ("vectors", "matrices", "expected"),
+    [(False, False, torch.float32), (True, False, torch.bfloat16), (False, True, torch.bfloat16)],
+)
+def test_without_instructions_for_bfloat16_a_cpu_computes_in_float32(
+    monkeypatch: pytest.MonkeyPatch, vectors: bool, matrices: bool, expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: matrices)
+    loop = LoopConfiguration()
+    with loop.autocast(CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == expected == loop.dtype(CPU)
+
+
+def test_a_gpu_computes_in_bfloat16_only_if_it_need_not_emulate_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for own in (False, True):
+        monkeypatch.setattr(
+            torch.cuda, "is_bf16_supported", lambda *, including_emulation, own=own: own or including_emulation
+        )
+        assert LoopConfiguration().dtype(torch.device("cuda")) == (torch.bfloat16 if own else torch.float32)
 
 
 def test_both_keys_at_once() -> None:
