@@ -65,6 +65,13 @@ async def until_held(engine: Engine, count: int) -> None:
             await asyncio.sleep(0.001)
 
 
+async def until_started(engine: Engine) -> None:
+    """Wait for the run that begins while `busy`: a picture sent later may be decoded sooner."""
+    async with asyncio.timeout(30):
+        while engine._network._running < SINGLE_RUNS_AT_ONCE:
+            await asyncio.sleep(0.001)
+
+
 async def test_while_the_network_is_busy(app: FastAPI, client: httpx.AsyncClient) -> None:
     engine = engine_of(app)
     with busy(engine) as free:
@@ -136,7 +143,7 @@ async def test_a_client_that_goes_away_frees_its_place_and_its_picture_never_run
     sent: list[dict[str, Any]] = []
     with busy(engine) as free:
         first = asyncio.create_task(app(scope(), receiver(pictures.red(), asyncio.Event()), sender([])))
-        await until_held(engine, 1)
+        await until_started(engine)
         request = asyncio.create_task(app(scope(), receiver(pictures.red(), gone), sender(sent)))
         async with asyncio.timeout(30):
             while not engine._network._queue:
