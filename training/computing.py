@@ -11,6 +11,7 @@ from training.command_line import ConfigurationError
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LEAST_LOSS_SCALE: Final = 1.0
 """Below that float16 has no more use: gradients that overflow unscaled are none of rounding's making."""
 
@@ -83,15 +84,9 @@ class LoopConfiguration(BaseModel):
 
     def dtype(self, device: torch.device) -> torch.dtype:
         """Return what convolutions are computed in on a device."""
-        match self.precision:
-            case "auto":
-                return torch.bfloat16 if _computes_bfloat16(device) else torch.float32
-            case "float32":
-                return torch.float32
-            case "bfloat16":
-                return torch.bfloat16
-            case "float16":
-                return torch.float16
+        if self.precision == "auto":
+            return torch.bfloat16 if _computes_bfloat16(device) else torch.float32
+        return DTYPES[self.precision]
 
     def scaler(self, device: torch.device) -> torch.amp.GradScaler:
         """Return what scales the loss, and does nothing unless convolutions are computed in float16."""

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,17 +59,19 @@ async def post(client: httpx.AsyncClient) -> httpx.Response:
     return await client.post("/detect", content=pictures.red(), headers=PNG)
 
 
-async def until_held(engine: Engine, count: int) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while engine.admission.pictures != count:
+        while not condition():
             await asyncio.sleep(0.001)
+
+
+async def until_held(engine: Engine, count: int) -> None:
+    await until(lambda: engine.admission.pictures == count)
 
 
 async def until_started(engine: Engine) -> None:
     """Wait for the run that begins while `busy`: a picture sent later may be decoded sooner."""
-    async with asyncio.timeout(30):
-        while engine._network._running < SINGLE_RUNS_AT_ONCE:
-            await asyncio.sleep(0.001)
+    await until(lambda: engine._network._running >= SINGLE_RUNS_AT_ONCE)
 
 
 async def test_while_the_network_is_busy(app: FastAPI, client: httpx.AsyncClient) -> None:
@@ -117,9 +119,7 @@ async def test_a_place_is_needed_when_the_body_has_arrived_too(app: FastAPI, cli
         await arrived.wait()
 
     request = asyncio.create_task(client.post("/detect", content=body(), headers=PNG))
-    async with asyncio.timeout(30):
-        while not engine.admission.bytes:
-            await asyncio.sleep(0.001)
+    await until(lambda: engine.admission.bytes > 0)
     assert engine.admission.pictures == 0  # whoever sends slowly holds no place
     with engine.admission.places(2):
         arrived.set()
@@ -145,9 +145,7 @@ async def test_a_client_that_goes_away_frees_its_place_and_its_picture_never_run
         first = asyncio.create_task(app(scope(), receiver(pictures.red(), asyncio.Event()), sender([])))
         await until_started(engine)
         request = asyncio.create_task(app(scope(), receiver(pictures.red(), gone), sender(sent)))
-        async with asyncio.timeout(30):
-            while not engine._network._queue:
-                await asyncio.sleep(0.001)
+        await until(lambda: len(engine._network._queue) > 0)
         gone.set()
         await asyncio.wait_for(request, 30)
         assert engine.admission.pictures == 1
@@ -189,13 +187,9 @@ async def test_a_batch_takes_turns_with_single_pictures(
     with busy(engine) as free:
         form = [("image", (f"{number}.png", pictures.red())) for number in range(8)]
         batch = asyncio.create_task(noted("batch", client.post("/detect/batch", files=form)))
-        async with asyncio.timeout(30):
-            while len(engine._network._queue) < 7:
-                await asyncio.sleep(0.001)
+        await until(lambda: len(engine._network._queue) >= 7)
         single = asyncio.create_task(noted("single", post(client)))
-        async with asyncio.timeout(30):
-            while len(engine._network._queue) < 8:
-                await asyncio.sleep(0.001)
+        await until(lambda: len(engine._network._queue) >= 8)
         free.set()
         await asyncio.gather(batch, single)
     assert finished == ["single", "batch"]
