@@ -1,6 +1,6 @@
 """`python -m app` is the command `yolo9000`."""
 
-from app.cli import main
+from app.commands.cli import main
 
 if __name__ == "__main__":
     main()

@@ -6,20 +6,21 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 from fastapi import FastAPI
 
-from app import routes_classes, routes_detect, routes_metrics, routes_model, routes_page
 from app.configuration import load_settings
-from app.engine import Engine
-from app.errors import ERRORS, add_error_handlers
-from app.metrics import Metrics, ModelInfo
-from app.middleware import add_middleware
-from app.models import Models
-from app.openapi import describe_interface
+from app.contract.errors import ERRORS, add_error_handlers
+from app.engine.engine import Engine
+from app.engine.loading import load_detector
+from app.engine.models import Models
+from app.http.middleware.stack import add_middleware
+from app.http.openapi import describe_interface
+from app.http.routes import classes, detect, model, page
+from app.http.routes import metrics as metrics_route
+from app.observe.metrics import Metrics, ModelInfo
+from app.observe.tracing import tracing_for
 from app.settings import Settings
-from app.tracing import tracing_for
 from model.runtime import OnnxDetector
 from model.version import VERSION
 
@@ -75,26 +76,9 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
     app.state.engine = app.state.models = None
     add_error_handlers(app)
     add_middleware(app, settings, metrics, tracing)
-    for routes in (routes_detect, routes_classes, routes_model, routes_page):
+    for routes in (detect, classes, model, page):
         app.include_router(routes.router)
     if settings.metrics != "off":
-        app.include_router(routes_metrics.router)
+        app.include_router(metrics_route.router)
     describe_interface(app, settings)
     return app
-
-
-def load_detector(settings: Settings, path: Path | None = None) -> OnnxDetector:
-    """Load a model file, by default the one the settings name.
-
-    Raises:
-        InvalidBundleError: the file is missing or not a model file of this project.
-        ProviderUnavailableError: the provider asked for cannot be used.
-    """
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return OnnxDetector.load(
-        settings.model if path is None else path,
-        provider=settings.provider,
-        threads=settings.threads,
-        gpu_memory_limit=settings.gpu_memory_limit,
-        cache=caches / "yolo9000" / "tensorrt",
-    )

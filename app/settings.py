@@ -8,9 +8,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.keys import KeyEntry, KeyRing, read_entries
-from app.logs import LogFormat, LogLevel
-from model.picture import MAX_PIXELS
+from app.access.keys import KeyEntry, KeyRing, read_entries
+from app.observe.logs import LogFormat, LogLevel
+from model.pictures.decoding import MAX_PIXELS
 from model.providers import Provider
 from model.runtime import default_model_path
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from model.bundle import BundleMetadata, InvalidBundleError, Preprocessing, Thresholds, TreeMetadata
 from model.detections import Detections, RawDetections, detect, lineage_suppression
 from model.geometry import Letterbox, box_iou
-from model.picture import (
+from model.pictures.decoding import (
     PictureError,
     PictureTooLargeError,
     UnreadablePictureError,

@@ -122,7 +122,7 @@ class Preprocessing(_Record):
     """How a picture becomes the graph's input, and what the graph then does itself.
 
     Attributes:
-        colour, layout, padding, resampling: what `model.picture.letterbox` does; no other way is known.
+        colour, layout, padding, resampling: what `model.pictures.decoding.letterbox` does; no other way is known.
         mean, scale: the graph computes (value - mean) / scale for R, G and B of 0 to 255; informational.
     """
 

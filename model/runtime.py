@@ -19,7 +19,7 @@ from PIL import Image
 from model.bundle import INPUTS, METADATA_KEY, OUTPUTS, BundleMetadata, InvalidBundleError
 from model.detections import Detections, RawDetections, detect
 from model.geometry import Letterbox
-from model.picture import letterbox
+from model.pictures.decoding import letterbox
 from model.providers import CPU, Options, Provider, provider_choices, usable_cores
 from model.wordtree import WordTree
 

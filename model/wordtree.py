@@ -25,7 +25,7 @@ Nodes = int | NodeArray
 
 PACKAGED_TREE_FILE = Path(__file__).parent / "data" / "wordtree.tsv.gz"
 """The packaged tree, compressed with gzip: a line for each node, with its wnid, parent, name, synonyms
-joined by | and definition between tabs. training/packaged_tree.py writes it."""
+joined by | and definition between tabs. training/wordtree/packaged_tree.py writes it."""
 
 
 class UnknownConceptError(LookupError):

@@ -42,7 +42,7 @@ def test_onnx_runtime_is_imported_in_one_place() -> None:
     assert users == ["model/runtime.py"]
 
 
-@pytest.mark.parametrize("module", ["app", "app.cli", "app.main"])
+@pytest.mark.parametrize("module", ["app", "app.commands.cli", "app.main"])
 def test_the_service_needs_no_torch(module: str) -> None:
     """Every module of the service loads where importing torch, or what only training or an extra needs, fails."""
     absent = (

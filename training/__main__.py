@@ -26,7 +26,7 @@ STOPPED = 130  # what a shell reports of a program ended by Ctrl-C
 def wordtree(arguments: Sequence[str]) -> int:
     """Build a WordTree."""
     from training.command_line import configure
-    from training.wordtree.command import WordTreeConfiguration, build_wordtree
+    from training.commands.wordtree import WordTreeConfiguration, build_wordtree
 
     sys.stdout.write(f"{build_wordtree(configure(WordTreeConfiguration, f'{PROGRAM} wordtree', arguments)).table()}\n")
     return 0
@@ -34,8 +34,8 @@ def wordtree(arguments: Sequence[str]) -> int:
 
 def anchors(arguments: Sequence[str]) -> int:
     """Find anchors."""
-    from training.anchors_command import AnchorsConfiguration, find_anchors
     from training.command_line import configure
+    from training.commands.anchors import AnchorsConfiguration, find_anchors
 
     sys.stdout.write(f"{find_anchors(configure(AnchorsConfiguration, f'{PROGRAM} anchors', arguments)).table()}\n")
     return 0
@@ -43,9 +43,9 @@ def anchors(arguments: Sequence[str]) -> int:
 
 def classify(arguments: Sequence[str]) -> int:
     """Pre-train a classifier."""
-    from training.classify import train_classifier
-    from training.classify_configuration import ClassifyConfiguration
     from training.command_line import configure
+    from training.commands.classify import train_classifier
+    from training.configurations.classify import ClassifyConfiguration
 
     result = train_classifier(configure(ClassifyConfiguration, f"{PROGRAM} classify", arguments))
     if result.scores is not None:
@@ -56,8 +56,8 @@ def classify(arguments: Sequence[str]) -> int:
 def detect(arguments: Sequence[str]) -> int:
     """Train a detector."""
     from training.command_line import configure
-    from training.configuration import DetectConfiguration
-    from training.detect import train_detector
+    from training.commands.detect import train_detector
+    from training.configurations.detect import DetectConfiguration
 
     return 0 if train_detector(configure(DetectConfiguration, f"{PROGRAM} detect", arguments)) else STOPPED
 
@@ -65,7 +65,7 @@ def detect(arguments: Sequence[str]) -> int:
 def refit(arguments: Sequence[str]) -> int:
     """Refit a run's class layer."""
     from training.command_line import configure
-    from training.refit import RefitConfiguration, refit_run
+    from training.commands.refit import RefitConfiguration, refit_run
 
     configuration = configure(RefitConfiguration, f"{PROGRAM} refit", arguments)
     count = refit_run(configuration)
@@ -76,9 +76,8 @@ def refit(arguments: Sequence[str]) -> int:
 def export(arguments: Sequence[str]) -> int:
     """Export a run."""
     from training.command_line import configure
-    from training.export_classifier_run import export_classifier_run
-    from training.export_run import ExportConfiguration, export_run
-    from training.flat_classifier import is_classifier_run
+    from training.commands.export import ExportConfiguration, export_classifier_run, export_run
+    from training.weights.flat_classifier import is_classifier_run
 
     configuration = configure(ExportConfiguration, f"{PROGRAM} export", arguments)
     if is_classifier_run(configuration.run):
@@ -100,8 +99,8 @@ def export(arguments: Sequence[str]) -> int:
 def evaluate(arguments: Sequence[str]) -> int:
     """Score a model file."""
     from training.command_line import configure
-    from training.evaluation.command import EvaluateConfiguration
-    from training.evaluation.command import evaluate as score
+    from training.commands.evaluate import EvaluateConfiguration
+    from training.commands.evaluate import evaluate as score
 
     report = score(configure(EvaluateConfiguration, f"{PROGRAM} evaluate", arguments))
     sys.stdout.write(f"{report.table()}\n")
@@ -111,8 +110,8 @@ def evaluate(arguments: Sequence[str]) -> int:
 def quantize(arguments: Sequence[str]) -> int:
     """Quantise a model file."""
     from training.command_line import configure
-    from training.quantization.command import QuantizeConfiguration
-    from training.quantization.command import quantize as quantize_file
+    from training.commands.quantize import QuantizeConfiguration
+    from training.commands.quantize import quantize as quantize_file
 
     report = quantize_file(configure(QuantizeConfiguration, f"{PROGRAM} quantize", arguments))
     sys.stdout.write(f"{report.table()}\n")
@@ -122,8 +121,8 @@ def quantize(arguments: Sequence[str]) -> int:
 def import_darknet(arguments: Sequence[str]) -> int:
     """Import a darknet network."""
     from training.command_line import configure
-    from training.darknet.import_darknet import ImportDarknetConfiguration
-    from training.darknet.import_darknet import import_darknet as import_network
+    from training.commands.import_darknet import ImportDarknetConfiguration
+    from training.commands.import_darknet import import_darknet as import_network
 
     report = import_network(configure(ImportDarknetConfiguration, f"{PROGRAM} import-darknet", arguments))
     sys.stdout.write(
@@ -137,8 +136,8 @@ def import_darknet(arguments: Sequence[str]) -> int:
 def export_darknet(arguments: Sequence[str]) -> int:
     """Write a checkpoint as darknet's files."""
     from training.command_line import configure
-    from training.darknet.export_darknet import ExportDarknetConfiguration
-    from training.darknet.export_darknet import export_darknet as export_network
+    from training.commands.export_darknet import ExportDarknetConfiguration
+    from training.commands.export_darknet import export_darknet as export_network
 
     report = export_network(configure(ExportDarknetConfiguration, f"{PROGRAM} export-darknet", arguments))
     sys.stdout.write(f"{report.cfg}\n{report.weights}: {report.weights.stat().st_size / 1e6:.1f} MB\n")
@@ -184,12 +183,12 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
     """Run a command; tell the errors that whoever called it can do something about."""
     from model.bundle import InvalidBundleError
     from model.runtime import ProviderUnavailableError
-    from training.checkpoint import FolderInUseError, InvalidCheckpointError
     from training.command_line import ConfigurationError
     from training.darknet.errors import DarknetError
-    from training.data.coco import InvalidDatasetError
-    from training.export import ExportError
-    from training.quantization.errors import QuantizationError
+    from training.data.formats.coco import InvalidDatasetError
+    from training.export.model_file import ExportError
+    from training.export.quantization.errors import QuantizationError
+    from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError
 
     try:
         return command(arguments)

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from app.label.archive.listing import Listed, default_shard_size, first_difference, list_source, shards_of
+from app.label.archive.locations import LocalFolder, Location, locate
+from app.label.archive.shards import UNKNOWN, ShardReader, ShardWriter
+from app.label.archive.sorting import SortedEntries
 from app.label.errors import OutputError, WorkError
-from app.label.job import Job
-from app.label.listing import Listed, default_shard_size, first_difference, list_source, shards_of
-from app.label.locations import LocalFolder, Location, locate
-from app.label.manifest import Listing, read_manifest
+from app.label.output.manifest import Listing, read_manifest
+from app.label.output.results import write_coco, write_failures
+from app.label.output.tables import PICTURES, Summary, shard_of
 from app.label.plan import Plan
-from app.label.pool import Pool
-from app.label.results import write_coco, write_failures
-from app.label.shards import UNKNOWN, ShardReader, ShardWriter
-from app.label.sorting import SortedEntries
-from app.label.tables import PICTURES, Summary, shard_of
+from app.label.workers.job import Job
+from app.label.workers.pool import Pool
 from model.wordtree import WordTree
 
 
@@ -148,7 +148,7 @@ def _summaries(plan: Plan, job: Job, shards: NDArray[np.int64], told: Callable[[
     if not len(shards):
         return
     if plan.ray is not None:
-        from app.label.on_ray import run_on_ray  # it comes with an extra
+        from app.label.workers.on_ray import run_on_ray  # it comes with an extra
 
         yield from run_on_ray(job, shards, plan.ray, plan.processes, told)
         return

@@ -1,7 +1,7 @@
 import pytest
 
+from app.access.keys import make_key
 from app.configuration import ConfigurationError, describe, load_settings
-from app.keys import make_key
 
 
 def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.errors import PROBLEM_JSON
+from app.contract.errors import PROBLEM_JSON
+from app.http.routes.detect import UPLOADED
 from app.main import create_app
-from app.routes_detect import UPLOADED
 from app.settings import Settings
 from model.bundle import InvalidBundleError
 from model.version import VERSION

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.keys import make_key
+from app.access.keys import make_key
 from app.settings import Settings
 from model.runtime import default_model_path
 

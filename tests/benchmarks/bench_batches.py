@@ -15,7 +15,7 @@ from typing import get_args
 
 import numpy as np
 
-from model.picture import decode_letterboxed
+from model.pictures.decoding import decode_letterboxed
 from model.providers import Provider
 from model.runtime import OnnxDetector, default_model_path
 from tests.benchmarks.bench_walk import timed

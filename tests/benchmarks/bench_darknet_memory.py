@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from tests.training.darknet.networks import write_network
-from training.darknet.import_darknet import ImportDarknetConfiguration, import_darknet
+from training.commands.import_darknet import ImportDarknetConfiguration, import_darknet
 from training.darknet.presets import PRESETS
 
 PHOTO = Path(__file__).parents[2] / "docs" / "dog.jpg"

@@ -12,7 +12,7 @@ from statistics import median
 
 from PIL import Image
 
-from model.picture import decode_letterboxed, decode_picture, letterbox
+from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox
 from tests.benchmarks.bench_walk import timed
 from tests.proofs.clients import PICTURE
 

@@ -27,16 +27,16 @@ from pathlib import Path
 from statistics import median
 from time import process_time
 
-from app.label.job import Job
-from app.label.listing import MOST_IN_SHARD, Listed, shards_of
-from app.label.locations import LocalFolder
+from app.contract.schemas import DetectionParameters
+from app.engine.pipeline import Question, finish, infer, prepare
+from app.label.archive.listing import MOST_IN_SHARD, Listed, shards_of
+from app.label.archive.locations import LocalFolder
+from app.label.archive.shards import ShardWriter
+from app.label.archive.sorting import Entry, SortedEntries
 from app.label.plan import Limits, Means, make_plan
-from app.label.pool import Pool
 from app.label.run import run
-from app.label.shards import ShardWriter
-from app.label.sorting import Entry, SortedEntries
-from app.pipeline import Question, finish, infer, prepare
-from app.schemas import DetectionParameters
+from app.label.workers.job import Job
+from app.label.workers.pool import Pool
 from app.settings import Settings
 from model.providers import usable_cores
 from model.runtime import OnnxDetector, default_model_path

@@ -22,8 +22,8 @@ from model.wordtree import packaged_tree
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss, RegionLossConfiguration
 from training.losses.targets import Truths
-from training.networks.darknet19 import CHANNELS
-from training.networks.detector import Prediction
+from training.networks.backbones.darknet19 import CHANNELS
+from training.networks.parts.detector import Prediction
 from training.networks.yolo9000 import ANCHORS, CLASSES, SIZE, YOLO9000
 
 CELLS = SIZE // 32

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from model.picture import decode_letterboxed
+from model.pictures.decoding import decode_letterboxed
 from model.runtime import OnnxDetector, default_model_path
 from tests.benchmarks.files import PHOTO
 

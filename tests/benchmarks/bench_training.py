@@ -25,18 +25,18 @@ from PIL import Image
 
 from model.wordtree import packaged_tree
 from tests.proofs.clients import PICTURE
-from training.classify import ClassifierLoss, Labels
-from training.computing import LoopConfiguration
-from training.configuration import DetectConfiguration
+from training.commands.classify import ClassifierLoss, Labels
+from training.commands.detector_run import DetectorRun, peak_rate
+from training.configurations.detect import DetectConfiguration
+from training.configurations.mixing import read_data, trained_index
 from training.data.batches import Batch, Mixture, Stream, load_batches
-from training.data.folder import ClassifiedPicture
+from training.data.formats.folder import ClassifiedPicture
 from training.data.views import ViewConfiguration, Views
-from training.detector_run import DetectorRun, peak_rate
-from training.flat_classifier import load_flat_classifier
-from training.mixing import read_data, trained_index
 from training.networks.classifiers import build_classifier
-from training.optimization import OptimizerConfiguration
-from training.trainer import Trainer
+from training.runs.computing import LoopConfiguration
+from training.runs.optimization import OptimizerConfiguration
+from training.runs.trainer import Trainer
+from training.weights.flat_classifier import load_flat_classifier
 
 PICTURES = 64
 SIDES = (640, 480)

@@ -13,7 +13,7 @@ import onnxruntime
 
 from model.detections import RawDetections, detect
 from model.geometry import Letterbox
-from model.picture import decode_letterboxed, decode_picture, letterbox
+from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox
 from model.providers import usable_cores
 from model.runtime import OnnxDetector
 from model.wordtree import packaged_tree

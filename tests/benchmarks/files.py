@@ -14,18 +14,18 @@ from PIL import Image
 from torch import Tensor, nn
 
 from model.bundle import METADATA_KEY, BundleMetadata
-from model.picture import decode_letterboxed
+from model.pictures.decoding import decode_letterboxed
 from model.runtime import OnnxDetector, default_model_path
 from tests.training.darknet.networks import without_end, write_network
+from training.commands.import_darknet import ImportDarknetConfiguration, import_darknet
+from training.commands.quantize import QuantizeConfiguration, quantize
 from training.darknet.cfg import read_cfg
-from training.darknet.import_darknet import ImportDarknetConfiguration, import_darknet
 from training.darknet.network import DarknetDetector, build_network
 from training.darknet.presets import PRESETS, PresetName
 from training.darknet.weights import read_weights
-from training.export import export_detector, translate
+from training.export.model_file import export_detector, translate
 from training.files import replace_file, replacing
-from training.networks.detector import BoxIndex, Detector, Prediction
-from training.quantization.command import QuantizeConfiguration, quantize
+from training.networks.parts.detector import BoxIndex, Detector, Prediction
 
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "docs" / "dog.jpg"

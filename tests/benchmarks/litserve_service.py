@@ -13,11 +13,11 @@ import litserve
 import onnxruntime
 from fastapi import Request
 
-from app.answers import detection_result
-from app.pipeline import Answer
-from app.schemas import Timing
+from app.contract.schemas import Timing
+from app.engine.pipeline import Answer
+from app.http.answers import detection_result
 from model.bundle import METADATA_KEY, BundleMetadata
-from model.picture import decode_letterboxed
+from model.pictures.decoding import decode_letterboxed
 from model.runtime import OnnxDetector
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detections import RawDetections, detect
-from model.picture import decode_letterboxed
+from model.pictures.decoding import decode_letterboxed
 from model.providers import usable_cores
 from model.wordtree import packaged_tree
 from tests.benchmarks.worker import Work

@@ -8,8 +8,8 @@ import compose_spec
 import pytest
 import yaml
 
+from app.commands.server import CLOSING_SECONDS
 from app.configuration import load_settings
-from app.server import CLOSING_SECONDS
 from app.settings import Settings
 from tests.deploy.files import DASHBOARD, DEPLOY, dockerfile, read_yaml
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from app.errors import ERRORS
+from app.contract.errors import ERRORS
 from tests.app.servers import free_port
 from tests.deploy.conftest import ask
 from tests.deploy.files import ALERTS, DEPLOY, dashboard_queries, read_yaml, rules

@@ -21,7 +21,7 @@ import httpx
 import typer
 from tqdm import tqdm
 
-from app.errors import PROBLEM_JSON
+from app.contract.errors import PROBLEM_JSON
 from tests.app import pictures
 from tests.app.servers import Running, running
 from tests.bundles import write_tiny_bundle

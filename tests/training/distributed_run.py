@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tests.training.tiny_run import NEVER, SETTINGS, make_trainer, noise_of
-from training.processes import Processes, join_processes
+from training.runs.processes import Processes, join_processes
 
 EVENTS = {"stop": signal.SIGTERM, "die": signal.SIGKILL}
 SHARED = SETTINGS.model_copy(update={"batch": 4, "fixed_statistics": True})

@@ -12,15 +12,15 @@ from model.runtime import ProviderUnavailableError
 from tests.bundles import write_tiny_bundle
 from tests.training.detection_sets import Drawn, write_pictures
 from training import __main__ as program
-from training import detect, export_run
 from training.__main__ import COMMANDS, main
-from training.checkpoint import FolderInUseError, InvalidCheckpointError
 from training.command_line import ConfigurationError
-from training.configuration import DetectConfiguration
+from training.commands import detect, export
+from training.commands.export import ExportConfiguration
+from training.configurations.detect import DetectConfiguration
 from training.darknet.errors import DarknetError
-from training.data.coco import InvalidDatasetError
-from training.export import ExportError, ExportReport
-from training.export_run import ExportConfiguration
+from training.data.formats.coco import InvalidDatasetError
+from training.export.model_file import ExportError, ExportReport
+from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError
 
 ROOT = Path(program.__file__).parents[1]
 LEAST = ("--output", "a", "--detection", '{"annotations": "a", "pictures": "b"}', "--network.anchors", "[[1, 2]]")
@@ -138,11 +138,11 @@ def test_an_interrupt_before_training_is_a_stop(
 
 
 def test_export(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def export(configuration: ExportConfiguration) -> ExportReport:
+    def run(configuration: ExportConfiguration) -> ExportReport:
         assert configuration.half_storage
         return ExportReport(size=12_345_678, boxes=0.00012, objectness=0.0, probabilities=2e-7)
 
-    monkeypatch.setattr(export_run, "export_run", export)
+    monkeypatch.setattr(export, "export_run", run)
     assert main(("export", "--run", "a", "--output", "b.onnx", "--half-storage")) == 0
     assert capsys.readouterr().out == (
         "b.onnx: 12.3 MB; largest differences to torch: 0.0001 cells in boxes, 0 in objectness, 2e-07 in "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from training.configuration import DetectConfiguration
+from training.configurations.detect import DetectConfiguration
 
 DOG, BICYCLE = "n02084071", "n02834778"
 BEAGLE, RACCOON = "n02088364", "n02508021"

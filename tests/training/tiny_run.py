@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from training.computing import LoopConfiguration
 from training.data.augment import AugmentConfiguration
 from training.data.batches import Batch, Mixture, Source
-from training.data.folder import ClassifiedPicture
-from training.optimization import OptimizerConfiguration
-from training.processes import Processes
-from training.trainer import StepLoss, Trainer
+from training.data.formats.folder import ClassifiedPicture
+from training.runs.computing import LoopConfiguration
+from training.runs.optimization import OptimizerConfiguration
+from training.runs.processes import Processes
+from training.runs.trainer import StepLoss, Trainer
 
 STEPS = 12
 SETTINGS = OptimizerConfiguration(

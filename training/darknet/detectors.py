@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.networks.detector import BoxIndex, Detector, Prediction
+from training.networks.parts.detector import BoxIndex, Detector, Prediction
 
 
 class UnderRoot(Detector):

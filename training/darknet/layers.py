@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from training.darknet.cfg import Section
 from training.darknet.errors import InvalidCfgError
-from training.networks.layers import LEAKY_SLOPE, DarknetBatchNorm, initialise, reorg
+from training.networks.parts.layers import LEAKY_SLOPE, DarknetBatchNorm, initialise, reorg
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Route(nn.Module):
 
 
 class Reorg(nn.Module):
-    """[reorg]: see `training.networks.layers.reorg`."""
+    """[reorg]: see `training.networks.parts.layers.reorg`."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()

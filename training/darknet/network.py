@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from training.darknet.cfg import Cfg, Section
 from training.darknet.errors import InvalidCfgError
 from training.darknet.layers import AveragePool, Convolution, Route, Shape, build_layer
-from training.networks.classifier import Classifier
-from training.networks.layers import scale_pictures
-from training.networks.region_head import BOX_CHANNELS, RegionDetector, RegionHead
+from training.networks.backbones.classifier import Classifier
+from training.networks.parts.layers import scale_pictures
+from training.networks.parts.region_head import BOX_CHANNELS, RegionDetector, RegionHead
 
 COORDINATES: Final = 4  # [region] coords
 MOST_LAYERS: Final = 1000

@@ -18,7 +18,7 @@ from training.darknet.errors import InvalidWeightsError
 from training.darknet.labels import known_labels
 from training.darknet.weights import Part, count_values, fill, parts
 from training.networks.catalogue import BACKBONE, Design, build_detector
-from training.networks.region_head import BOX_CHANNELS, RegionDetector
+from training.networks.parts.region_head import BOX_CHANNELS, RegionDetector
 
 LABELS: Final = {"yolov2": "coco", "yolov2-tiny": "coco", "yolov2-voc": "voc", "yolov2-tiny-voc": "voc"}
 """Of the published weights of a network; yolo9000's are the packaged tree's nodes."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from training.darknet.errors import InvalidWeightsError
 from training.files import replacing
-from training.networks.layers import DarknetBatchNorm
+from training.networks.parts.layers import DarknetBatchNorm
 
 VERSION: Final = struct.Struct("<3i")
 SEEN_64: Final = struct.Struct("<Q")

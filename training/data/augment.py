@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from model.picture import PADDING
+from model.pictures.decoding import PADDING
 
 FloatArray = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.picture import PADDING
+from model.pictures.decoding import PADDING
 
 LARGEST_GRAIN: Final = 32  # px a square of noise
 LARGEST_DEVIATION: Final = 100.0  # of noise, in grey values

@@ -13,11 +13,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from model.picture import PictureError, decode_picture
+from model.pictures.decoding import PictureError, decode_picture
 from training.data.augment import AugmentConfiguration, augment
 from training.data.background import background
-from training.data.coco import InvalidDatasetError, LabelledPicture
-from training.data.folder import ClassifiedPicture
+from training.data.formats.coco import InvalidDatasetError, LabelledPicture
+from training.data.formats.folder import ClassifiedPicture
 from training.data.mosaic import TILES, mosaic
 from training.losses.targets import Truths
 

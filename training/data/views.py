@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from training.data.augment import AugmentConfiguration, place, recolour
 from training.data.batches import Draw, Example, read_picture
-from training.data.folder import ClassifiedPicture
+from training.data.formats.folder import ClassifiedPicture
 
 Pixels = NDArray[np.uint8]
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from model.picture import PictureError, decode_picture, letterbox
+from model.pictures.decoding import PictureError, decode_picture, letterbox
 from model.runtime import OnnxDetector
-from training.data.coco import InvalidDatasetError
-from training.data.folder import ClassifiedPicture
+from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.folder import ClassifiedPicture
 from training.evaluation.found import Rules
 from training.evaluation.lineage import lineage_accuracy
 from training.evaluation.report import PicturesReport

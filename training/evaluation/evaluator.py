@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from model.runtime import OnnxDetector
 from model.wordtree import WordTree
-from training.data.coco import DetectionSet
+from training.data.formats.coco import DetectionSet
 from training.evaluation.average_precision import Answers, CategoryPrecision, Truths, average_precision, recall
 from training.evaluation.found import Found, Matched, Rules, find_all
 from training.evaluation.greedy import best_threshold, pair

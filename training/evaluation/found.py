@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from model.detections import Detections, RawDetections
 from model.geometry import Letterbox, box_area, box_iou
-from model.picture import PictureError, decode_picture, letterbox
+from model.pictures.decoding import PictureError, decode_picture, letterbox
 from model.runtime import OnnxDetector
 from model.walk import path_probability, walk
-from training.data.coco import DetectionSet, InvalidDatasetError, LabelledPicture
+from training.data.formats.coco import DetectionSet, InvalidDatasetError, LabelledPicture
 from training.evaluation.average_precision import BOXES_AT_MOST, Answers, Truths
 from training.evaluation.hierarchy import CURVE_THRESHOLDS
 from training.evaluation.lineage import match

@@ -24,7 +24,7 @@ from training.losses.targets import (
     generalised_iou_of_pairs,
     iou_of_pairs,
 )
-from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes, decode_chosen, shift_error
+from training.networks.parts.detector import BoxIndex, Detector, Prediction, decode_boxes, decode_chosen, shift_error
 
 
 class ObjectnessLoss(StrEnum):

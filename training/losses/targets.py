@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from training.losses.hierarchical import HierarchicalSoftmax
-from training.networks.detector import BoxIndex, Detector, Prediction
+from training.networks.parts.detector import BoxIndex, Detector, Prediction
 
 LEAST_AREA: Final = 1e-12  # of a picture; keeps divisions finite
 

@@ -6,8 +6,8 @@ from typing import Final, Literal, NamedTuple
 import torch
 
 from training.networks import tiny, yolo9000, yolov2
-from training.networks.detector import Detector, Location
-from training.networks.efficientnet_lite import IMAGENET_CLASSES, EfficientNetLite, LiteName
+from training.networks.backbones.efficientnet_lite import IMAGENET_CLASSES, EfficientNetLite, LiteName
+from training.networks.parts.detector import Detector, Location
 from training.networks.tiny import YOLOv2Tiny
 from training.networks.two_scales import TwoScaleLite
 from training.networks.yolo9000 import YOLO9000

@@ -1,11 +1,17 @@
 """The classifiers that can be trained, by name."""
 
-from training.classifier_state import LITES, ClassifierName
-from training.networks.classifier import Classifier
-from training.networks.darknet19 import Darknet19
-from training.networks.efficientnet_lite import EfficientNetLite
-from training.networks.lite_classifier import LiteClassifier
+from typing import Final, Literal
+
+from training.networks.backbones.classifier import Classifier
+from training.networks.backbones.darknet19 import Darknet19
+from training.networks.backbones.efficientnet_lite import EfficientNetLite, LiteName
+from training.networks.backbones.lite_classifier import LiteClassifier
 from training.networks.tiny import TinyClassifier
+
+ClassifierName = Literal["darknet19", "tiny", "lite", "lite2"]
+
+LITES: Final[dict[ClassifierName, LiteName]] = {"lite": "lite0", "lite2": "lite2"}
+"""The backbones of yolov2-lite, by the name of the classifier on each."""
 
 
 def build_classifier(name: ClassifierName, classes: int) -> Classifier:

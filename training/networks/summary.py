@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.networks.detector import BoxIndex, Detector, Prediction
-from training.networks.region_head import RegionHead
+from training.networks.parts.detector import BoxIndex, Detector, Prediction
+from training.networks.parts.region_head import RegionHead
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.networks.classifier import Classifier
-from training.networks.layers import ConvolutionBatchNormLeaky, LinearConvolution, maxpool, scale_pictures
-from training.networks.region_head import RegionDetector, RegionHead
+from training.networks.backbones.classifier import Classifier
+from training.networks.parts.layers import ConvolutionBatchNormLeaky, LinearConvolution, maxpool, scale_pictures
+from training.networks.parts.region_head import RegionDetector, RegionHead
 from training.networks.yolov2 import COCO_ANCHORS
 
 STRIDE: Final = 32  # five [maxpool] of stride=2

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.networks.detector import BoxIndex, Prediction
-from training.networks.regions import pool_regions
+from training.networks.parts.detector import BoxIndex, Prediction
+from training.networks.parts.regions import pool_regions
 from training.networks.yolov2_lite import YOLOv2Lite, inner_part
 
 REDUCED: Final = (5, 8)

@@ -10,8 +10,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from training.networks.darknet19 import CHANNELS, Darknet19Backbone
-from training.networks.region_head import RegionDetector, RegionHead
+from training.networks.backbones.darknet19 import CHANNELS, Darknet19Backbone
+from training.networks.parts.region_head import RegionDetector, RegionHead
 
 # yolo9000.cfg: [region] anchors, in cells of 32 px; 3 and not 5 "to limit the output size" (paper section 4).
 ANCHORS: Final = ((0.77871, 1.14074), (3.00525, 4.31277), (9.22725, 9.61974))

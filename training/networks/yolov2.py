@@ -10,9 +10,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from training.networks.darknet19 import CHANNELS, FINE_CHANNELS, Darknet19Backbone
-from training.networks.layers import REORG_STRIDE, ConvolutionBatchNormLeaky, reorg
-from training.networks.region_head import RegionDetector, RegionHead
+from training.networks.backbones.darknet19 import CHANNELS, FINE_CHANNELS, Darknet19Backbone
+from training.networks.parts.layers import REORG_STRIDE, ConvolutionBatchNormLeaky, reorg
+from training.networks.parts.region_head import RegionDetector, RegionHead
 
 # [region] anchors, in cells of 32 px.
 VOC_ANCHORS: Final = (

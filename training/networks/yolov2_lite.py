@@ -7,7 +7,7 @@ the backbone; and where class logits come from. Few boxes of few categories woul
 they train, so the ImageNet classifier stays whole and fixed: a box's class features are its last features averaged
 over the inner part of the box, as the classifier averages them over a picture. Boxes and objectness come from a copy of
 its blocks at stride 32, trained, beside them. What that copy makes of the inner part of the box, and the anchor's own
-features, correct what the classifier says (`training.networks.class_layer`).
+features, correct what the classifier says (`training.networks.parts.class_layer`).
 
 Measured on ilsvrc_val's boxes before any training, with Lite0, averages over the cells in the inner 70 % of a box name
 66 % of them rightly at 320 px and 65 % at 416; over the whole box 66 % and 66 %, with less confidence (probability of
@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.networks.class_layer import TreeClassLayer
-from training.networks.convolution import convolve
-from training.networks.detector import BoxIndex, Detector, Prediction, decode_boxes
-from training.networks.efficientnet_lite import HEAD_CHANNELS, IMAGENET_CLASSES, EfficientNetLite
-from training.networks.regions import integral_image, pool_regions
+from training.networks.backbones.efficientnet_lite import HEAD_CHANNELS, IMAGENET_CLASSES, EfficientNetLite
+from training.networks.parts.class_layer import TreeClassLayer
+from training.networks.parts.convolution import convolve
+from training.networks.parts.detector import BoxIndex, Detector, Prediction, decode_boxes
+from training.networks.parts.regions import integral_image, pool_regions
 
 STRIDE: Final = 16
 PASSTHROUGH_CHANNELS: Final = 16  # of each of the four cells that become one; yolov2-voc.cfg squeezes to 64 of 512
@@ -42,7 +42,7 @@ class NormalisedConvolution(nn.Sequential):
     """Convolution, batch norm and ReLU6.
 
     `fold` makes one convolution with a bias of the first two; `unfolded_state` and, once weights are loaded,
-    `training.starting_point.calibrate_norms` make two of one again.
+    `training.weights.starting_point.calibrate_norms` make two of one again.
     """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
@@ -76,7 +76,7 @@ class NormalisedConvolution(nn.Sequential):
 
 
 class DepthwiseConvolution(nn.Conv2d):
-    """A 5x5 depthwise convolution, computed as `training.networks.convolution` says."""
+    """A 5x5 depthwise convolution, computed as `training.networks.parts.convolution` says."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, 5, groups=channels, bias=False)

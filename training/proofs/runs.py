@@ -4,13 +4,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from training.checkpoint import has_checkpoint
 from training.command_line import read_yaml
-from training.configuration import DetectConfiguration
-from training.detect import train_detector
-from training.evaluation.command import EvaluateConfiguration, evaluate
+from training.commands.detect import train_detector
+from training.commands.evaluate import EvaluateConfiguration, evaluate
+from training.commands.export import ExportConfiguration, export_run, read_record
+from training.configurations.detect import DetectConfiguration
 from training.evaluation.report import Report, SetReport
-from training.export_run import ExportConfiguration, export_run, read_record
+from training.weights.checkpoint import has_checkpoint
 
 
 def parse(description: str | None, configuration: Path, output: Path) -> argparse.Namespace:

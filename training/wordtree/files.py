@@ -6,7 +6,7 @@ from typing import Final
 from model.bundle import TreeMetadata
 from model.wordtree import WordTree
 from training.files import replace_file
-from training.packaged_tree import compress
+from training.wordtree.packaged_tree import compress
 
 SUFFIXES: Final = (".tsv", ".gz", ".json", ".tree")
 

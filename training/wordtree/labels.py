@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from training.data.coco import InvalidDatasetError
+from training.data.formats.coco import InvalidDatasetError
 
 WNID: Final = re.compile(r"n\d{8}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from training.command_line import ConfigurationError
-from training.packaged_tree import Synset, read_synset
+from training.wordtree.packaged_tree import Synset, read_synset
 
 DEFAULT_FOLDER: Final = Path("/usr/share/wordnet")
 """Where Debian's package wordnet-base puts the files."""

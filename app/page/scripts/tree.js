@@ -108,7 +108,7 @@ export class Tree {
   }
 
   /**
-   * A concept's colour: `branch_colour` of app/drawing.py.
+   * A concept's colour: `branch_colour` of app/engine/drawing.py.
    * @param {number} node
    * @returns {[number, number, number]} red, green and blue, 0 to 255
    */
@@ -134,7 +134,7 @@ function flags(size, places) {
 }
 
 /**
- * Black or white, whichever is easier to read on a colour (ITU-R BT.601 luma), as in app/drawing.py.
+ * Black or white, whichever is easier to read on a colour (ITU-R BT.601 luma), as in app/engine/drawing.py.
  * @param {[number, number, number]} colour
  */
 export function readableOn([red, green, blue]) {

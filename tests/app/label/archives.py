@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from typer.testing import CliRunner, Result
 
-from app import cli
+from app.commands import cli
+from app.contract.schemas import DetectionParameters
 from app.label.plan import Limits, Means, Plan, make_plan
-from app.schemas import DetectionParameters
 from app.settings import Settings
 from model.wordtree import WordTree
 from tests.app import pictures

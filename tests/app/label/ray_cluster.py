@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.label.on_ray import STORE_BYTES
+from app.label.workers.on_ray import STORE_BYTES
 
 TRIES = 3
 
@@ -62,7 +62,7 @@ def labelling() -> list[int]:
     found = []
     for folder in Path("/proc").iterdir():
         try:
-            if folder.name.isdigit() and b"app.label.worker" in (folder / "cmdline").read_bytes():
+            if folder.name.isdigit() and b"app.label.workers.worker" in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
         except OSError:  # it has ended meanwhile
             continue

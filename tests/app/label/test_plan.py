@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import InvalidParameterError
+from app.contract.errors import InvalidParameterError
 from app.label.plan import Means
 from model.providers import usable_cores
 from model.wordtree import UnknownConceptError

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from app.label import run as run_module
+from app.label.archive.locations import LocalFolder
 from app.label.errors import OutputError, SourceError, WorkError
-from app.label.locations import LocalFolder
 from app.label.plan import Means
 from app.label.run import Outcome, run
 from tests.app import pictures

@@ -7,7 +7,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import expect
 
-from app.routes_page import PAGE
+from app.http.routes.page import PAGE
 from tests.app.page.conftest import DOG, Visitor
 
 DOG_SAMPLE = PAGE / "samples" / "dog.jpg"

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Route, expect
 
-from app.routes_page import PAGE
+from app.http.routes.page import PAGE
 from tests.app.page.conftest import DOG, DOG_PICTURE, Visitor
 
 DROP = """([bytes, type]) => {

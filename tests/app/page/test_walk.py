@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.answers import detection_result
-from app.pipeline import Answer
-from app.schemas import Timing
+from app.contract.schemas import Timing
+from app.engine.pipeline import Answer
+from app.http.answers import detection_result
 from model.detections import RawDetections, detect
 from model.geometry import Letterbox, box_iou
 from model.runtime import OnnxDetector

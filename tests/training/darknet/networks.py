@@ -10,7 +10,7 @@ from tests.training.darknet.libdarknet import SHARE
 from training.darknet.cfg import parse_cfg
 from training.darknet.network import DarknetDetector, build_network
 from training.darknet.weights import Header, parts, write_weights
-from training.networks.region_head import BOX_CHANNELS
+from training.networks.parts.region_head import BOX_CHANNELS
 
 DETECTORS = ("yolo9000", "yolov2", "yolov2-voc", "yolov2-tiny", "yolov2-tiny-voc")
 CLASSIFIERS = ("darknet19", "darknet19_448", "darknet9000")

@@ -4,7 +4,7 @@ from tests.training.darknet.networks import TINY_DETECTOR
 from training.darknet.cfg import parse_cfg
 from training.darknet.detectors import UnderRoot
 from training.darknet.network import DarknetDetector, build_network
-from training.networks.detector import BoxIndex
+from training.networks.parts.detector import BoxIndex
 
 
 def test_the_root_gets_a_logit_of_its_own_and_nothing_else_changes() -> None:

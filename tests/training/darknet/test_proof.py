@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.detections import lineage_suppression
-from model.picture import letterbox
+from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector
 from model.walk import absolute_probabilities, walk
 from model.wordtree import packaged_tree
@@ -32,8 +32,8 @@ from tests.training.darknet.networks import (
     without_end,
     write_network,
 )
+from training.commands.import_darknet import ImportDarknetConfiguration, import_darknet
 from training.darknet.cfg import parse_cfg
-from training.darknet.import_darknet import ImportDarknetConfiguration, import_darknet
 from training.darknet.network import DarknetDetector, DarknetNetwork, build_network
 from training.darknet.weights import Header, read_weights, write_weights
 

@@ -10,7 +10,7 @@ from training.darknet.errors import InvalidWeightsError
 from training.darknet.network import DarknetNetwork, build_network
 from training.darknet.presets import PRESETS
 from training.darknet.weights import Header, check_weights, file_size, parts, read_weights, write_weights
-from training.networks.darknet19 import Darknet19
+from training.networks.backbones.darknet19 import Darknet19
 from training.networks.yolo9000 import YOLO9000
 from training.networks.yolov2 import yolov2_coco, yolov2_voc
 

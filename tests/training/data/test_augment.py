@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
-from model.picture import PADDING, letterbox
+from model.pictures.decoding import PADDING, letterbox
 from training.data.augment import AugmentConfiguration, View, augment, colour_matrix, place, recolour, visible
 
 COLOURS: Final = ((255, 0, 0), (0, 255, 0), (0, 0, 255))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from model.picture import PADDING
+from model.pictures.decoding import PADDING
 from training.data.background import background
 
 

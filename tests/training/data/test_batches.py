@@ -15,8 +15,8 @@ from PIL import ExifTags, Image
 
 from training.data.augment import AugmentConfiguration, augment
 from training.data.batches import BATCHES_A_SIZE, Batch, Draw, Example, Mixture, Source, Stream, collate, load_batches
-from training.data.coco import InvalidDatasetError, LabelledPicture
-from training.data.folder import ClassifiedPicture
+from training.data.formats.coco import InvalidDatasetError, LabelledPicture
+from training.data.formats.folder import ClassifiedPicture
 from training.data.mosaic import mosaic
 
 # Python 3.12 and later warn of any fork beside threads, such as torch's own.

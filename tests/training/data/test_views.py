@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from training.data.batches import Draw
-from training.data.coco import InvalidDatasetError
-from training.data.folder import ClassifiedPicture
+from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.folder import ClassifiedPicture
 from training.data.views import ViewConfiguration, Views, central_view, random_view
 
 STILL = ViewConfiguration(largest_zoom=1, aspect=1, angle=0, hue=0, saturation=1, exposure=1)

@@ -7,8 +7,8 @@ from PIL import Image
 
 from model.runtime import OnnxDetector
 from tests.bundles import COLOURS, node, tiny_tree, write_tiny_bundle
-from training.data.coco import InvalidDatasetError
-from training.data.folder import ClassifiedPicture, read_folder
+from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.folder import ClassifiedPicture, read_folder
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.found import Rules
 

@@ -11,7 +11,7 @@ from PIL import Image
 from model.runtime import OnnxDetector
 from tests.bundles import node, tiny_tree, write_tiny_bundle
 from tests.training.detection_sets import Drawn, write_pictures
-from training.data.coco import InvalidDatasetError, read_coco
+from training.data.formats.coco import InvalidDatasetError, read_coco
 from training.evaluation.average_precision import Truths
 from training.evaluation.evaluator import evaluate_set, expanded
 from training.evaluation.found import Rules

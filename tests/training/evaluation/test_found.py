@@ -8,7 +8,7 @@ import pytest
 from model.runtime import OnnxDetector
 from tests.bundles import node, tiny_tree, write_tiny_bundle
 from tests.training.detection_sets import Drawn, write_pictures
-from training.data.coco import read_coco
+from training.data.formats.coco import read_coco
 from training.evaluation.found import Found, Rules, find_all
 from training.evaluation.hierarchy import CURVE_THRESHOLDS
 

@@ -16,7 +16,7 @@ from tests.training.losses.reference_region_loss import Box, Constants, Place, P
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import ObjectnessLoss, RegionLoss, RegionLossConfiguration
 from training.losses.targets import Truths
-from training.networks.detector import BoxIndex, Detector, Prediction
+from training.networks.parts.detector import BoxIndex, Detector, Prediction
 
 PRIOR_PICTURES = 100  # the prior acts while fewer were seen
 

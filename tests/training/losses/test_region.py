@@ -22,7 +22,7 @@ from tests.training.losses.reference_region_loss import Constants, Place, Proble
 from tests.training.networks.darknet_cfg import needs_darknet, read_sections
 from training.losses.region import ObjectnessLoss, RegionLoss, RegionLossConfiguration, RegionLossParts
 from training.losses.targets import assign_anchors
-from training.networks.detector import BoxIndex, Detector, Location, Prediction, decode_boxes
+from training.networks.parts.detector import BoxIndex, Detector, Location, Prediction, decode_boxes
 
 # living thing (animal (dog (beagle, pug), cat), plant), vehicle (bicycle, car)
 PARENTS = [-1, -1, 0, 0, 1, 1, 2, 2, 6, 6]

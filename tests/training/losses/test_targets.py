@@ -24,7 +24,7 @@ from tests.training.losses.reference_region_loss import (
     iou,
     responsible_places,
 )
-from training import anchors
+from training.data import anchors
 from training.losses import targets as module
 from training.losses.targets import (
     Truths,
@@ -35,7 +35,7 @@ from training.losses.targets import (
     iou_of_pairs,
     shape_iou,
 )
-from training.networks.detector import BoxIndex, Prediction, decode_boxes
+from training.networks.parts.detector import BoxIndex, Prediction, decode_boxes
 
 ANCHORS = torch.tensor([[1.0, 1.0], [3.0, 1.5], [1.5, 3.0]])
 

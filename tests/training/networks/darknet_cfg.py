@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.networks.layers import ConvolutionBatchNormLeaky, darknet_convolutions
+from training.networks.parts.layers import ConvolutionBatchNormLeaky, darknet_convolutions
 
 FOLDER = Path("/usr/share/darknet/cfg")
 needs_darknet = pytest.mark.skipif(not FOLDER.is_dir(), reason="needs Debian's package darknet, for its cfg files")

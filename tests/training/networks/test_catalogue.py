@@ -9,7 +9,7 @@ from training.darknet.network import build_network
 from training.darknet.presets import PRESETS
 from training.darknet.weights import parts
 from training.networks.catalogue import ANCHORS, BACKBONE, WITH_PASSTHROUGH, Design, DetectorName, build_detector
-from training.networks.detector import Detector
+from training.networks.parts.detector import Detector
 
 DARKNETS = [name for name in get_args(DetectorName) if name in PRESETS]
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.networks.darknet_cfg import needs_darknet, read_layers
-from training.networks.darknet19 import Darknet19
-from training.networks.detector import BoxIndex, Detector, Prediction
+from training.networks.backbones.darknet19 import Darknet19
+from training.networks.parts.detector import BoxIndex, Detector, Prediction
 from training.networks.summary import summarise
 from training.networks.yolo9000 import YOLO9000
 from training.networks.yolov2 import yolov2_coco, yolov2_voc

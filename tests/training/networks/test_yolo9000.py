@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from tests.training.networks.backbones.test_darknet19 import LAYERS as DARKNET19_LAYERS
 from tests.training.networks.darknet_cfg import needs_darknet, read_anchors, read_layers, run_layers, table
-from tests.training.networks.test_darknet19 import LAYERS as DARKNET19_LAYERS
-from training.networks.detector import BoxIndex
-from training.networks.layers import darknet_convolutions
+from training.networks.parts.detector import BoxIndex
+from training.networks.parts.layers import darknet_convolutions
 from training.networks.yolo9000 import ANCHORS, YOLO9000
 
 

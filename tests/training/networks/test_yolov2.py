@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.training.networks.backbones.test_darknet19 import LAYERS as DARKNET19_LAYERS
 from tests.training.networks.darknet_cfg import (
     needs_darknet,
     read_anchors,
@@ -12,10 +13,9 @@ from tests.training.networks.darknet_cfg import (
     run_layers,
     table,
 )
-from tests.training.networks.test_darknet19 import LAYERS as DARKNET19_LAYERS
-from training.networks.darknet19 import Darknet19Backbone
-from training.networks.detector import BoxIndex
-from training.networks.layers import darknet_convolutions, reorg
+from training.networks.backbones.darknet19 import Darknet19Backbone
+from training.networks.parts.detector import BoxIndex
+from training.networks.parts.layers import darknet_convolutions, reorg
 from training.networks.yolov2 import COCO_ANCHORS, VOC_ANCHORS, YOLOv2, yolov2_coco, yolov2_voc
 
 # After Darknet-19's 18 convolutions, at 224 px: two more, the squeezed features of stride 16, both, the head.

@@ -8,7 +8,7 @@ from PIL import Image
 
 from training.proofs.runs import configuration_of
 from training.proofs.unseen_boxes import CONFIGURATION, ROOT, UNBOXED, node_of, prepare
-from training.run_folder import read_tree_file
+from training.weights.run_folder import read_tree_file
 
 NAMES = ("dog", *UNBOXED)
 

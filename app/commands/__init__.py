@@ -1,0 +1,1 @@
+"""The command `yolo9000`: what each of its commands does, prints and fails with."""

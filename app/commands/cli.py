@@ -1,0 +1,210 @@
+"""The command `yolo9000`: `serve`, `detect`, `label`, `classes`, `settings` and `key`."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.access.keys import make_key
+from app.commands import console
+from app.commands.failures import PICTURE_FAILED, complain, sentence_instead_of_traceback
+from app.commands.label import LabelCommand, label
+from app.commands.options import (
+    HierarchyThreshold,
+    IouThreshold,
+    MaxDetections,
+    MaxPixels,
+    Model,
+    Size,
+    Threads,
+    Threshold,
+    Under,
+    WhatRuns,
+    given,
+    with_every_setting,
+)
+from app.commands.server import Server
+from app.configuration import describe, load_settings
+from app.contract.schemas import ClassesParameters, ClassList, DetectionParameters
+from app.engine.loading import load_detector
+from app.engine.pipeline import Question
+from app.http.answers import class_detail, class_summary
+from app.http.routes.classes import select_classes
+from app.main import create_app
+from app.observe.logs import configure_logging
+from model.runtime import OnnxDetector
+
+MOST_WITHOUT_BAR = 3
+
+command = typer.Typer(
+    name="yolo9000",
+    help="A photo goes in; every object comes back with a box and a path through a WordNet tree.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+command.command(cls=LabelCommand)(label)
+
+
+@command.command()
+@with_every_setting
+def serve(**options: Any) -> None:
+    """Serve the model over HTTP; /docs describes the interface.
+
+    Each option can also be given as the variable that stands after it; the option counts more.
+    """
+    with sentence_instead_of_traceback():
+        settings = load_settings(given(options))
+        configure_logging(settings.log_format, settings.log_level)
+        app = create_app(settings, load_detector(settings))
+    Server(app, settings).run()
+
+
+@command.command("settings")
+def show_settings(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show every setting with its value, its default and what it means; the digests of API keys are hidden."""
+    with sentence_instead_of_traceback():
+        described = describe(load_settings())
+    typer.echo(console.settings_json(described) if as_json else console.settings_text(described))
+
+
+@command.command("key")
+def make_api_key(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What the log calls the key: letters, digits, '.', '_' and '-'.")
+    ],
+) -> None:
+    """Make an API key: the key itself for the client, and an entry with its digest for YOLO9000_API_KEYS.
+
+    The key is shown this once and kept nowhere. It goes to standard error, and the entry to standard output, so
+    that `yolo9000 key NAME >> FILE` adds it to a file of entries.
+    """
+    with sentence_instead_of_traceback():
+        key, entry = make_key(name)
+    typer.echo(f"key, for the client: {key}", err=True)
+    typer.echo(str(entry))
+
+
+@command.command()
+def detect(
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="PICTURE", help="JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF files.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON for each picture instead of a table.")
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to save the picture with its detections drawn in: a name ending in .jpg or .png, or, "
+            "always for several pictures, a folder. Default: not saved."
+        ),
+    ] = None,
+    threshold: Threshold = None,
+    hierarchy_threshold: HierarchyThreshold = None,
+    iou_threshold: IouThreshold = None,
+    max_detections: MaxDetections = 100,
+    under: Under = None,
+    size: Size = None,
+    model: Model = None,
+    provider: WhatRuns = None,
+    threads: Threads = None,
+    max_pixels: MaxPixels = None,
+) -> None:
+    """Find the objects in pictures.
+
+    A picture that cannot be read does not stop the others; the exit code is then 1.
+    """
+    with sentence_instead_of_traceback():
+        targets = console.save_paths(pictures, save)
+        options = {"model": model, "provider": provider, "threads": threads, "max_pixels": max_pixels}
+        settings = load_settings(given(options))
+        parameters = DetectionParameters(
+            threshold=threshold,
+            hierarchy_threshold=hierarchy_threshold,
+            iou_threshold=iou_threshold,
+            max_detections=max_detections,
+            under=under or [],
+            size=size,
+        )
+        detector = load_detector(settings)
+        question = Question.of(parameters, detector)
+    looks = (
+        console.look_at(detector, picture, question, settings.max_pixels, target)
+        for picture, target in zip(pictures, targets, strict=True)
+    )
+    failed = _print_json(looks) if as_json else _print_table(looks, len(pictures))
+    raise typer.Exit(PICTURE_FAILED if failed else 0)
+
+
+@command.command()
+def classes(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[WNID|QUERY]",
+            help="A wnid shows that concept; other words search names, synonyms and wnids.",
+            show_default="the roots of the tree",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most concepts to list.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    model: Model = None,
+) -> None:
+    """Look concepts up in the tree a model answers with."""
+    with sentence_instead_of_traceback():
+        detector = load_detector(load_settings(given({"model": model})))
+    if what is not None and what in detector.tree:
+        detail = class_detail(detector.tree.index(what), detector)
+        typer.echo(detail.model_dump_json() if as_json else console.class_text(detail))
+        return
+    _list_classes(detector, what, limit, as_json=as_json)
+
+
+def _list_classes(detector: OnnxDetector, query: str | None, limit: int, *, as_json: bool) -> None:
+    nodes = select_classes(detector.tree, ClassesParameters(query=query))
+    found = ClassList(total=len(nodes), items=[class_summary(node, detector) for node in nodes[:limit]])
+    if as_json:
+        typer.echo(found.model_dump_json())
+    elif nodes:
+        typer.echo(console.table([console.CLASS_HEADER, *map(console.class_row, found.items)]))
+        if len(nodes) > limit:
+            typer.echo(f"... and {len(nodes) - limit} more (--limit)", err=True)
+    if not nodes:
+        complain(f"no concept is called {query!r}")
+        raise typer.Exit(PICTURE_FAILED)
+
+
+def _print_json(looks: Iterable[console.Look]) -> bool:
+    """Print a line for each picture as it is done; tell whether one failed."""
+    failed = False
+    for look in looks:
+        typer.echo(look.as_json())
+        failed |= look.problem is not None
+    return failed
+
+
+def _print_table(looks: Iterable[console.Look], count: int) -> bool:
+    """Print all that was found, and complain of what failed; tell whether something did."""
+    if count > MOST_WITHOUT_BAR and sys.stderr.isatty():
+        with typer.progressbar(looks, length=count, file=sys.stderr) as bar:
+            seen: Sequence[console.Look] = list(bar)
+    else:
+        seen = list(looks)
+    rows = [row for look in seen for row in look.rows()]
+    if rows:
+        typer.echo(console.table([console.HEADER, *rows]))
+    for look in seen:
+        if look.problem is not None:
+            complain(f"{look.picture}: {look.problem.detail}")
+    return any(look.problem is not None for look in seen)
+
+
+def main() -> None:
+    """Run the command; the console script `yolo9000`."""
+    command()

@@ -1,0 +1,55 @@
+"""How the commands end where they cannot go on: one sentence, and an exit code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from pydantic import ValidationError
+
+from app.access.keys import InvalidKeyEntryError
+from app.commands.console import SaveError
+from app.configuration import ConfigurationError
+from app.contract.errors import InvalidParameterError
+from app.label.errors import LabelError
+from model.bundle import InvalidBundleError
+from model.runtime import ProviderUnavailableError
+from model.wordtree import UnknownConceptError
+
+PICTURE_FAILED = 1
+"""Exit code where some picture could not be looked at, or nothing was found by a name."""
+
+CANNOT_BEGIN = 2
+"""Exit code where an option or the model file is of no use; the same as for a mistyped option."""
+
+_SENTENCES = (
+    ConfigurationError,
+    InvalidBundleError,
+    InvalidKeyEntryError,
+    LabelError,
+    ProviderUnavailableError,
+    UnknownConceptError,
+    SaveError,
+)
+"""Errors whose message is meant for whoever typed the command."""
+
+
+@contextmanager
+def sentence_instead_of_traceback() -> Iterator[None]:
+    """End the program with a sentence where what it was given is of no use."""
+    try:
+        yield
+    except _SENTENCES as error:
+        complain(str(error))
+    except InvalidParameterError as error:
+        complain(error.detail)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        complain(f"{error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+    else:
+        return
+    raise typer.Exit(CANNOT_BEGIN)
+
+
+def complain(sentence: str) -> None:
+    """Write a sentence to standard error."""
+    typer.echo(f"yolo9000: {sentence}", err=True)

@@ -1,0 +1,66 @@
+"""The options of the commands, made of what settings and parameters say of themselves."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.configuration import default_of, option, variable
+from app.contract.schemas import DetectionParameters
+from app.settings import Settings
+from model.providers import Provider
+
+
+def setting_option(name: str) -> Any:
+    """Make an option of a setting.
+
+    An option that is not given stays None, and the setting then comes from its variable: so it is checked in one
+    place, whichever way it came.
+    """
+    field = Settings.model_fields[name]
+    default = default_of(name, field)
+    description = field.description or ""
+    if default is not None and default != []:
+        description += f" Default: {default}."
+    return typer.Option(option(name), help=f"{description} ({variable(name)})", show_default=False)
+
+
+def asked_option(name: str, **kwargs: Any) -> Any:
+    """Make an option of what may be asked of a detection."""
+    return typer.Option(help=DetectionParameters.model_fields[name].description, **kwargs)
+
+
+Model = Annotated[Path | None, setting_option("model")]
+Threads = Annotated[int | None, setting_option("threads")]
+WhatRuns = Annotated[Provider | None, setting_option("provider")]
+MaxPixels = Annotated[int | None, setting_option("max_pixels")]
+
+Threshold = Annotated[float | None, asked_option("threshold", min=0, max=1)]
+HierarchyThreshold = Annotated[float | None, asked_option("hierarchy_threshold", min=0, max=1)]
+IouThreshold = Annotated[float | None, asked_option("iou_threshold", min=0, max=1)]
+MaxDetections = Annotated[int, asked_option("max_detections", min=1, max=300)]
+Under = Annotated[list[str] | None, asked_option("under", metavar="WNID")]
+Size = Annotated[int | None, asked_option("size")]
+
+
+def with_every_setting(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, which takes keyword arguments, an option for every setting, in their order."""
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[field.annotation | None, setting_option(name)],  # type: ignore[operator]
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return function
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in values.items() if value is not None and value != []}

@@ -1,0 +1,216 @@
+"""Requests for detection, from their headers to their answers: places, deadline, and the way through the steps."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import numpy as np
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
+
+from app.contract.errors import DeadlineError, NotReadyError
+from app.contract.schemas import Timing
+from app.engine.admission import Admission, Visit
+from app.engine.drawing import PictureFormat, annotated_file
+from app.engine.network import Network
+from app.engine.pipeline import Answer, Question, finish, prepare
+from app.engine.pool import Pool
+from app.observe.request_record import note_picture, note_stage
+from app.settings import Settings
+from model.detections import Detections
+from model.pictures.decoding import PADDING
+from model.runtime import OnnxDetector
+
+_logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """Answers questions about pictures, with whichever model a question names.
+
+    Attributes:
+        admission: what is held, and how much may be.
+        open: whether new requests are taken.
+    """
+
+    def __init__(self, settings: Settings, ran_batch: Callable[[int], None] = lambda _: None) -> None:
+        """Start the threads.
+
+        Args:
+            settings: how many threads and places there are, and for how long.
+            ran_batch: told of each run of the network how many pictures it had.
+        """
+        self.open = False
+        self.admission = Admission(settings.max_waiting, settings.max_total_upload_bytes)
+        self._settings = settings
+        self._visitors: set[asyncio.Task[object]] = set()
+        self._gave_up = False
+        self._pictures = Pool(settings.workers, "picture")
+        # Apart from the pictures, as a finished inference would wait behind them; one, as Python runs it one by one.
+        self._answers = Pool(1, "answer")
+        self._network = Network(settings.batch_size, settings.batch_wait_ms / 1000, ran_batch)
+
+    @property
+    def device_lost(self) -> bool:
+        """Whether the device failed for good: only a new process can use it again."""
+        return self._network.lost
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures wait for the network, beside those it looks at."""
+        return self._network.waiting
+
+    @property
+    def visits(self) -> int:
+        """How many requests for detection have begun and are not answered."""
+        return len(self._visitors)
+
+    async def warm_up(self, detector: OnnxDetector) -> None:
+        """Run a model once at every size and batch size, so that no request pays for a first time.
+
+        The largest come first: what they allocate serves the others.
+        """
+        for size in reversed(detector.bundle.sizes):
+            for batch in reversed(self._network.batch_sizes(detector)):
+                await self._network.warm_up(detector, np.full((batch, size, size, 3), PADDING, np.uint8))
+
+    async def healthy(self, detector: OnnxDetector) -> bool:
+        """Tell whether a model answers. After a failed inference the network is tried once more."""
+        if self.device_lost:
+            return False
+        if not self._network.failed(detector):
+            return True
+        size = detector.bundle.default_size
+        try:
+            await self._network.run(object(), detector, np.full((1, size, size, 3), PADDING, np.uint8), 1.0)
+        except Exception:
+            _logger.exception("The network does not run.")
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Take no more requests, wait for what runs, and stop the threads."""
+        self.open = False
+        for part in (self._pictures, self._network, self._answers):
+            await part.close()
+
+    @contextmanager
+    def visit(self) -> Iterator[Visit]:
+        """Begin a request whose body has not been read. What is given counts its bytes, and is its lane.
+
+        Raises:
+            NotReadyError: no requests are taken yet, or no more; or this one was given up (`give_up`).
+            QueueFullError: there is no place for it, so that its body need not be read.
+        """
+        if not self.open:
+            raise not_open()
+        self.admission.check()
+        task = asyncio.current_task()
+        assert task is not None
+        self._visitors.add(task)
+        try:
+            with self.admission.visit() as visit:
+                yield visit
+        except asyncio.CancelledError:
+            if not self._gave_up:
+                raise
+            task.uncancel()
+            raise NotReadyError("the service is stopping, and this request did not end in time") from None
+        finally:
+            self._visitors.discard(task)
+
+    def give_up(self) -> None:
+        """Answer what has not ended with 503."""
+        self._gave_up = True
+        for task in self._visitors:
+            task.cancel()
+
+    async def detect(self, lane: object, detector: OnnxDetector, data: bytes, question: Question) -> Answer:
+        """Find the objects in a picture file.
+
+        Args:
+            lane: what the request is known by; requests take turns at every step.
+            detector: the model.
+            data: the file.
+            question: what is asked.
+
+        Raises:
+            PictureError: the bytes are not a picture that can be used.
+        """
+        with self._network.coming():
+            prepared, decoding = await self._pictures.run(lane, prepare, data, question.size, self._settings.max_pixels)
+        note_stage("decode", decoding.wait, decoding.work)
+        raw, inference = await self._network.run(lane, detector, prepared.pixels, question.threshold)
+        note_stage("inference", inference.wait, inference.work)
+        found, answering = await self._answers.run(lane, finish, detector, prepared, raw, question)
+        note_stage("postprocess", answering.wait, answering.work)
+        timing = Timing(
+            decode=decoding.work,
+            queue=decoding.wait + inference.wait + answering.wait,
+            inference=inference.work,
+            postprocess=answering.work,
+        )
+        note_picture(timing.queue, len(found))
+        return Answer(prepared.frame.width, prepared.frame.height, found, timing)
+
+    async def draw(
+        self, lane: object, detector: OnnxDetector, data: bytes, detections: Detections, picture_format: PictureFormat
+    ) -> bytes:
+        """Return the picture file with its detections drawn in, as another file.
+
+        The picture is decoded a second time and in full, so that none is held decoded while its request waits.
+
+        Raises:
+            UploadTooLargeError: it has a side longer than a JPEG may have.
+        """
+        max_pixels = self._settings.max_pixels
+        drawn, _ = await self._pictures.run(
+            lane, annotated_file, data, detections, detector.tree, picture_format, max_pixels
+        )
+        return drawn
+
+    @asynccontextmanager
+    async def accepted(self, request: Request, pictures: int) -> AsyncIterator[None]:
+        """Hold places for the pictures of a request while its work is done, as long as somebody waits for it.
+
+        At the deadline, or when the client goes away, the work is cancelled: what waits is dropped, and the result
+        of what runs is.
+
+        Args:
+            request: its body has been read.
+            pictures: how many it has.
+
+        Raises:
+            QueueFullError: there is no place.
+            DeadlineError: the deadline passed.
+            ClientDisconnect: the client went away.
+        """
+        with self.admission.places(pictures):
+            gone: asyncio.Task[None] | None = None
+            try:
+                async with asyncio.timeout(self._settings.deadline) as limit:
+                    gone = asyncio.create_task(_expire_when_gone(request.receive, limit))
+                    yield
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                if gone is not None and gone.done():
+                    raise ClientDisconnect from error
+                raise DeadlineError(f"not answered within {self._settings.deadline:g} s; try again later") from error
+            finally:
+                if gone is not None:
+                    gone.cancel()
+
+
+def not_open() -> NotReadyError:
+    """Return the error for a request that comes too early or too late; its connection ends, as the process may."""
+    return NotReadyError(
+        "the service takes no requests now; GET /health/ready tells when it does", headers={"Connection": "close"}
+    )
+
+
+async def _expire_when_gone(receive: Receive, limit: asyncio.Timeout) -> None:
+    """Let the time run out when the client disconnects."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    limit.reschedule(asyncio.get_running_loop().time())

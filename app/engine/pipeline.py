@@ -1,0 +1,130 @@
+"""The steps from the bytes of a picture to an answer, each a plain function: what the service and the command share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.contract.errors import InvalidParameterError
+from app.contract.schemas import DetectionParameters, InvalidParameter, Timing
+from model.detections import Detections, RawDetections
+from model.geometry import Letterbox
+from model.pictures.decoding import decode_letterboxed
+from model.runtime import DeviceLostError, OnnxDetector
+
+Outcome = RawDetections | Exception
+"""What running the network on a picture came to."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one picture: `DetectionParameters` with the model's defaults filled in.
+
+    Attributes:
+        under: indices of the model's tree.
+        size: side of the network's input in pixels.
+    """
+
+    threshold: float
+    hierarchy_threshold: float
+    iou_threshold: float
+    max_detections: int
+    under: tuple[int, ...]
+    size: int
+
+    @classmethod
+    def of(cls, parameters: DetectionParameters, detector: OnnxDetector) -> Self:
+        """Fill in the defaults of a detector.
+
+        Raises:
+            InvalidParameterError: the model does not allow the size.
+            UnknownConceptError: a wnid of `under` is not in its tree.
+        """
+        bundle = detector.bundle
+        size = bundle.default_size if parameters.size is None else parameters.size
+        if size not in bundle.sizes:
+            allowed = ", ".join(map(str, bundle.sizes))
+            raise InvalidParameterError(InvalidParameter(name="size", detail=f"must be one of {allowed}"))
+        defaults = bundle.thresholds
+        return cls(
+            threshold=_given(parameters.threshold, defaults.objectness),
+            hierarchy_threshold=_given(parameters.hierarchy_threshold, defaults.hierarchy),
+            iou_threshold=_given(parameters.iou_threshold, defaults.iou),
+            max_detections=parameters.max_detections,
+            under=tuple(detector.tree.index(wnid) for wnid in parameters.under),
+            size=size,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A picture ready for the network: uint8 pixels [1, size, size, 3], and how the picture lies in them."""
+
+    pixels: NDArray[np.uint8]
+    frame: Letterbox
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was found in a picture of `width` x `height` pixels, and how long each step took."""
+
+    width: int
+    height: int
+    detections: Detections
+    timing: Timing
+
+
+def prepare(data: bytes, size: int, max_pixels: int) -> Prepared:
+    """Decode a picture and lay it into the network's input.
+
+    Of a large JPEG no more is decoded than the input needs, and the decoded picture is let go: while its request
+    waits for the network, only the small input is held.
+
+    Raises:
+        PictureError: the bytes are not a picture that can be used.
+    """
+    pixels, frame = decode_letterboxed(data, size, max_pixels=max_pixels)
+    return Prepared(pixels[None], frame)
+
+
+def infer(detector: OnnxDetector, prepared: Prepared, question: Question) -> RawDetections:
+    """Run the network on one picture."""
+    return detector.run(prepared.pixels, question.threshold)[0]
+
+
+def infer_each(detector: OnnxDetector, inputs: Sequence[tuple[NDArray[np.uint8], float]]) -> list[Outcome]:
+    """Run the network on a batch; where that fails, on each of its pictures alone, so that one cannot fail the others.
+
+    Args:
+        detector: the model.
+        inputs: the pixels [1, S, S, 3] of each picture, and its least objectness.
+
+    Returns:
+        What each of them came to, in order.
+    """
+    try:
+        pixels = np.concatenate([pixels for pixels, _ in inputs])
+        raw = detector.run(pixels, min(threshold for _, threshold in inputs))
+    except Exception as error:  # noqa: BLE001 - it is told to whoever waits for it
+        if len(inputs) == 1 or isinstance(error, DeviceLostError):
+            return [error] * len(inputs)
+        return [outcome for single in inputs for outcome in infer_each(detector, [single])]
+    return [boxes.at_least(threshold) for boxes, (_, threshold) in zip(raw, inputs, strict=True)]
+
+
+def finish(detector: OnnxDetector, prepared: Prepared, raw: RawDetections, question: Question) -> Detections:
+    """Turn the network's output into answers."""
+    return detector.answer(
+        raw,
+        prepared.frame,
+        hierarchy_threshold=question.hierarchy_threshold,
+        iou_threshold=question.iou_threshold,
+        max_detections=question.max_detections,
+        under=question.under,
+    )
+
+
+def _given(value: float | None, default: float) -> float:
+    return default if value is None else value

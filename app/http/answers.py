@@ -1,0 +1,157 @@
+"""From arrays to the shapes of the API: what the routes and the command line both answer with."""
+
+import numpy as np
+
+from app.contract.schemas import (
+    Box,
+    ClassDetail,
+    ClassSummary,
+    Concept,
+    DetectedObject,
+    DetectionResult,
+    ImageSize,
+    ModelDescription,
+    ModelIdentity,
+    ModelState,
+    PathStep,
+    Timing,
+    TreeColumns,
+    TreeSummary,
+)
+from app.engine.models import ServedModel
+from app.engine.pipeline import Answer
+from model.detections import Detections
+from model.runtime import OnnxDetector
+
+
+def detection_result(answer: Answer, detector: OnnxDetector) -> DetectionResult:
+    """Describe what was found in a picture."""
+    found, timing = answer.detections, answer.timing
+    return DetectionResult(
+        image=ImageSize(width=answer.width, height=answer.height),
+        detections=[_detected_object(found, row, detector) for row in range(len(found))],
+        model=model_identity(detector),
+        timing_ms=Timing(
+            decode=round(timing.decode, 2),
+            queue=round(timing.queue, 2),
+            inference=round(timing.inference, 2),
+            postprocess=round(timing.postprocess, 2),
+        ),
+    )
+
+
+def model_identity(detector: OnnxDetector) -> ModelIdentity:
+    """Say which model answers."""
+    bundle = detector.bundle
+    return ModelIdentity(name=bundle.name, version=bundle.version, tree=detector.tree.digest)
+
+
+def model_description(detector: OnnxDetector) -> ModelDescription:
+    """Describe the model in use."""
+    bundle, tree = detector.bundle, detector.tree
+    return ModelDescription(
+        name=bundle.name,
+        version=bundle.version,
+        schema_version=bundle.schema_version,
+        licence=bundle.licence,
+        tree=TreeSummary(
+            digest=tree.digest,
+            nodes=len(tree),
+            roots=len(tree.roots),
+            leaves=len(tree.leaves),
+            trained=len(bundle.trained),
+        ),
+        anchors=[list(anchor) for anchor in bundle.anchors],
+        stride=bundle.stride,
+        sizes=list(bundle.sizes),
+        default_size=bundle.default_size,
+        preprocessing=bundle.preprocessing.model_dump(mode="json"),
+        thresholds=bundle.thresholds.model_dump(),
+        training=bundle.training,
+        evaluation=bundle.evaluation,
+        providers=list(detector.providers),
+    )
+
+
+def model_state(model: ServedModel, default: str) -> ModelState:
+    """Describe a model that is served, or is not yet."""
+    detector = model.detector
+    return ModelState(
+        name=model.name,
+        default=model.name == default,
+        model=None if detector is None else model_identity(detector),
+        providers=[] if detector is None else list(detector.providers),
+        loaded_at=model.loaded_at,
+        loading=model.loading,
+        refused=model.refused,
+    )
+
+
+def concept(node: int, detector: OnnxDetector) -> Concept:
+    """Name a node."""
+    return Concept(wnid=detector.tree.wnids[node], name=detector.tree.names[node])
+
+
+def class_summary(node: int, detector: OnnxDetector) -> ClassSummary:
+    """Describe a node with the numbers of what lies below it."""
+    tree = detector.tree
+    return ClassSummary(
+        wnid=tree.wnids[node],
+        name=tree.names[node],
+        synonyms=list(tree.synonyms[node]),
+        definition=tree.definitions[node],
+        depth=int(tree.depths[node]),
+        children=int(tree.child_count[node]),
+        descendants=int(tree.descendant_count[node]),
+        trained=is_trained(node, detector),
+    )
+
+
+def class_detail(node: int, detector: OnnxDetector) -> ClassDetail:
+    """Describe a node with its path from the root and its direct children."""
+    summary = class_summary(node, detector).model_dump(exclude={"children"})
+    return ClassDetail(
+        **summary,
+        path=[concept(step, detector) for step in detector.tree.path(node)],
+        children=[class_summary(child, detector) for child in detector.tree.children(node)],
+    )
+
+
+def tree_columns(detector: OnnxDetector) -> TreeColumns:
+    """Describe the whole tree in little space."""
+    tree, bundle = detector.tree, detector.bundle
+    return TreeColumns(
+        digest=tree.digest,
+        wnids=list(tree.wnids),
+        parents=tree.parents.tolist(),
+        names=list(tree.names),
+        trained=list(bundle.trained),
+        unproven=bundle.trained_nodes[bundle.unproven].tolist(),
+    )
+
+
+def is_trained(node: int, detector: OnnxDetector) -> bool:
+    """Tell whether the model can answer with a node."""
+    return detector.tree.wnids[node] in detector.trained_tree
+
+
+def _detected_object(found: Detections, row: int, detector: OnnxDetector) -> DetectedObject:
+    tree = detector.tree
+    x1, y1, x2, y2 = (_exact(edge) for edge in found.boxes[row])
+    steps = zip(found.paths[row].tolist(), found.probabilities[row], strict=True)
+    return DetectedObject(
+        box=Box(x1=x1, y1=y1, x2=x2, y2=y2),
+        label=concept(int(found.nodes[row]), detector),
+        score=_exact(found.scores[row]),
+        objectness=_exact(found.objectness[row]),
+        path=[
+            PathStep(wnid=tree.wnids[node], name=tree.names[node], probability=_exact(probability))
+            for node, probability in steps
+            if node >= 0
+        ],
+    )
+
+
+def _exact(value: np.float32) -> float:
+    """Return the shortest decimal that reads back as the same float32: nothing is lost, and no digit says nothing."""
+    return float(str(value))

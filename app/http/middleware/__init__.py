@@ -1,0 +1,1 @@
+"""What stands around every route: the request record, headers, CORS, keys."""

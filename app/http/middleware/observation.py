@@ -1,0 +1,129 @@
+"""Around every request: its id and trace, its metrics, its line in the log, and the answer if it fails unexpectedly."""
+
+import logging
+import re
+from collections.abc import Mapping
+from time import perf_counter
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.contract.errors import answer_error
+from app.observe.metrics import Metrics
+from app.observe.request_record import RequestRecord, current_record
+from app.observe.trace_context import TraceContext
+from app.observe.tracing import Tracing
+
+QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+"""Routes that are asked every few seconds: their lines are of level DEBUG unless they fail."""
+
+SERVER_ERROR = 500
+NO_ROUTE = "other"
+"""What stands for a path under which there is nothing, and for the documents FastAPI serves."""
+
+LONGEST_PATH = 200
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+
+_access = logging.getLogger("yolo9000.access")
+_logger = logging.getLogger(__name__)
+
+
+class ObservationMiddleware:
+    """Notes what happens to each request."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._tracing = tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and note what becomes of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send, self._metrics, self._tracing)
+        token = current_record.set(exchange.record)
+        try:
+            with self._metrics.requests_in_progress.track_inprogress():
+                await exchange.run(self._app)
+        finally:
+            exchange.end()
+            current_record.reset(token)
+
+
+class _Exchange:
+    """One request and its answer, the bytes counted on their way."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, metrics: Metrics, tracing: Tracing) -> None:
+        self._began = perf_counter()
+        self._scope, self._receive_on, self._send_on, self._metrics = scope, receive, send, metrics
+        headers = Headers(scope=scope)
+        trace = tracing.begin(scope["method"], TraceContext.parse(headers.get("traceparent")))
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else trace.context.trace_id
+        self.record = RequestRecord(request_id, trace, metrics)
+        self._status: int | None = None
+        self._received = self._sent = 0
+
+    async def run(self, app: ASGIApp) -> None:
+        """Have the request answered; an error nobody expected is logged here, where it is known whose it is."""
+        try:
+            await app(self._scope, self._receive, self._send)
+        except Exception as error:
+            if self._status is not None:
+                raise  # the answer has begun: all that is left is to break it off
+            _logger.exception("A request failed.")
+            answer = await answer_error(Request(self._scope), error)
+            await answer(self._scope, self._receive, self._send)
+
+    def end(self) -> None:
+        """Count the request and write its line."""
+        seconds = perf_counter() - self._began
+        route = getattr(self._scope.get("route"), "path", None) or NO_ROUTE
+        # Cancelled before its answer began, which only happens when the server gives up waiting at its end.
+        status = self._status or SERVER_ERROR
+        self._metrics.request(route, self._scope["method"], status, seconds)
+        self.record.trace.end(route, status, self.record.problem)
+        level = logging.DEBUG if route in QUIET and status < SERVER_ERROR else logging.INFO
+        if _access.isEnabledFor(level):
+            _access.log(level, "%s %s %d", self._scope["method"], route, status, extra=self._fields(seconds))
+
+    def _fields(self, seconds: float) -> Mapping[str, object]:
+        """Return what the log tells of the request, without what is empty."""
+        record, client = self.record, self._scope.get("client")
+        fields = {
+            "path": _path(self._scope),
+            "client": client[0] if client else None,
+            "key": record.key,
+            "duration_ms": round(seconds * 1000, 2),
+            "stages_ms": {name: round(spent, 2) for name, spent in record.stages.items()},
+            "pictures": record.pictures,
+            "detections": record.detections if record.pictures else None,
+            "problem": record.problem,
+            "bytes_received": self._received,
+            "bytes_sent": self._sent,
+            "span_id": record.trace.context.span_id,
+        }
+        return {name: value for name, value in fields.items() if value}
+
+    async def _receive(self) -> Message:
+        message = await self._receive_on()
+        self._received += len(message.get("body", b""))
+        return message
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.record.request_id
+            headers["traceparent"] = str(self.record.trace.context)
+        self._sent += len(message.get("body", b""))
+        await self._send_on(message)
+
+
+def _path(scope: Scope) -> str:
+    """Return the path as it was sent, without its query, so that whatever it holds stays percent-encoded."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.partition(b"?")[0][:LONGEST_PATH].decode("ascii", "backslashreplace")

@@ -1,0 +1,43 @@
+"""What stands around the routes, from the outside in.
+
+ObservationMiddleware       id, trace, metrics and log line of every request, whatever becomes of it
+SecurityHeadersMiddleware   headers on every answer
+CORSMiddleware              only where origins are set; answers preflight requests, which carry no key
+AccessMiddleware            only where API keys are set
+"""
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app.access.rate_limit import RateLimit
+from app.http.middleware.access import AccessMiddleware
+from app.http.middleware.headers import SecurityHeadersMiddleware
+from app.http.middleware.observation import ObservationMiddleware
+from app.observe.metrics import Metrics
+from app.observe.tracing import Tracing
+from app.settings import Settings
+
+ASKED_HEADERS = ("Authorization", "Content-Type", "If-None-Match", "X-API-Key", "X-Request-ID", "traceparent")
+"""Headers that pages of allowed origins may send."""
+
+ANSWERED_HEADERS = ("ETag", "Retry-After", "X-Request-ID", "traceparent")
+"""Headers that such pages may read."""
+
+
+def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, tracing: Tracing) -> None:
+    """Put everything around the routes; what is added last stands outermost."""
+    if settings.key_ring:
+        rate = settings.rate_limit
+        limit = None if rate is None else RateLimit(rate, settings.rate_burst)
+        open_metrics = settings.metrics == "open"
+        app.add_middleware(AccessMiddleware, keys=settings.key_ring, limit=limit, open_metrics=open_metrics)
+    app.add_middleware(ObservationMiddleware, metrics=metrics, tracing=tracing)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=ASKED_HEADERS,
+            expose_headers=ANSWERED_HEADERS,
+        )
+    app.add_middleware(SecurityHeadersMiddleware)

@@ -1,0 +1,1 @@
+"""What labelling writes: tables of each shard, the manifest, the joined results."""

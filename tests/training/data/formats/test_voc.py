@@ -1,0 +1,104 @@
+"""PASCAL VOC's layout."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bundles import node, tiny_tree
+from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.voc import read_voc
+
+LABEL_MAP = {"dog": "n02084071", "bike": "n02834778"}
+DOG = (
+    "<object><name>dog</name><difficult>1</difficult><bndbox><xmin>1</xmin><ymin>11</ymin><xmax>100</xmax>"
+    "<ymax>50.5</ymax></bndbox></object>"
+)
+BIKE = (
+    "<object><name> bike </name><bndbox><ymin>5</ymin><xmin>31</xmin><xmax>130</xmax><ymax>20</ymax></bndbox></object>"
+)
+
+
+def write(folder: Path, *objects: str, name: str = "a", size: str = "<width>100</width><height>60</height>") -> Path:
+    """Write a picture's XML file and an empty file for the picture; return the annotations' folder."""
+    for part in ("Annotations", "JPEGImages"):
+        (folder / part).mkdir(exist_ok=True)
+    (folder / "JPEGImages" / f"{name}.jpg").touch()
+    text = f"<annotation><filename>{name}.jpg</filename><size>{size}</size>{''.join(objects)}</annotation>"
+    (folder / "Annotations" / f"{name}.xml").write_text(text)
+    return folder / "Annotations"
+
+
+def test_pixels_count_from_1_and_difficult_is_kept(tmp_path: Path) -> None:
+    found = read_voc(write(tmp_path, DOG, BIKE), tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)
+    (picture,) = found.pictures
+    assert (picture.path, picture.width, picture.height) == (tmp_path / "JPEGImages" / "a.jpg", 100, 60)
+    np.testing.assert_array_equal(picture.boxes, [[0, 10, 100, 50.5], [30, 4, 100, 20]])
+    assert picture.nodes.tolist() == [node("dog"), node("bicycle")]
+    assert picture.difficult is not None
+    assert picture.difficult.tolist() == [True, False]
+    assert [category.name for category in found.categories] == ["bike", "dog"]
+    assert (found.name, found.clipped, found.dropped) == ("Annotations", 1, 0)
+
+
+def test_a_list_of_the_kit_chooses_pictures(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write(tmp_path, name=name)
+    chosen = tmp_path / "ImageSets" / "Main" / "train.txt"
+    chosen.parent.mkdir(parents=True)
+    chosen.write_text("c  1\na -1\n")
+    found = read_voc(chosen, tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)
+    assert [picture.path.stem for picture in found.pictures] == ["c", "a"]
+    assert found.box_count == 0
+
+
+def bad(value: str) -> str:
+    return DOG.replace("<xmin>1</xmin>", value)
+
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><annotation>&b;</annotation>'
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (bad("<xmin>left</xmin>"), r"a\.xml: object 2: <bndbox/xmin> is 'left'; write a number"),
+        (bad("<xmin>nan</xmin>"), r"object 2: <bndbox/xmin> is 'nan'"),
+        (bad(""), r"object 2: there is no <bndbox/xmin>"),
+        (DOG.replace("dog", "unicorn"), "has no node for unicorn; write a label map"),
+        (DOG.replace("<name>dog</name>", ""), r"object 2: there is no <name>"),
+        ("<object>", r"a\.xml: is not XML \(mismatched tag"),
+    ],
+)
+def test_a_wrong_object_is_told(tmp_path: Path, thing: str, message: str) -> None:
+    with pytest.raises(InvalidDatasetError, match=message):
+        read_voc(write(tmp_path, BIKE, thing), tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)
+
+
+@pytest.mark.parametrize("size", ["<width>0</width><height>9</height>", "<width>1.5</width><height>9</height>"])
+def test_a_picture_without_extent_is_told(tmp_path: Path, size: str) -> None:
+    with pytest.raises(InvalidDatasetError, match=r"<size/width> is .*; write the picture's side in pixels"):
+        read_voc(write(tmp_path, size=size), tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)
+
+
+def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+    annotations, pictures = write(tmp_path), tmp_path / "JPEGImages"
+    (annotations / "b.xml").write_text(BOMB)
+    with pytest.raises(InvalidDatasetError, match=r"b\.xml: is not XML"):
+        read_voc(annotations, pictures, tiny_tree())
+    (annotations / "b.xml").unlink()
+    (pictures / "a.jpg").unlink()
+    with pytest.raises(InvalidDatasetError, match=r"a\.xml: its picture .*a\.jpg is not there"):
+        read_voc(annotations, pictures, tiny_tree())
+    with pytest.raises(InvalidDatasetError, match="holds no XML file"):
+        read_voc(pictures, pictures, tiny_tree())
+    with pytest.raises(InvalidDatasetError, match="give the folder of the XML files"):
+        read_voc(tmp_path / "none.txt", pictures, tiny_tree())
+    listed = tmp_path / "x" / "y" / "list.txt"
+    listed.parent.mkdir(parents=True)
+    listed.write_text("\n")
+    with pytest.raises(InvalidDatasetError, match="lists no picture"):
+        read_voc(listed, pictures, tiny_tree())
+    listed.write_text("zzz\n")
+    with pytest.raises(InvalidDatasetError, match=r"zzz\.xml: cannot be read \(No such file"):
+        read_voc(listed, pictures, tiny_tree())

@@ -1,0 +1,1 @@
+"""The commands of `python -m training`: one module each, its configuration and its run."""

@@ -1,0 +1,206 @@
+"""The `classify` command: pre-trains a backbone on pictures with labels, with a hierarchical or a flat softmax.
+
+Paper section 3, "training for classification", and section 4, "hierarchical classification". The 448 px stage is a run
+of its own that starts from the first one's folder.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from model.wordtree import WordTree, packaged_tree
+from training.command_line import ConfigurationError
+from training.configurations.classify import ClassifyConfiguration
+from training.configurations.mixing import trained_index
+from training.data.batches import Batch
+from training.data.formats.folder import ClassifiedPicture, read_folder
+from training.data.views import Views
+from training.losses.hierarchical import HierarchicalSoftmax
+from training.networks.backbones.classifier import Classifier
+from training.networks.classifiers import build_classifier
+from training.runs.classifier_scores import ClassifierScores, score_classifier
+from training.runs.computing import LoopConfiguration
+from training.runs.freezing import freeze
+from training.runs.processes import Processes, join_processes
+from training.runs.trainer import StepLoss, Trainer
+from training.weights.checkpoint import InvalidCheckpointError, write_whole
+from training.weights.classifier_start import start_classifier
+from training.weights.classifier_state import CLASSIFIER, ClassifierState, Softmax
+from training.weights.run_folder import CONFIGURATION, open_run_folder, read_tree_file, save_tree
+
+logger = logging.getLogger(__name__)
+
+SCORES = "scores.json"
+
+
+class Labels:
+    """What the columns of a classifier stand for.
+
+    Attributes:
+        nodes: [C] ascending nodes of the tree, one a column: with a hierarchical softmax the labels and their
+            ancestors, with a flat one the labels alone.
+        labelled: the labels.
+        subset: with a hierarchical softmax the tree of the columns; else None.
+        columns: [N], the column of each node of the tree, -1 where there is none.
+    """
+
+    def __init__(self, tree: WordTree, labelled: set[int], softmax: Softmax) -> None:
+        self.tree, self.labelled = tree, sorted(labelled)
+        hierarchical = softmax == "hierarchical"
+        self.nodes: list[int] = tree.closure(labelled).tolist() if hierarchical else self.labelled
+        self.subset = tree.subset(self.nodes) if hierarchical else None
+        self.columns: NDArray[np.int64] = trained_index(self.nodes, len(tree))
+
+    @property
+    def wnids(self) -> tuple[str, ...]:
+        """The synset of each column."""
+        return tuple(self.tree.wnids[node] for node in self.nodes)
+
+
+class Outcome(NamedTuple):
+    """What a run came to: whether the last step was reached, and what was scored, if there was anything to score on."""
+
+    finished: bool
+    scores: ClassifierScores | None = None
+
+
+def train_classifier(configuration: ClassifyConfiguration) -> Outcome:
+    """Train and, at the end, score.
+
+    The output folder then holds the checkpoint, the log, configuration.json, and scores.json. A finished run that is
+    resumed is scored again.
+
+    Raises:
+        ConfigurationError, FolderInUseError, InvalidCheckpointError, InvalidDatasetError, FloatingPointError: as
+            `training.commands.detect.train_detector`.
+    """
+    with join_processes(configuration.loop.choose_device().type) as processes:
+        return _train(configuration, processes)
+
+
+def _train(configuration: ClassifyConfiguration, processes: Processes) -> Outcome:
+    folder = configuration.output
+    resumed = open_run_folder(folder, resume=configuration.resume)
+    torch.manual_seed(configuration.seed)
+    tree = packaged_tree() if configuration.tree is None else read_tree_file(configuration.tree)
+    pictures, held_out = read_pictures(configuration, tree)
+    labels = Labels(tree, {picture.node for picture in pictures}, configuration.softmax)
+    _check_labels(held_out, labels)
+    if resumed is not None:
+        _check_resumed(folder, resumed, labels, configuration)
+    device = configuration.loop.choose_device(processes.local_rank)
+    network = build_classifier(configuration.network.name, len(labels.nodes))
+    if resumed is None and configuration.network.start is not None:
+        start_classifier(network, configuration.network.name, configuration.network.start, labels.wnids)
+    freeze(network, configuration.network.freeze)
+    configuration.loop.place(network, device)
+    loss = ClassifierLoss(network, labels.subset, configuration.loop, device)
+    state = {
+        "trained": labels.nodes,
+        "labelled": labels.labelled,
+        "tree": tree.digest,
+        CLASSIFIER: ClassifierState(network=configuration.network.name, softmax=configuration.softmax).model_dump(),
+    }
+    trainer = Trainer(
+        network,
+        lambda _: configuration.optimizer.learning_rate,
+        loss,
+        Views(pictures, labels.columns, configuration.augmentation, configuration.seed),
+        configuration.sizes,
+        configuration.optimizer,
+        configuration.loop,
+        folder,
+        state,
+        processes,
+    )
+    logger.info("%d pictures an epoch, %d labels, %d columns", len(pictures), len(labels.labelled), len(labels.nodes))
+    if resumed is not None:
+        trainer.resume()
+    if processes.first:
+        save_tree(folder, tree)
+        write_whole(folder / CONFIGURATION, configuration.model_dump_json(indent=1))
+    finished = trainer.run()
+    if not finished or not held_out or not processes.first:
+        return Outcome(finished)
+    network.load_state_dict(trainer.average)
+    views = Views(held_out, labels.columns, None)
+    scores = score_classifier(
+        network, labels.subset, labels.columns[labels.labelled], views, configuration.sizes[-1], configuration.loop
+    )
+    write_whole(folder / SCORES, scores.model_dump_json(indent=1))
+    return Outcome(finished, scores)
+
+
+def read_pictures(
+    configuration: ClassifyConfiguration, tree: WordTree
+) -> tuple[list[ClassifiedPicture], list[ClassifiedPicture]]:
+    """Return the pictures of an epoch, and those to score on.
+
+    Raises:
+        InvalidDatasetError: a folder cannot be used.
+    """
+    pictures: list[ClassifiedPicture] = []
+    held_out: list[ClassifiedPicture] = []
+    for source in configuration.classification:
+        pictures += read_folder(source.folder, tree, held_out_every=source.held_out_every) * source.repeats
+        if source.held_out_every and configuration.validation is None:
+            held_out += read_folder(source.folder, tree, held_out_every=source.held_out_every, held_out=True)
+    if configuration.validation is not None:
+        held_out += read_folder(configuration.validation, tree)
+    return pictures, held_out
+
+
+def _check_labels(held_out: list[ClassifiedPicture], labels: Labels) -> None:
+    known = set(labels.labelled)
+    for picture in held_out:
+        if picture.node not in known:
+            raise ConfigurationError(
+                f"validation: {picture.path.parent} is no label of the training pictures, so no classifier of theirs "
+                f"can be scored on it"
+            )
+
+
+def _check_resumed(
+    folder: Path, state: Mapping[str, Any], labels: Labels, configuration: ClassifyConfiguration
+) -> None:
+    before = ClassifierState.read(folder, state)
+    now = ClassifierState(network=configuration.network.name, softmax=configuration.softmax)
+    if before != now:
+        raise InvalidCheckpointError(
+            f"{folder}: holds {before.network} with a {before.softmax} softmax, not {now.network} with a {now.softmax} "
+            f"one"
+        )
+    if state.get("tree") != labels.tree.digest or state.get("trained") != labels.nodes:
+        raise InvalidCheckpointError(
+            f"{folder}: the checkpoint was trained on other labels or another tree; resume with the same sets, or "
+            f"start afresh in another output folder"
+        )
+
+
+class ClassifierLoss:
+    """Cross-entropy of pictures' labels.
+
+    With a tree it is taken in every sibling group on the path to the label: its ancestors are positives, and the groups
+    beneath it carry no loss.
+    """
+
+    def __init__(
+        self, network: Classifier, subset: WordTree | None, loop: LoopConfiguration, device: torch.device
+    ) -> None:
+        self.network, self.loop = network, loop
+        self.softmax = None if subset is None else HierarchicalSoftmax(subset).to(device)
+
+    def __call__(self, batch: Batch, _: int) -> StepLoss:
+        """Return the loss of a batch."""
+        pictures, labels = batch.pictures.permute(0, 3, 1, 2).float(), batch.truths.class_only_nodes
+        with self.loop.autocast(pictures.device):
+            logits = self.network(pictures).float()
+        if self.softmax is None:
+            return StepLoss(F.cross_entropy(logits, labels), {})
+        return StepLoss(self.softmax.path_loss(logits, labels).mean(), {})

@@ -1,0 +1,184 @@
+"""The `evaluate` command: scores a model file on detection sets, and on pictures of single labelled things."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field, NonNegativeInt, model_validator
+
+from model.providers import Provider
+from model.runtime import OnnxDetector, default_model_path
+from training.command_line import ConfigurationError
+from training.data.formats.coco import DetectionSet
+from training.data.formats.folder import ClassifiedPicture, read_folder
+from training.data.formats.read import LAYOUTS, read_detection_set
+from training.evaluation.classification import evaluate_pictures
+from training.evaluation.evaluator import evaluate_set
+from training.evaluation.found import Found, Rules
+from training.evaluation.presentation.html import Drawing, Drawings, page
+from training.evaluation.presentation.pictures import Judged, draw, judge, worst_first
+from training.evaluation.report import ModelReport, Report, SetReport
+from training.files import replace_file, sha256_of
+
+
+class EvaluateConfiguration(Rules):
+    """Score a model file: average precision, recall, lineage accuracy, calibration and more."""
+
+    model: Path = Field(
+        default_factory=default_model_path,
+        description="the model file (.onnx); by default the one that comes with the package",
+    )
+    data: Path = Field(
+        default=Path("data"),
+        description="folder of the sets that are given by NAME: annotations/NAME.json in COCO's layout, "
+        "every category with its `wnid`, and the pictures in images/NAME/",
+    )
+    sets: tuple[str, ...] = Field(
+        default=(),
+        description="the sets, separated by commas: each a NAME in the data folder, or ANNOTATIONS:FOLDER with the "
+        f"folder of the pictures. Annotations: {LAYOUTS}",
+    )
+    label_map: Path | None = Field(
+        default=None, description="file with a line 'WNID name' for each class name of the sets that has no wnid"
+    )
+    boxed: tuple[str, ...] = Field(
+        default=(),
+        description="sets, given as in `sets`, whose categories had boxes in training, for the scores with and without "
+        "boxes; by default what the model file says of itself",
+    )
+    pictures: tuple[Path, ...] = Field(
+        default=(),
+        description="folders that hold a folder of pictures of single things for each WordNet id",
+    )
+    held_out_every: NonNegativeInt = Field(
+        default=0, description="of `pictures` use only every n-th of each id, which training kept out; 0: all"
+    )
+    sets_held_out_every: NonNegativeInt = Field(
+        default=0, description="of each of the `sets` use only every n-th picture, which training kept out; 0: all"
+    )
+    output: Path | None = Field(
+        default=None, description="where to write the report as JSON; by default it is not written"
+    )
+    html: Path | None = Field(
+        default=None, description="where to write the report as one HTML file with plots and pictures; likewise"
+    )
+    drawn: NonNegativeInt = Field(
+        default=6, description="how many of the best and of the worst pictures of a set the HTML file shows"
+    )
+    provider: Provider = Field(
+        default="cpu", description="What runs the network: cpu, cuda, tensorrt, or auto: cuda where it can be used"
+    )
+    threads: int | None = Field(
+        default=None,
+        gt=0,
+        description="CPU threads of an inference; by default as many as there are physical cores",
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> "EvaluateConfiguration":
+        if not (self.sets or self.pictures):
+            raise ValueError("give sets, pictures or both")
+        return self
+
+
+def evaluate(configuration: EvaluateConfiguration) -> Report:
+    """Score a model file; write the reports where that is asked for.
+
+    Progress is shown on a terminal.
+
+    Raises:
+        InvalidBundleError: the model file cannot be used.
+        ProviderUnavailableError: an execution provider cannot be used.
+        InvalidDatasetError: a set cannot be used; all sets are read before the first is scored.
+        ConfigurationError: the model does not take this input size.
+    """
+    detector = OnnxDetector.load(configuration.model, provider=configuration.provider, threads=configuration.threads)
+    sizes = detector.bundle.sizes
+    if configuration.size not in (None, *sizes):
+        raise ConfigurationError(f"size: the model takes {', '.join(map(str, sizes))} px, not {configuration.size} px")
+    every = configuration.sets_held_out_every
+    detection_sets = [_read(one, configuration, detector, held_out_every=every) for one in configuration.sets]
+    folders = [_pictures(folder, configuration, detector) for folder in configuration.pictures]
+    boxed = _boxed(configuration, detector)
+    scored = [evaluate_set(detector, one, configuration, boxed=boxed, progress=True) for one in detection_sets]
+    report = Report(
+        model=ModelReport(
+            name=detector.bundle.name,
+            version=detector.bundle.version,
+            tree=detector.tree.digest,
+            sha256=sha256_of(configuration.model),
+        ),
+        configuration=configuration.model_dump(mode="json"),
+        sets=tuple(one for one, _ in scored),
+        pictures=tuple(
+            evaluate_pictures(folder.name, detector, pictures, configuration, progress=True)
+            for folder, pictures in zip(configuration.pictures, folders, strict=True)
+        ),
+    )
+    _write(configuration, report, detector, detection_sets, scored)
+    return report
+
+
+def _read(
+    given: str, configuration: EvaluateConfiguration, detector: OnnxDetector, *, held_out_every: int = 0
+) -> DetectionSet:
+    return read_detection_set(
+        *locate(given, configuration.data),
+        detector.tree,
+        configuration.label_map,
+        held_out_every=held_out_every,
+        held_out=held_out_every > 0,
+    )
+
+
+def _pictures(
+    folder: Path, configuration: EvaluateConfiguration, detector: OnnxDetector
+) -> tuple[ClassifiedPicture, ...]:
+    every = configuration.held_out_every
+    return read_folder(folder, detector.tree, held_out_every=every, held_out=every > 0)
+
+
+def _boxed(configuration: EvaluateConfiguration, detector: OnnxDetector) -> set[int] | None:
+    """Return the nodes that had boxes in training; None where neither the user nor the model file says."""
+    if configuration.boxed:
+        sets = [_read(one, configuration, detector) for one in configuration.boxed]
+        return {node for one in sets for node in one.present.tolist()}
+    return set(detector.bundle.boxed) or None
+
+
+def locate(given: str, data: Path) -> tuple[Path, Path]:
+    """Return the annotations and the folder of pictures that one entry of `sets` stands for."""
+    annotations, colon, pictures = given.rpartition(":")
+    if colon and annotations:
+        return Path(annotations), Path(pictures)
+    return data / "annotations" / f"{given}.json", data / "images" / given
+
+
+def _write(
+    configuration: EvaluateConfiguration,
+    report: Report,
+    detector: OnnxDetector,
+    sets: Sequence[DetectionSet],
+    scored: Sequence[tuple[SetReport, list[Found]]],
+) -> None:
+    if configuration.output is not None:
+        replace_file(configuration.output, f"{report.model_dump_json(indent=2)}\n".encode())
+    if configuration.html is not None:
+        drawings = [
+            _drawings(configuration.drawn, detector, one, found) for one, (_, found) in zip(sets, scored, strict=True)
+        ]
+        replace_file(configuration.html, page(report, drawings).encode())
+
+
+def _drawings(count: int, detector: OnnxDetector, detection_set: DetectionSet, found: Sequence[Found]) -> Drawings:
+    pictures = detection_set.pictures
+
+    def drawn(judged: Sequence[Judged]) -> list[Drawing]:
+        return [
+            Drawing(
+                draw(detector.tree, pictures[one.number], found[one.number].served),
+                f"{pictures[one.number].path.name}: F1 {one.f1:.2f}; green: labelled, orange: found",
+            )
+            for one in judged[:count]
+        ]
+
+    return Drawings(drawn(judge(detector.tree, pictures, found)), drawn(worst_first(detector.tree, pictures, found)))

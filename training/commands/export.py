@@ -1,0 +1,251 @@
+"""The `export` command: a run's averaged weights as one file, with all that its users need in its metadata."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, FilePath, JsonValue, ValidationError, model_validator
+from torch import Tensor
+
+from model.bundle import BundleMetadata, Preprocessing, Thresholds, TreeMetadata
+from model.pictures.decoding import PictureError, decode_picture, letterbox
+from model.wordtree import WordTree
+from training.command_line import ConfigurationError, explain
+from training.commands.detector_run import LITE
+from training.configurations.classify import ClassifyConfiguration
+from training.configurations.detect import DetectConfiguration, InputSize
+from training.evaluation.report import Report, SetReport
+from training.export.classifier import ClassifierMetadata, export_classifier
+from training.export.model_file import ExportReport, export_detector
+from training.export.rounding import fold_norms, round_to_half
+from training.networks.backbones.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE, LiteName, backbone_name
+from training.networks.catalogue import build_detector
+from training.networks.classifiers import build_classifier
+from training.networks.parts.detector import Detector
+from training.networks.yolov2_lite import YOLOv2Lite
+from training.weights.checkpoint import (
+    AVERAGE_PREFIX,
+    InvalidCheckpointError,
+    load_checkpoint,
+    tensors_of,
+    trained_nodes,
+)
+from training.weights.classifier_state import ClassifierState
+from training.weights.run_folder import CONFIGURATION, load_tree
+from training.weights.starting_point import FLAT
+
+Record = TypeVar("Record", bound=BaseModel)
+
+PREPROCESSING: Final = {LITE: Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3)}
+
+
+class ExportConfiguration(BaseModel):
+    """Write a run's weights as one model file, checked against torch before it gets its name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: Path = Field(description="output folder of a `detect` run, finished or not")
+    output: Path = Field(description="the model file to write (.onnx)")
+    name: str | None = Field(None, min_length=1, description="the model's name; default: its network's")
+    version: str = Field("1", min_length=1, description="the model's version")
+    sizes: tuple[InputSize, ...] = Field(
+        (256, 288, 320, 352, 384, 416, 448, 480, 512, 544),
+        min_length=1,
+        description="input sizes to allow, px, multiples of 32",
+    )
+    default_size: InputSize = Field(416, description="input size where a request names none, px; one of the sizes")
+    objectness: float = Field(
+        0.25, ge=0, le=1, description="least objectness of a box where a request names none, 0 to 1"
+    )
+    half_storage: bool = Field(False, description="store weights as float16: half the file, 11 bits a weight")
+    pictures: tuple[FilePath, ...] = Field(
+        (), description="pictures to compare the file with torch on; by default coloured noise"
+    )
+    evaluation: FilePath | None = Field(
+        None, description="report of `evaluate` (JSON) whose scores go into the metadata; by default none do"
+    )
+    licence: str = Field("Apache-2.0", description="terms of the weights, for the metadata")
+
+    @model_validator(mode="after")
+    def _check_default_size(self) -> Self:
+        if self.default_size not in self.sizes:
+            raise ValueError(f"default_size {self.default_size} is not one of the sizes {self.sizes}")
+        return self
+
+
+def export_run(configuration: ExportConfiguration) -> ExportReport:
+    """Export a run.
+
+    Raises:
+        ConfigurationError: the run's configuration, the report or a picture cannot be read.
+        InvalidCheckpointError: the run has no usable checkpoint.
+        ExportError: the file does not compute what torch does.
+    """
+    tensors, state = load_checkpoint(configuration.run)
+    run = read_record(DetectConfiguration, configuration.run / CONFIGURATION)
+    tree = load_tree(configuration.run, state)
+    trained = trained_nodes(configuration.run, state, tree)
+    detector = averaged_detector(run, tensors, len(trained))
+    fold_norms(detector)
+    if configuration.half_storage:
+        round_to_half(detector)
+    backbone = detector.backbone.name if isinstance(detector, YOLOv2Lite) else None
+    bundle = BundleMetadata(
+        name=configuration.name or run.network.name,
+        version=configuration.version,
+        tree=TreeMetadata.of(tree),
+        trained=tuple(trained),
+        labelled=tuple(state.get("labelled", ())),
+        boxed=tuple(state.get("boxed", ())),
+        anchors=tuple((float(width), float(height)) for width, height in run.network.design().anchors),
+        stride=detector.stride,
+        sizes=tuple(sorted(set(configuration.sizes))),
+        default_size=configuration.default_size,
+        preprocessing=PREPROCESSING.get(run.network.name, Preprocessing()),
+        thresholds=Thresholds(objectness=configuration.objectness),
+        training=training_summary(run, state, tree, backbone),
+        evaluation={} if configuration.evaluation is None else evaluation_summary(configuration.evaluation),
+        licence=configuration.licence,
+    )
+    batches = [read_input(path, configuration.default_size) for path in configuration.pictures]
+    return export_detector(
+        detector, bundle, configuration.output, half_storage=configuration.half_storage, pictures=batches
+    )
+
+
+def export_classifier_run(configuration: ExportConfiguration) -> float:
+    """Export a classifier's averaged weights; return the largest difference to torch in probabilities.
+
+    Of the settings its sizes and thresholds are a detector's: the file takes any size, and names the run's last one.
+
+    Raises:
+        ConfigurationError: the run's configuration cannot be read.
+        InvalidCheckpointError: the run has no usable checkpoint.
+        ExportError: the file does not compute what torch does.
+    """
+    folder = configuration.run
+    tensors, state = load_checkpoint(folder)
+    run = read_record(ClassifyConfiguration, folder / CONFIGURATION)
+    classifier, tree = ClassifierState.read(folder, state), load_tree(folder, state)
+    nodes: list[int] = state["trained"]
+    network = build_classifier(classifier.network, len(nodes))
+    try:
+        network.load_state_dict(tensors_of(tensors, AVERAGE_PREFIX))
+    except RuntimeError as error:
+        raise InvalidCheckpointError(f"{folder}: its weights are not those of {classifier.network}") from error
+    fold_norms(network.eval())
+    subset = tree.subset(nodes) if classifier.softmax == "hierarchical" else None
+    metadata = ClassifierMetadata(
+        name=configuration.name or classifier.network,
+        version=configuration.version,
+        wnids=tuple(tree.wnids[node] for node in nodes),
+        names=tuple(tree.names[node] for node in nodes),
+        parents=None if subset is None else tuple(subset.parents.tolist()),
+        default_size=run.sizes[-1],
+        training={
+            "network": classifier.network,
+            "softmax": classifier.softmax,
+            "classification_sets": [source.folder.name for source in run.classification],
+            "steps": state["step"],
+            "batch": run.optimizer.batch,
+            "sizes": list(run.sizes),
+            "seed": run.seed,
+        },
+        licence=configuration.licence,
+    )
+    return export_classifier(network, metadata, subset, configuration.output, half_storage=configuration.half_storage)
+
+
+def averaged_detector(run: DetectConfiguration, tensors: dict[str, Tensor], classes: int) -> Detector:
+    """Build a run's detector with the moving average of its weights, ready to predict."""
+    state = tensors_of(tensors, AVERAGE_PREFIX)
+    flat = state.get(FLAT)
+    design = run.network.design() if flat is None else run.network.design(len(flat), backbone_name(state))
+    detector = build_detector(design, classes)
+    try:
+        detector.load_state_dict(state)
+    except RuntimeError as error:
+        raise InvalidCheckpointError(
+            f"{run.output}: the checkpoint's weights are not those of the network in its configuration.json"
+        ) from error
+    return detector.eval()
+
+
+def read_record(kind: type[Record], path: Path) -> Record:
+    """Read a JSON file of a known structure.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not of that structure.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: is not what was expected here:\n{explain(error)}") from error
+
+
+def read_input(path: Path, size: int) -> NDArray[np.uint8]:
+    """Return a picture as a batch of one, uint8 [1, size, size, 3], letterboxed as the service does it.
+
+    Raises:
+        ConfigurationError: the picture cannot be read.
+    """
+    try:
+        pixels, _ = letterbox(decode_picture(path.read_bytes()), size)
+    except (OSError, PictureError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    return pixels[None]
+
+
+def training_summary(
+    run: DetectConfiguration, state: dict[str, Any], tree: WordTree, backbone: LiteName | None
+) -> dict[str, JsonValue]:
+    """Tell how a model came about, without the paths of the machine that trained it.
+
+    Args:
+        run: its configuration.
+        state: of its checkpoint.
+        tree: the whole one.
+        backbone: of yolov2-lite; None for the other networks.
+    """
+    start = "random weights" if backbone is None else f"EfficientNet-{backbone.capitalize()}, ImageNet-1k weights"
+    return {
+        "network": run.network.name,
+        **({} if backbone is None else {"backbone": backbone}),
+        "start": start if run.network.start is None else run.network.start.name,
+        "detection_sets": [source.annotations.stem for source in run.detection],
+        "classification_sets": [source.folder.name for source in run.classification],
+        "steps": state["step"],
+        "batch": run.optimizer.batch,
+        "sizes": list(run.sizes),
+        "seed": run.seed,
+        "trained_nodes": len(state["trained"]),
+        "tree_nodes": len(tree),
+        "loss": run.loss.model_dump(mode="json"),
+        **({"refit": state["refit"]} if "refit" in state else {}),
+    }
+
+
+MODEL_CARD_SCORES: Final = ("pictures", "boxes", "ap50", "ap", "recall", "matched", "lineage")
+"""What a model file keeps of each set's scores; curves and tables stay in the report."""
+
+
+def evaluation_summary(path: Path) -> dict[str, JsonValue]:
+    """Keep what a model card needs of a report: the scores of every set, and of its categories the AP50."""
+    report = read_record(Report, path)
+    return {"evaluated_sha256": report.model.sha256, "sets": card_scores(report.sets)}
+
+
+def card_scores(reports: Sequence[SetReport]) -> dict[str, JsonValue]:
+    """Return what a model card keeps of the scores of each set."""
+    return {
+        found.name: {
+            **json.loads(found.model_dump_json(include=set(MODEL_CARD_SCORES))),
+            "categories": {category.wnid: round(category.ap50, 3) for category in found.categories},
+        }
+        for found in reports
+    }

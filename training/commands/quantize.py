@@ -1,0 +1,350 @@
+"""The `quantize` command: a model file that computes with 8 bits, if it answers as well as before."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Literal, Self
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+from onnxruntime.quantization import CalibrationMethod
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, model_validator
+
+from model.bundle import METADATA_KEY, BundleMetadata
+from model.pictures.decoding import ACCEPTED_FORMATS, PictureError, decode_letterboxed
+from model.runtime import OnnxDetector
+from training.command_line import ConfigurationError
+from training.commands.evaluate import locate
+from training.commands.export import card_scores
+from training.data.formats.read import LAYOUTS, read_detection_set
+from training.evaluation.found import Rules
+from training.evaluation.report import SetReport
+from training.export.model_file import store_in_half, write_model
+from training.export.quantization.errors import QuantizationError
+from training.export.quantization.gate import AccuracyGate, scores
+from training.export.quantization.graph import (
+    activation_ranges,
+    grid_weights,
+    layers,
+    narrowed_ranges,
+    plain_weights,
+    quantised,
+)
+from training.export.quantization.sensitivity import (
+    LEAST_COUNTERPART,
+    LEAST_OBJECTNESS,
+    compared_boxes,
+    disagreement,
+    most_sensitive,
+)
+from training.files import replacing, sha256_of
+
+_logger = logging.getLogger(__name__)
+
+METHODS: Final = {
+    "mse": CalibrationMethod.MinMax,  # narrowed afterwards
+    "minmax": CalibrationMethod.MinMax,
+    "percentile": CalibrationMethod.Percentile,
+    "entropy": CalibrationMethod.Entropy,
+}
+FITTING_PICTURES: Final = 16
+"""Calibration pictures by which weights are rounded and ranges narrowed."""
+
+SENSITIVITY_PICTURES: Final = 4
+"""Calibration pictures by which layers are compared; it is their order that counts."""
+
+
+class QuantizeConfiguration(BaseModel):
+    """Write a model file that computes with 8 bits, unless it answers worse than the original."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Path = Field(description="the model file to quantise (.onnx)")
+    output: Path = Field(description="the model file to write (.onnx)")
+    calibration: tuple[Path, ...] = Field(
+        min_length=1,
+        description="pictures like those the model will see, to find the range of values at each layer: files, or "
+        "folders that are searched through",
+    )
+    calibration_pictures: PositiveInt = Field(
+        64, description="how many of them to use; they are picked evenly from the list in order"
+    )
+    method: Literal["mse", "minmax", "percentile", "entropy"] = Field(
+        "mse",
+        description="what of a layer's values its range holds: what makes the mean square error least, all, 99.999 %, "
+        "or what keeps most information; the last two take long",
+    )
+    data: Path = Field(
+        default=Path("data"), description="folder of the sets that are given by NAME, as `evaluate` has it"
+    )
+    sets: tuple[str, ...] = Field(
+        default=(),
+        description="sets to score both files on, separated by commas: each a NAME in the data folder, or "
+        f"ANNOTATIONS:FOLDER with the folder of the pictures. Annotations: {LAYOUTS}",
+    )
+    label_map: Path | None = Field(
+        default=None, description="file with a line 'WNID name' for each class name of the sets that has no wnid"
+    )
+    most_fall: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="no file is written if AP50 or lineage accuracy on a set falls by more than this; .01 is a point",
+    )
+    without_gate: bool = Field(
+        False, description="write the file however it answers, and say so in its metadata: for networks not yet trained"
+    )
+    in_float: tuple[str, ...] = Field((), description="names of layers that stay in float from the beginning")
+    objectness: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="default objectness threshold of the new file; by default the original's",
+    )
+    reduce_range: bool = Field(
+        True,
+        description="use 7 bits of each weight: with all 8, processors without VNNI instructions may answer otherwise "
+        "than those with them",
+    )
+    half_storage: bool = Field(True, description="store the weights that stay in float as float16")
+    size: PositiveInt | None = Field(
+        None, description="side of the input to calibrate and score at, px; by default that of the model file"
+    )
+    threads: PositiveInt | None = Field(
+        None, description="CPU threads of an inference; by default as many as there are physical cores"
+    )
+
+    @model_validator(mode="after")
+    def _gate(self) -> Self:
+        if bool(self.sets) == self.without_gate:
+            raise ValueError("give sets to score the file on, or without_gate, and not both")
+        return self
+
+
+@dataclass(frozen=True)
+class QuantizeReport:
+    """What came out.
+
+    Attributes:
+        output: the file.
+        size: its bytes.
+        layers: layers that could be quantised.
+        in_float: those of them that were not.
+        disagreement: see `training.export.quantization.sensitivity`, on calibration pictures.
+        before, after: the scores of the sets; () without the gate.
+    """
+
+    output: Path
+    size: int
+    layers: int
+    in_float: tuple[str, ...]
+    disagreement: float
+    before: tuple[SetReport, ...]
+    after: tuple[SetReport, ...]
+
+    def table(self) -> str:
+        """Return it as text."""
+        made = f"{self.layers - len(self.in_float)} of {self.layers} layers with 8 bits"
+        off = f"disagreement on calibration pictures {self.disagreement:.3f}"
+        lines = [f"{self.output}: {self.size / 1e6:.1f} MB; {made}; {off}"]
+        for before, after in zip(self.before, self.after, strict=True):
+            pairs = zip(scores(before).items(), scores(after).values(), strict=True)
+            shown = ", ".join(f"{name} {_percent(old)} -> {_percent(new)}" for (name, old), new in pairs)
+            lines.append(f"{before.name}: {shown}")
+        return "\n".join(lines)
+
+
+def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
+    """Quantise a model file.
+
+    All its large layers are, to begin with. Where the gate refuses that, each layer's own effect is measured, and those
+    with the greatest are left in float: one, two, four and so on, until the gate lets the file pass. Progress is shown
+    on a terminal.
+
+    Raises:
+        InvalidBundleError: the model file cannot be used.
+        InvalidDatasetError: a set cannot be used.
+        ConfigurationError: there are no pictures to calibrate with, the model does not take this size, or has no
+            layers of these names, or is quantised already.
+        QuantizationError: the gate refuses whatever is left in float.
+    """
+    detector = OnnxDetector.load(configuration.model, threads=configuration.threads)
+    size = configuration.size or detector.bundle.default_size
+    if size not in detector.bundle.sizes:
+        allowed = ", ".join(map(str, detector.bundle.sizes))
+        raise ConfigurationError(f"size: the model takes {allowed} px, not {size} px")
+    files = calibration_files(configuration)
+    with TemporaryDirectory() as folder:
+        attempt = _Attempt(configuration, detector, files, size, Path(folder, "quantised.onnx"))
+        gate = None
+        if not configuration.without_gate:
+            sets = [
+                read_detection_set(*locate(one, configuration.data), detector.tree, configuration.label_map)
+                for one in configuration.sets
+            ]
+            gate = AccuracyGate(detector, sets, Rules(size=size), configuration.most_fall)
+        left, reports = _search(attempt, gate)
+        off = attempt.disagreement(left)
+        bundle = _described(configuration, detector, attempt, left, reports, files, off)
+        model = attempt.model(left)
+        helper.set_model_props(model, {METADATA_KEY: bundle.to_json()})
+        configuration.output.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(configuration.output) as temporary:
+            write_model(model, temporary)
+            OnnxDetector.load(temporary, threads=configuration.threads)
+    return QuantizeReport(
+        configuration.output,
+        configuration.output.stat().st_size,
+        len(attempt.layers),
+        left,
+        off,
+        () if gate is None else tuple(gate.before),
+        tuple(reports),
+    )
+
+
+def calibration_files(configuration: QuantizeConfiguration) -> list[Path]:
+    """Return the pictures to calibrate with.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    endings = {f".{name.lower()}" for name in (*ACCEPTED_FORMATS, "jpg", "tif")}
+    found: list[Path] = []
+    for place in configuration.calibration:
+        if place.is_file():
+            found.append(place)
+        else:
+            found += sorted(file for file in place.rglob("*") if file.suffix.lower() in endings and file.is_file())
+    if not found:
+        raise ConfigurationError(
+            f"calibration: there is no picture in {', '.join(map(str, configuration.calibration))}"
+        )
+    chosen = np.linspace(0, len(found) - 1, min(len(found), configuration.calibration_pictures)).round().astype(int)
+    return [found[number] for number in chosen.tolist()]
+
+
+class _Attempt:
+    """Makes quantised models of one file, which differ in the layers that are left in float."""
+
+    def __init__(
+        self, configuration: QuantizeConfiguration, detector: OnnxDetector, files: Sequence[Path], size: int, path: Path
+    ) -> None:
+        self._configuration = configuration
+        self._path = path
+        self.given, self.size = configuration.in_float, size
+        original = onnx.load(configuration.model)
+        if any(node.op_type == "QuantizeLinear" for node in original.graph.node):
+            raise ConfigurationError(f"{configuration.model} is quantised already")
+        self._plain = plain_weights(original)
+        self.layers = layers(self._plain)
+        for name in configuration.in_float:
+            if name not in self.layers:
+                raise ConfigurationError(f"in_float: the model has no layer {name!r} that could be quantised")
+        self._ranges = activation_ranges(self._plain, _pictures(files, size), METHODS[configuration.method])
+        fitting = list(_pictures(files[:: -(-len(files) // FITTING_PICTURES)], size))
+        if configuration.method == "mse":
+            self._ranges = narrowed_ranges(self._plain, self._ranges, fitting)
+        self._weights = grid_weights(self._plain, fitting, reduce_range=configuration.reduce_range)
+        step = -(-len(files) // SENSITIVITY_PICTURES)
+        self._compared = list(_pictures(files[::step], size))
+        self._tree = detector.trained_tree
+        self._expected = compared_boxes(detector, self._compared, LEAST_OBJECTNESS)
+
+    def model(self, in_float: Sequence[str]) -> onnx.ModelProto:
+        """Return a model, with the original's metadata."""
+        made = quantised(
+            self._plain,
+            self._ranges,
+            in_float=in_float,
+            reduce_range=self._configuration.reduce_range,
+            weights=self._weights,
+        )
+        return store_in_half(made) if self._configuration.half_storage else made
+
+    def loaded(self, in_float: Sequence[str]) -> OnnxDetector:
+        """Return one ready to run."""
+        onnx.save(self.model(in_float), self._path)
+        return OnnxDetector.load(self._path, threads=self._configuration.threads)
+
+    def disagreement(self, in_float: Sequence[str]) -> float:
+        """Return how far its answers are from the original's."""
+        found = compared_boxes(self.loaded(in_float), self._compared, LEAST_COUNTERPART)
+        return disagreement(self._tree, self._expected, found)
+
+    def by_sensitivity(self) -> list[str]:
+        """Return the layers, those that change the answers most first."""
+        names = [name for name in self.layers if name not in self._configuration.in_float]
+        ranked = most_sensitive(
+            names, lambda name: self.disagreement([one for one in self.layers if one != name]), progress=True
+        )
+        return [name for name, _ in ranked]
+
+
+def _search(attempt: _Attempt, gate: AccuracyGate | None) -> tuple[tuple[str, ...], list[SetReport]]:
+    """Return which layers to leave in float, and the scores then."""
+    left = attempt.given
+    if gate is None:
+        return left, []
+    reports, falls = gate.judge(attempt.loaded(left))
+    ranked: list[str] = []
+    count = 1
+    while falls:
+        _logger.info("With %d of %d layers in float, %s.", len(left), len(attempt.layers), "; ".join(falls))
+        ranked = ranked or attempt.by_sensitivity()
+        if count >= len(ranked):
+            raise QuantizationError(
+                f"no file is written: with {len(left)} of {len(attempt.layers)} layers in float, {'; '.join(falls)}"
+            )
+        left = (*attempt.given, *ranked[:count])
+        reports, falls = gate.judge(attempt.loaded(left))
+        count *= 2
+    return left, reports
+
+
+def _pictures(files: Sequence[Path], size: int) -> Iterator[NDArray[np.uint8]]:
+    for file in files:
+        try:
+            yield decode_letterboxed(file.read_bytes(), size)[0][None]
+        except (OSError, PictureError) as error:
+            raise ConfigurationError(f"{file}: {error}") from error
+
+
+def _described(
+    configuration: QuantizeConfiguration,
+    detector: OnnxDetector,
+    attempt: _Attempt,
+    left: Sequence[str],
+    reports: Sequence[SetReport],
+    files: Sequence[Path],
+    off: float,
+) -> BundleMetadata:
+    """Return the original's metadata with how it was quantised, and the scores it has now."""
+    gate: JsonValue = "none, as was asked for" if configuration.without_gate else {"most_fall": configuration.most_fall}
+    how: dict[str, JsonValue] = {
+        "of_sha256": sha256_of(configuration.model),
+        "form": "int8 QDQ, a scale for each output channel",
+        "weight_bits": 7 if configuration.reduce_range else 8,
+        "calibration": {"pictures": len(files), "method": configuration.method, "size": attempt.size},
+        "layers": len(attempt.layers),
+        "layers_in_float": list(left),
+        "disagreement": round(off, 4),
+        "gate": gate,
+    }
+    bundle = detector.bundle
+    changes: dict[str, object] = {"training": {**bundle.training, "quantisation": how}}
+    if not configuration.without_gate:
+        changes["evaluation"] = {"sets": card_scores(reports)}
+    if configuration.objectness is not None:
+        changes["thresholds"] = bundle.thresholds.model_copy(update={"objectness": configuration.objectness})
+    return bundle.model_copy(update=changes)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"

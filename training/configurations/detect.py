@@ -1,0 +1,169 @@
+"""What a detection run is made of, as one documented object; it is written beside the results."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from training.data.augment import AugmentConfiguration
+from training.data.formats.read import LAYOUTS
+from training.losses.region import RegionLossConfiguration
+from training.networks.backbones.efficientnet_lite import IMAGENET_CLASSES, LiteName
+from training.networks.catalogue import (
+    ANCHORS,
+    WITH_BACKBONES,
+    WITH_PASSTHROUGH,
+    WITH_TWO_SCALES,
+    Design,
+    DetectorName,
+)
+from training.networks.parts.detector import Location
+from training.runs.computing import LoopConfiguration
+from training.runs.optimization import OptimizerConfiguration
+
+InputSize = Annotated[int, Field(gt=0, multiple_of=32)]
+"""Side of a square input, px; the detector's grid has a cell every 32."""
+
+
+class DetectionSource(BaseModel):
+    """Pictures with boxes, in COCO's, PASCAL VOC's or YOLO's layout."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    annotations: Path = Field(description=LAYOUTS)
+    pictures: Path = Field(description="folder of its pictures")
+    label_map: Path | None = Field(None, description="file with a line 'WNID name' for each class without a wnid")
+    repeats: PositiveInt = Field(1, description="times an epoch shows each picture")
+    negative_weight: NonNegativeFloat = Field(
+        1.0,
+        description='how much "no object here" counts: 1 where every object is labelled, less where some are not',
+    )
+    held_out_every: NonNegativeInt = Field(0, description="keep every n-th picture out; 0: none")
+    balance: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the pictures below which a category is rare; a picture with one that a share f shows "
+        "comes sqrt(balance / f) times as often, up to four times; 0: none is rare",
+    )
+
+
+class ClassificationSource(BaseModel):
+    """Pictures with a label alone, one folder a WordNet id."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path = Field(description="folder that holds a folder of pictures for each WordNet id")
+    repeats: PositiveInt = Field(1, description="times an epoch shows each picture")
+    held_out_every: NonNegativeInt = Field(0, description="keep every n-th picture of each id out; 0: none")
+
+
+class NetworkConfiguration(BaseModel):
+    """The network and what it starts from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: DetectorName = Field("yolov2-lite", description="architecture")
+    anchors: tuple[tuple[PositiveFloat, PositiveFloat], ...] | None = Field(
+        None,
+        description="width and height of each anchor, in cells of the grid (16 px for yolov2-lite, else 32 px); "
+        "default: those of the network's publication",
+        min_length=1,
+    )
+    passthrough: bool = Field(
+        True, description="false leaves out the finer features, of the networks that have a passthrough"
+    )
+    location: Location = Field(
+        Location.DIRECT,
+        description="what is predicted of a box's centre: direct, its place in the cell; offsets, how many anchors' "
+        "widths and heights it is from the cell's middle, which the paper found unstable",
+    )
+    backbone: LiteName | None = Field(
+        None,
+        description="the EfficientNet-Lite in yolov2-lite: lite0, or lite2, which names more rightly in 1.6 times the "
+        "time; default: that of what it starts from, lite0 where that is nothing",
+    )
+    two_scales: bool = Field(
+        False,
+        description="yolov2-lite looks at a picture twice once it is trained, as it is and reduced to five eighths: "
+        "finds more small things, and names large ones better, in 1.4 times the time",
+    )
+    start: Path | None = Field(
+        None,
+        description="what to start from: the output folder of another run or of a classifier's, a model file (.onnx), "
+        "darknet's weights (.weights, .conv.N), or the word default for the embedded model; by default yolov2-lite "
+        "starts from an ImageNet classifier, the others from random weights",
+    )
+    freeze: tuple[str, ...] = Field(
+        (),
+        description="parts that are not trained, such as backbone or backbone.fine; what parts there are is told "
+        "where one is unknown",
+    )
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        if not self.passthrough and self.name not in WITH_PASSTHROUGH:
+            raise ValueError(f"{self.name} has no passthrough to leave out")
+        if self.two_scales and self.name not in WITH_TWO_SCALES:
+            raise ValueError(f"{self.name} looks at one scale alone")
+        if self.backbone is not None and self.name not in WITH_BACKBONES:
+            raise ValueError(f"{self.name} has a backbone of its own, not {self.backbone}")
+        return self
+
+    def design(self, flat_classes: int = IMAGENET_CLASSES, backbone: LiteName | None = None) -> Design:
+        """Return what the network is built from.
+
+        Args:
+            flat_classes: of the classifier inside yolov2-lite.
+            backbone: of yolov2-lite, where weights tell it.
+        """
+        anchors = self.anchors or ANCHORS[self.name]
+        chosen = backbone or self.backbone or "lite0"
+        return Design(self.name, anchors, self.passthrough, flat_classes, self.location, self.two_scales, chosen)
+
+
+class DetectConfiguration(BaseModel):
+    """A joint training run on pictures with boxes and pictures with labels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    output: Path = Field(description="folder for the checkpoint, the log and this configuration")
+    detection: tuple[DetectionSource, ...] = Field(
+        description="sets with boxes, each with annotations (COCO JSON, VOC XML, YOLO class names), pictures (their "
+        "folder), label_map (a file, if classes carry no wnid) and, if it should not be 1, repeats (times an epoch "
+        "shows each picture), negative_weight (how much 'no object here' counts), held_out_every (keep every n-th "
+        "picture out) and balance (share of the pictures below which a category is rare and shown more often)",
+        min_length=1,
+    )
+    classification: tuple[ClassificationSource, ...] = Field(
+        (),
+        description="sets with labels alone, each with folder (holds a folder of pictures for each WordNet id) and, "
+        "if wanted, repeats (default 1) and held_out_every (keep every n-th picture of each id out)",
+    )
+    network: NetworkConfiguration = NetworkConfiguration()
+    tree: Path | None = Field(
+        None, description="WordTree of the labels, as `wordtree` writes it; default: the packaged one"
+    )
+    mixing: PositiveFloat | None = Field(
+        None,
+        description="pictures with a label alone that an epoch shows for each picture with boxes, reached by raising "
+        "repeats; the paper's is 4; default: as many as there are",
+    )
+    sizes: tuple[InputSize, ...] = Field(
+        (320, 352, 384, 416), description="input sizes to train at, px, multiples of 32", min_length=1
+    )
+    seed: NonNegativeInt = Field(0, description="seed of every random choice")
+    augmentation: AugmentConfiguration = AugmentConfiguration()
+    loss: RegionLossConfiguration = RegionLossConfiguration()
+    optimizer: OptimizerConfiguration = OptimizerConfiguration()
+    loop: LoopConfiguration = LoopConfiguration()
+    resume: bool = Field(False, description="go on from the checkpoint in the output folder")

@@ -1,0 +1,120 @@
+"""The data of a joint run: its sets, which nodes they teach, and how often an epoch shows each picture."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.wordtree import WordTree
+from training.configurations.detect import DetectConfiguration
+from training.data.batches import Mixture, Source
+from training.data.formats.coco import DetectionSet
+from training.data.formats.folder import ClassifiedPicture, read_folder
+from training.data.formats.read import read_detection_set
+
+logger = logging.getLogger(__name__)
+
+MOST_REPEATS: Final = 8
+"""Of the side that is repeated less often; with more of them a ratio could be met more exactly than by 1 in 16."""
+
+
+class Data(NamedTuple):
+    """The sets of a run, and ascending indices of the tree.
+
+    labelled: the nodes that the sets and the pre-trained classifier have labels of. boxed: those of them with boxes.
+    trained: the labelled nodes and their ancestors.
+    """
+
+    sources: list[Source]
+    labelled: list[int]
+    boxed: list[int]
+    trained: NDArray[np.int64]
+
+
+def read_data(configuration: DetectConfiguration, tree: WordTree, known: Iterable[str]) -> Data:
+    """Read every set of a run.
+
+    Args:
+        configuration: names them.
+        tree: of their labels.
+        known: synsets that the network knows from elsewhere; those that the tree does not have are left out.
+
+    Raises:
+        InvalidDatasetError: a set cannot be used; it names the file and what to do.
+    """
+    boxes, labels = [], []
+    nodes, boxed = {tree.index(wnid) for wnid in known if wnid in tree}, set[int]()
+    for detection in configuration.detection:
+        found: DetectionSet = read_detection_set(
+            detection.annotations,
+            detection.pictures,
+            tree,
+            detection.label_map,
+            held_out_every=detection.held_out_every,
+        )
+        boxes.append(
+            Source(found.name, found.pictures, detection.repeats, detection.negative_weight, detection.balance)
+        )
+        nodes |= {category.node for category in found.categories}
+        boxed.update(*(picture.nodes.tolist() for picture in found.pictures))
+    for classification in configuration.classification:
+        pictures = read_folder(classification.folder, tree, held_out_every=classification.held_out_every)
+        labels.append(Source(classification.folder.name, pictures, classification.repeats))
+        nodes |= {picture.node for picture in pictures}
+    if configuration.mixing is not None:
+        boxes, labels = mix(boxes, labels, configuration.mixing)
+    return Data([*boxes, *labels], sorted(nodes), sorted(boxed), tree.closure(nodes).astype(np.int64))
+
+
+def mix(boxes: Sequence[Source], labels: Sequence[Source], ratio: float) -> tuple[list[Source], list[Source]]:
+    """Repeat sets until an epoch shows `ratio` pictures with a label alone for each picture with boxes.
+
+    The paper oversamples COCO until ImageNet is larger "by a factor of 4:1" (section 4). What `repeats` says of the
+    sets among themselves is kept. Either side may be repeated; the ratio is met to one part in 16, or nearly so where
+    pictures of rare categories come more often.
+    """
+    with_boxes, with_labels = (sum(sum(one.times()) for one in side) for side in (boxes, labels))
+    if not with_boxes or not with_labels:
+        return list(boxes), list(labels)
+    wanted = Fraction(with_labels) / Fraction(ratio) / with_boxes  # repeats of boxes for each repeat of labels
+    near = wanted.limit_denominator(MOST_REPEATS) if wanted >= 1 else 1 / (1 / wanted).limit_denominator(MOST_REPEATS)
+    times_boxes, times_labels = near.numerator, near.denominator
+    logger.info(
+        "an epoch repeats pictures with boxes %d times and those with labels %d times: %.2f to 1",
+        times_boxes,
+        times_labels,
+        with_labels * times_labels / (with_boxes * times_boxes),
+    )
+    return (
+        [replace(one, repeats=one.repeats * times_boxes) for one in boxes],
+        [replace(one, repeats=one.repeats * times_labels) for one in labels],
+    )
+
+
+def trained_index(trained: Iterable[int], nodes: int) -> NDArray[np.int64]:
+    """Return the trained tree's node of each of the full tree's `nodes`, -1 where there is none."""
+    index = np.full(nodes, -1, np.int64)
+    chosen = np.fromiter(trained, np.int64)
+    index[chosen] = np.arange(len(chosen))
+    return index
+
+
+def labelled_in_group(mixture: Mixture, tree: WordTree) -> NDArray[np.float32]:
+    """Return for each node of the trained tree how many labels of the mixture's pictures lie in its sibling group.
+
+    A label lies in the groups of all nodes on its path. A picture counts once, however often an epoch shows it.
+    """
+    labels = np.zeros(len(tree), np.int64)
+    for picture in {id(picture): picture for _, picture in mixture.items}.values():
+        nodes = [picture.node] if isinstance(picture, ClassifiedPicture) else picture.nodes
+        np.add.at(labels, mixture.trained[nodes], 1)
+    beneath = labels.copy()
+    for node in range(len(tree) - 1, -1, -1):  # parents come before their children
+        if tree.parents[node] >= 0:
+            beneath[tree.parents[node]] += beneath[node]
+    in_group = np.bincount(tree.group_of, weights=beneath, minlength=len(tree.group_first))
+    return in_group[tree.group_of].astype(np.float32)

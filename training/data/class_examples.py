@@ -1,0 +1,101 @@
+"""What a trained detector's class layer sees of the labelled objects of its data: one row an object."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from training.data.batches import Mixture, Stream, load_batches
+from training.losses.targets import Truths, iou_of_pairs
+from training.networks.parts.detector import BoxIndex
+from training.networks.yolov2_lite import YOLOv2Lite
+
+LEAST_OVERLAP: Final = 0.5  # IOU from which a box counts as having found an object
+
+
+class ClassExamples(NamedTuple):
+    """K objects.
+
+    features: [K, F] float16, the classifier's features over the box that finds each.
+    evidence: [K, E] float16, the further evidence of that box.
+    nodes: [K] int64, their labels in the trained tree.
+    sources: [K] int64, the set each comes from.
+    """
+
+    features: Tensor
+    evidence: Tensor
+    nodes: Tensor
+    sources: Tensor
+
+
+@torch.no_grad()
+def collect_examples(detector: YOLOv2Lite, mixture: Mixture, stream: Stream, workers: int) -> ClassExamples:
+    """Look at the pictures of a stream of batches.
+
+    Args:
+        detector: in evaluation mode, on the device that computes.
+        mixture: the pictures; a source is known by its place among the mixture's.
+        stream: which of them, in batches.
+        workers: processes that prepare pictures; 0: this one.
+
+    Raises:
+        InvalidDatasetError: a picture cannot be used.
+    """
+    places = {id(source): place for place, source in enumerate(mixture.sources)}
+    device = detector.anchors.device
+    rows: list[ClassExamples] = []
+    batches = zip(stream, load_batches(mixture, stream, workers), strict=True)
+    for draws, batch in tqdm(batches, total=len(stream), unit="batch", mininterval=5):
+        sources = torch.tensor([places[id(mixture.items[draw.item][0])] for draw in draws])
+        every = detector.look(batch.pictures.to(device).permute(0, 3, 1, 2).float())
+        boxes, objectness = ([one.features[-1].cpu() for one in every], [one.boxes[..., 4].cpu() for one in every])
+        finding = finding_boxes(boxes, objectness, batch.truths)
+        for prediction, (index, nodes) in zip(every, finding, strict=True):
+            here = BoxIndex(*(part.to(device) for part in index))
+            features, evidence = (part.half().cpu() for part in detector.class_inputs(prediction.features, here))
+            rows.append(ClassExamples(features, evidence, nodes, sources[index.picture]))
+    return ClassExamples(*(torch.cat(columns) for columns in zip(*rows, strict=True)))
+
+
+def finding_boxes(
+    boxes: Sequence[Tensor], objectness: Sequence[Tensor], truths: Truths
+) -> list[tuple[BoxIndex, Tensor]]:
+    """Return, for each scale, the boxes that find labelled objects of a batch, and those objects' labels [K].
+
+    Of the boxes of all scales that overlap an object by LEAST_OVERLAP it is the one of greatest objectness, which
+    suppression would leave; an object without any is left out, for no answer will name it. For a picture that has a
+    label alone it is the box of greatest objectness.
+
+    Args:
+        boxes: of each scale [B, A, H, W, 4], centre x, centre y, width, height as fractions of the picture.
+        objectness: of each scale [B, A, H, W], probabilities or logits.
+        truths: of the batch.
+    """
+    every = torch.cat([one.flatten(1, 3) for one in boxes], dim=1)
+    scores = torch.cat([one.flatten(1) for one in objectness], dim=1)
+    places: list[tuple[int, int]] = []
+    labels: list[Tensor] = []
+    for picture in range(len(every)):
+        own = truths.picture == picture
+        overlap = iou_of_pairs(truths.boxes[own][:, None], every[picture][None])
+        score = scores[picture].masked_fill(overlap < LEAST_OVERLAP, -torch.inf)
+        found = score.amax(1) > -torch.inf
+        places += [(picture, int(place)) for place in score.argmax(1)[found]]
+        labels.append(truths.nodes[own][found])
+    for picture, node in zip(truths.class_only_pictures.tolist(), truths.class_only_nodes, strict=True):
+        places.append((picture, int(scores[picture].argmax())))
+        labels.append(node[None])
+    of, place = torch.tensor(places, dtype=torch.int64).view(-1, 2).unbind(1)
+    nodes = torch.cat(labels)
+    result = []
+    for one in objectness:
+        _, _, height, width = one.shape
+        cells = one[0].numel()
+        here = (place >= 0) & (place < cells)
+        at = place[here]
+        index = BoxIndex(of[here], at // (height * width), at // width % height, at % width)
+        result.append((index, nodes[here]))
+        place = place - cells
+    return result

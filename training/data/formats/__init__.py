@@ -1,0 +1,1 @@
+"""Reading data sets: COCO, PASCAL VOC, YOLO, folders of pictures."""

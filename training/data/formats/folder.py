@@ -1,0 +1,52 @@
+"""Classification pictures laid out as one folder a synset: SET/WNID/*.jpg (torchvision's ImageFolder layout)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.wordtree import WordTree
+from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.held_out import part_of
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+
+@dataclass(frozen=True)
+class ClassifiedPicture:
+    """A picture and the node of the tree it shows."""
+
+    path: Path
+    node: int
+
+
+def read_folder(
+    folder: Path, tree: WordTree, *, held_out_every: int = 0, held_out: bool = False
+) -> tuple[ClassifiedPicture, ...]:
+    """List the pictures of a folder of synset folders, in sorted order.
+
+    Args:
+        folder: its sub-folders are named by wnid.
+        tree: the WordTree the labels belong to.
+        held_out_every: leave out the last picture of every run of this many in each synset, so that an evaluation has
+            some of every synset that no training saw; 0 keeps all.
+        held_out: keep those and leave the others out instead.
+
+    Raises:
+        InvalidDatasetError: no such folder, a sub-folder that is no concept of the tree, or no picture left.
+    """
+    if not folder.is_dir():
+        raise InvalidDatasetError(f"{folder}: there is no such folder of classification pictures")
+    pictures = []
+    for synset in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if synset.name not in tree:
+            raise InvalidDatasetError(
+                f"{synset}: {synset.name!r} is no concept of the WordTree; name each folder by its WordNet id"
+            )
+        node = tree.index(synset.name)
+        files = sorted(path for path in synset.iterdir() if path.suffix.lower() in SUFFIXES)
+        pictures += [ClassifiedPicture(path, node) for path in part_of(files, held_out_every, held_out=held_out)]
+    if not pictures:
+        raise InvalidDatasetError(
+            f"{folder}: holds no pictures in folders named by WordNet id, or none that is"
+            f"{'' if held_out else ' not'} held out"
+        )
+    return tuple(pictures)

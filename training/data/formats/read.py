@@ -1,0 +1,66 @@
+"""Reads a detection set whatever its layout: COCO JSON, PASCAL VOC's XML, YOLO's text files."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from model.wordtree import WordTree
+from training.data.formats.coco import DetectionSet, InvalidDatasetError, read_coco
+from training.data.formats.held_out import part_of
+from training.data.formats.label_map import read_label_map
+from training.data.formats.voc import read_voc
+from training.data.formats.yolo import read_yolo
+
+LAYOUTS = (
+    "COCO JSON (NAME.json); PASCAL VOC: a folder of XML files, or ImageSets/Main/NAME.txt; YOLO: data.yaml, NAME.names "
+    "or classes.txt"
+)
+
+
+def read_detection_set(
+    annotations: Path,
+    pictures: Path,
+    tree: WordTree,
+    label_map: Path | None = None,
+    *,
+    held_out_every: int = 0,
+    held_out: bool = False,
+) -> DetectionSet:
+    """Read a detection set; the annotations' name tells the layout, as `LAYOUTS` says.
+
+    Args:
+        annotations: see `LAYOUTS`.
+        pictures: the folder of its pictures.
+        tree: what the nodes of the answer index.
+        label_map: file with the node of each class name, see `training.data.formats.label_map`.
+        held_out_every: leave out every n-th picture in the order of their files' names, so that an evaluation has some
+            that no training saw; 0 keeps all.
+        held_out: keep those and leave the others out instead.
+
+    Raises:
+        InvalidDatasetError: the set cannot be used; it names the file, the line or record, and what to do.
+    """
+    found = _read(annotations, pictures, tree, label_map)
+    if not held_out_every:
+        return found
+    ordered = sorted(found.pictures, key=lambda picture: picture.path)
+    chosen = part_of(ordered, held_out_every, held_out=held_out)
+    if not chosen:
+        which = "held" if held_out else "left when every n-th is held"
+        raise InvalidDatasetError(
+            f"{annotations}: of {len(ordered)} pictures none is {which} out with n = {held_out_every}"
+        )
+    return replace(found, pictures=tuple(chosen))
+
+
+def _read(annotations: Path, pictures: Path, tree: WordTree, label_map: Path | None) -> DetectionSet:
+    nodes = None if label_map is None else read_label_map(label_map)
+    suffix = annotations.suffix.lower()
+    if annotations.is_dir():
+        return read_voc(annotations, pictures, tree, nodes)
+    if suffix == ".json":
+        return read_coco(annotations, pictures, tree, nodes)
+    if suffix in {".yaml", ".yml", ".names"} or annotations.name == "classes.txt":
+        return read_yolo(annotations, pictures, tree, nodes)
+    if suffix == ".txt":
+        return read_voc(annotations, pictures, tree, nodes)
+    raise InvalidDatasetError(f"{annotations}: is no layout that can be read, or is not there. Known are {LAYOUTS}")

@@ -1,0 +1,136 @@
+"""Reads detection sets in PASCAL VOC's layout: an XML file for each picture.
+
+The layout is that of the VOC2012 development kit. Its pixels count from 1 and a box holds its last one, so xmin 1 and
+xmax W make a box as wide as the picture: in our coordinates x1 is xmin - 1 and x2 is xmax. What is `difficult` is kept
+apart, for VOC's way of scoring leaves it out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import parse
+
+from model.wordtree import WordTree
+from training.data.formats.coco import ClippedPicture, DetectionSet, InvalidDatasetError, clip_picture, detection_set
+from training.data.formats.label_map import categories_of
+
+
+class _Object(NamedTuple):
+    name: str
+    corners: tuple[float, float, float, float]
+    difficult: bool
+
+
+class _Record(NamedTuple):
+    source: Path
+    picture: Path
+    size: tuple[int, int]
+    objects: tuple[_Object, ...]
+
+
+def read_voc(
+    annotations: Path, pictures: Path, tree: WordTree, label_map: Mapping[str, str] | None = None
+) -> DetectionSet:
+    """Read a detection set.
+
+    Args:
+        annotations: the folder of XML files; or one of the kit's lists, ImageSets/Main/NAME.txt, whose first word of
+            each line names a file in Annotations/.
+        pictures: the folder of the pictures.
+        tree: what the nodes of the answer index.
+        label_map: the node's id of each class name; without one the names must be ids.
+
+    Raises:
+        InvalidDatasetError: a file cannot be read or is not such an XML, a picture is missing, or a class has no node.
+    """
+    records = [_read(path, pictures) for path in _files(annotations)]
+    names = sorted({thing.name for record in records for thing in record.objects})
+    categories = categories_of(names, tree, label_map, annotations)
+    nodes = {category.name: category.node for category in categories}
+    return detection_set(annotations.stem, [_clipped(record, nodes) for record in records], categories)
+
+
+def _files(annotations: Path) -> Sequence[Path]:
+    if annotations.is_dir():
+        found = sorted(annotations.glob("*.xml"))
+        if not found:
+            raise InvalidDatasetError(f"{annotations}: holds no XML file; give the folder of the annotations")
+        return found
+    try:
+        stems = [line.split()[0] for line in annotations.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidDatasetError(
+            f"{annotations}: cannot be read ({error}); give the folder of the XML files or a list of their names"
+        ) from error
+    if not stems:
+        raise InvalidDatasetError(f"{annotations}: lists no picture")
+    folder = annotations.parent.parent.parent / "Annotations"
+    return [folder / f"{stem}.xml" for stem in stems]
+
+
+def _read(path: Path, pictures: Path) -> _Record:
+    try:
+        root = parse(path, forbid_dtd=True).getroot()
+        assert root is not None  # what was parsed has one
+    except OSError as error:
+        raise InvalidDatasetError(
+            f"{path}: cannot be read ({error.strerror}); every picture has such a file"
+        ) from error
+    except (ParseError, DefusedXmlException, ValueError) as error:
+        raise InvalidDatasetError(f"{path}: is not XML ({error}); export the file again") from error
+    picture = pictures / _text(path, root, "filename")
+    if not picture.is_file():
+        raise InvalidDatasetError(f"{path}: its picture {picture} is not there; fetch it, or remove the XML file")
+    size = (_side(path, root, "size/width"), _side(path, root, "size/height"))
+    things = [_object(path, number, element) for number, element in enumerate(root.findall("object"), start=1)]
+    return _Record(path, picture, size, tuple(things))
+
+
+def _object(path: Path, number: int, element: Element) -> _Object:
+    where = f"object {number}: "
+    sides = [_number(path, element, f"bndbox/{side}", where) for side in ("xmin", "ymin", "xmax", "ymax")]
+    return _Object(
+        name=" ".join(_text(path, element, "name", where).split()),
+        corners=(sides[0] - 1, sides[1] - 1, sides[2], sides[3]),
+        difficult=element.findtext("difficult", "0").strip() == "1",
+    )
+
+
+def _side(path: Path, root: Element, name: str) -> int:
+    value = _number(path, root, name)
+    if value < 1 or value != int(value):
+        raise InvalidDatasetError(f"{path}: <{name}> is {value:g}; write the picture's side in pixels")
+    return int(value)
+
+
+def _number(path: Path, element: Element, name: str, where: str = "") -> float:
+    text = _text(path, element, name, where)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InvalidDatasetError(f"{path}: {where}<{name}> is {text!r}; write a number of pixels")
+    return value
+
+
+def _text(path: Path, element: Element, name: str, where: str = "") -> str:
+    text = (element.findtext(name) or "").strip()
+    if not text:
+        raise InvalidDatasetError(f"{path}: {where}there is no <{name}>, or nothing in it; put the record right")
+    return text
+
+
+def _clipped(record: _Record, nodes: Mapping[str, int]) -> ClippedPicture:
+    return clip_picture(
+        record.picture,
+        record.size,
+        np.array([thing.corners for thing in record.objects], np.float64).reshape(-1, 4),
+        np.array([nodes[thing.name] for thing in record.objects], np.int32),
+        difficult=np.array([thing.difficult for thing in record.objects], bool),
+    )

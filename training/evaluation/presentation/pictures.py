@@ -1,0 +1,96 @@
+"""The pictures that a model does best and worst on, with what is labelled and what is found drawn in."""
+
+import io
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from PIL import ImageDraw, ImageFont
+
+from model.detections import Detections
+from model.geometry import box_iou
+from model.wordtree import WordTree
+from training.data.formats.coco import LabelledPicture
+from training.evaluation.found import Found, open_picture
+from training.evaluation.greedy import LEAST_IOU
+
+LONGEST_SIDE: Final = 480
+"""Pixels of a drawn picture's longer side: larger ones are reduced."""
+LABELLED, FOUND = (40, 170, 60), (225, 95, 20)
+
+
+class Judged(NamedTuple):
+    """A picture's number in its set and its F1, 0 to 1: of the model's answers that are right, and boxes found."""
+
+    number: int
+    f1: float
+
+
+def judge(tree: WordTree, pictures: Sequence[LabelledPicture], found: Sequence[Found]) -> list[Judged]:
+    """Return the pictures with a labelled box, the best first; of equal ones those with more boxes.
+
+    An answer, at the model file's thresholds, is right if it overlaps a labelled box by IOU .5 or more and its label
+    lies on one line from root to leaf with that of the box; the best answer takes a box first.
+    """
+    judged = []
+    for number, (picture, one) in enumerate(zip(pictures, found, strict=True)):
+        if len(picture.nodes):
+            hits = _hits(tree, picture, one.served)
+            judged.append((2 * hits / (len(picture.nodes) + len(one.served)), len(picture.nodes), number))
+    judged.sort(key=lambda entry: (-entry[0], -entry[1], entry[2]))
+    return [Judged(number, f1) for f1, _, number in judged]
+
+
+def worst_first(tree: WordTree, pictures: Sequence[LabelledPicture], found: Sequence[Found]) -> list[Judged]:
+    """Return what `judge` does, the worst first; of equal ones those with more boxes."""
+    judged = judge(tree, pictures, found)
+    return sorted(judged, key=lambda one: (one.f1, -len(pictures[one.number].nodes), one.number))
+
+
+def _hits(tree: WordTree, picture: LabelledPicture, served: Detections) -> int:
+    right = box_iou(served.boxes, picture.boxes) >= LEAST_IOU
+    right &= np.asarray(tree.same_lineage(served.nodes[:, None], picture.nodes[None, :]))
+    hits = 0
+    for row in right:  # by descending score
+        if row.any():
+            right[:, int(row.argmax())] = False
+            hits += 1
+    return hits
+
+
+def draw(tree: WordTree, picture: LabelledPicture, served: Detections) -> bytes:
+    """Return a JPEG file of a picture with its labelled boxes (green) and the model's answers (orange).
+
+    Raises:
+        InvalidDatasetError: the picture cannot be read any more.
+    """
+    image = open_picture(picture)
+    scale = min(1.0, LONGEST_SIDE / max(image.size))
+    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    canvas = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size=11)
+    for box, node in zip(picture.boxes.tolist(), picture.nodes.tolist(), strict=True):
+        _draw_box(canvas, [side * scale for side in box], tree.names[node], LABELLED, font, below=True)
+    for row in reversed(range(len(served))):
+        text = f"{tree.names[int(served.nodes[row])]} {served.scores[row]:.2f}"
+        _draw_box(canvas, [side * scale for side in served.boxes[row].tolist()], text, FOUND, font, below=False)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def _draw_box(
+    canvas: ImageDraw.ImageDraw,
+    box: Sequence[float],
+    text: str,
+    colour: tuple[int, int, int],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    *,
+    below: bool,
+) -> None:
+    """Draw a box with its text inside, at its top left or bottom left corner."""
+    canvas.rectangle(tuple(box), outline=colour, width=2)
+    left, top, right, bottom = canvas.textbbox((box[0] + 2, box[1] + 2), text, font=font)
+    drop = max(0.0, box[3] - bottom - 3) if below else 0.0
+    canvas.rectangle((left - 2, top - 2 + drop, right + 2, bottom + 2 + drop), fill=colour)
+    canvas.text((box[0] + 2, box[1] + 2 + drop), text, font=font, fill="white")

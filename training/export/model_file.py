@@ -1,0 +1,335 @@
+"""From a trained detector to the one file the service loads: `model.bundle` says what is in it.
+
+The graph takes uint8 pictures, normalises them, runs the network, decodes the boxes, drops those below the
+objectness threshold and computes class logits for the rest alone. Batch norms, and whatever else depends on
+weights only, are folded. Before the file gets its name it is loaded by the service's own code and compared
+with torch.
+"""
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+import onnx
+import onnxscript.optimizer
+import torch
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+from torch.export import Dim
+
+from model.bundle import INPUTS, METADATA_KEY, OUTPUTS, BundleMetadata
+from model.detections import RawDetections
+from model.runtime import OnnxDetector
+from model.version import VERSION
+from model.walk import absolute_probabilities
+from training.files import replacing
+from training.networks.parts.detector import BoxIndex, Detector, Prediction, decode_boxes
+
+OPSET: Final = 18  # the oldest that torch's exporter writes without converting; read by ONNX Runtime 1.14 and later
+HALF_LEAST_VALUES: Final = 1024  # smaller tensors, biases above all, cost nothing in full precision
+HALF_SUFFIX: Final = "_half"
+WEIGHT_PREFIX: Final = "detector."
+"""A weight of a model file is called as in the detector's state dict, after this, where nothing was folded in."""
+HALF_MAXIMUM: Final = float(np.finfo(np.float16).max)
+
+TOLERANCE: Final = 1e-3
+"""Largest difference to torch: in absolute probabilities, in objectness, and in boxes as a part of a cell."""
+HALF_TOLERANCE: Final = 5e-2
+"""The same once the weights are rounded to 11 bits; this only tells rounding from a broken file."""
+
+
+class ExportError(RuntimeError):
+    """The exported graph does not do what the detector does; no file was written."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export gave: the file's size in bytes, and the largest differences to torch.
+
+    Attributes:
+        size: bytes of the file.
+        boxes: in cells, for boxes wider or higher than a cell as a part of their longer side.
+        objectness, probabilities: absolute.
+    """
+
+    size: int
+    boxes: float
+    objectness: float
+    probabilities: float
+
+
+class ExportGraph(nn.Module):
+    """The graph of a model file around a detector in evaluation mode."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, pictures: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Map the inputs that `model.bundle` describes to its outputs, in its order."""
+        side = pictures.shape[1]
+        every = self.detector.look(pictures.permute(0, 3, 1, 2).to(torch.float32))
+        found = [self._passing(prediction, threshold, side) for prediction in every]
+        if len(found) == 1:
+            return found[0]
+        boxes, objectness, picture, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return boxes, objectness, picture, logits
+
+    def _passing(self, prediction: Prediction, threshold: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the corners, objectness, picture and class logits of the boxes that pass."""
+        objectness = prediction.boxes[..., 4].sigmoid()
+        found = torch.nonzero(objectness >= threshold)
+        # One box more, dropped again at the end: so the class layer never sees zero boxes, which not every
+        # operator can compute (an Einsum of ONNX Runtime 1.32 ends the process).
+        index = BoxIndex(*torch.cat((found, found.new_zeros(1, 4))).unbind(1))
+        logits = self.detector.class_logits(prediction.features, index)[:-1]
+        every = decode_boxes(prediction.boxes, self.detector.anchors, self.detector.location)
+        decoded = every[index][:-1]
+        centre, sides = decoded[:, :2], decoded[:, 2:]
+        corners = torch.cat((centre - sides / 2, centre + sides / 2), dim=1) * side
+        return corners, objectness[index][:-1], index.picture[:-1], logits
+
+
+def export_detector(
+    detector: Detector,
+    bundle: BundleMetadata,
+    path: Path,
+    *,
+    half_storage: bool = False,
+    pictures: Sequence[NDArray[np.uint8]] = (),
+) -> ExportReport:
+    """Write a model file.
+
+    Args:
+        detector: left as it is, on its device and in its mode.
+        bundle: the file's metadata.
+        path: the file; one that was there is replaced at the very end.
+        half_storage: store weights as float16, which halves the file; they are float32 again once loaded.
+        pictures: batches to compare with torch on, each uint8 [B, S, S, 3] letterboxed RGB with S one of the
+            bundle's sizes. Without any, coloured noise at the smallest and the default size is used.
+
+    Raises:
+        ValueError: the bundle describes another network.
+        ExportError: the graph's answers differ from torch's.
+    """
+    _check_fit(detector, bundle)
+    graph = ExportGraph(copy.deepcopy(detector).to("cpu", torch.float32)).eval()
+    model = _to_onnx(graph, bundle)
+    batches = list(pictures) or _noise(bundle)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        write_model(model, temporary)
+        report = _compare(graph, temporary, batches, TOLERANCE)
+        if half_storage:
+            write_model(store_in_half(model), temporary)
+            report = _compare(graph, temporary, batches, HALF_TOLERANCE)
+    return report
+
+
+def _check_fit(detector: Detector, bundle: BundleMetadata) -> None:
+    if detector.classes != len(bundle.trained):
+        raise ValueError(f"the detector has {detector.classes} classes, but {len(bundle.trained)} nodes are trained")
+    if detector.stride != bundle.stride:
+        raise ValueError(f"the detector has stride {detector.stride}, the bundle {bundle.stride}")
+    if any(size % detector.multiple for size in bundle.sizes):
+        raise ValueError(f"the detector takes multiples of {detector.multiple} px, not all of {bundle.sizes}")
+    stated = torch.tensor(bundle.anchors, dtype=torch.float32)
+    if stated.shape != detector.anchors.shape or not torch.allclose(stated, detector.anchors.cpu()):
+        raise ValueError("the bundle's anchors are not the detector's")
+
+
+def _to_onnx(graph: ExportGraph, bundle: BundleMetadata) -> onnx.ModelProto:
+    """Trace, translate, fold, and describe."""
+    multiple = graph.detector.multiple
+    side = multiple * Dim("cells", min=1)
+    model = translate(
+        graph,
+        (torch.zeros(2, 3 * multiple, 3 * multiple, 3, dtype=torch.uint8), torch.tensor(0.5)),
+        ({0: Dim("batch", min=1), 1: side, 2: side}, {}),
+        inputs=INPUTS,
+        outputs=OUTPUTS,
+    )
+    shapes = ("batch", "size", "size", 3), (), ("found", 4), ("found",), ("found",), ("found", None)
+    tidy(model, "detector", shapes)
+    helper.set_model_props(model, {METADATA_KEY: bundle.to_json()})
+    return model
+
+
+def translate(
+    graph: nn.Module,
+    example: tuple[Tensor, ...],
+    dynamic_shapes: tuple[dict[int, Any], ...],
+    *,
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+) -> onnx.ModelProto:
+    """Trace a module with example inputs, translate it to ONNX, and fold what depends on weights only.
+
+    Args:
+        graph: in evaluation mode.
+        example: its inputs.
+        dynamic_shapes: for each of them the dimensions that may change, as torch.export has it.
+        inputs, outputs: their names.
+    """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here uses
+    for optimiser in ("onnxscript", "onnx_ir"):  # they tell of every node that they fold, or do not
+        logging.getLogger(optimiser).setLevel(logging.WARNING)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's own deprecated calls, and dimension names replaced by `tidy`
+        program = cast(
+            "torch.onnx.ONNXProgram",
+            torch.onnx.export(
+                graph,
+                example,
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_shapes=dynamic_shapes,
+            ),
+        )
+        # The exporter folds small tensors only.
+        no_limit = 2**40
+        return onnxscript.optimizer.optimize(program.model_proto, input_size_limit=no_limit, output_size_limit=no_limit)
+
+
+def tidy(model: onnx.ModelProto, name: str, shapes: Iterable[tuple[str | int | None, ...]]) -> None:
+    """Leave out which lines of which source file each node came from, and name the dimensions.
+
+    Args:
+        model: changed in place.
+        name: the graph's.
+        shapes: of the inputs and then the outputs; a dimension that is no string stays as it is.
+    """
+    model.producer_name, model.producer_version, model.doc_string = "yolo9000", VERSION, ""
+    graph = model.graph
+    graph.name, graph.doc_string = name, ""
+    del graph.value_info[:], graph.metadata_props[:], model.functions[:]
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    for value, shape in zip((*graph.input, *graph.output), shapes, strict=True):
+        for dimension, dimension_name in zip(value.type.tensor_type.shape.dim, shape, strict=True):
+            if isinstance(dimension_name, str):
+                dimension.dim_param = dimension_name
+
+
+def store_in_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with its large float32 weights as float16 and, in the graph, cast back to float32.
+
+    ONNX Runtime folds the casts when it loads the file, so they cost nothing at run time. Scales of quantised tensors
+    that float16 has few digits for stay as they are: those of biases are a millionth or less.
+    """
+    halved = onnx.ModelProto()
+    halved.CopyFrom(model)
+    scales = {node.input[1] for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}}
+    casts = []
+    for tensor in halved.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        if tensor.name in scales and values.min() < np.finfo(np.float16).tiny:
+            continue
+        if values.size < HALF_LEAST_VALUES or np.abs(values).max() > HALF_MAXIMUM:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}{HALF_SUFFIX}"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *halved.graph.node]
+    del halved.graph.node[:]
+    halved.graph.node.extend(nodes)
+    return halved
+
+
+def store_in_float(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with float32 weights, by their own names, where `store_in_half` left float16 ones and casts."""
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    weights = {tensor.name: tensor for tensor in plain.graph.initializer}
+    kept = []
+    for node in plain.graph.node:
+        tensor = weights.get(node.input[0]) if node.op_type == "Cast" else None
+        if tensor is None:
+            kept.append(node)
+        else:
+            values = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(node.attribute[0].i))
+            tensor.CopyFrom(numpy_helper.from_array(values, node.output[0]))
+    del plain.graph.node[:]
+    plain.graph.node.extend(kept)
+    return plain
+
+
+def write_model(model: onnx.ModelProto, path: Path) -> None:
+    """Check a model and write it."""
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _noise(bundle: BundleMetadata) -> list[NDArray[np.uint8]]:
+    """Return pictures of coloured squares, 8 pixels wide; finer noise would be averaged away at once."""
+    generator = np.random.default_rng(0)
+    batches = []
+    for count, size in ((2, bundle.sizes[0]), (1, bundle.default_size)):
+        squares = generator.integers(0, 256, (count, -(-size // 8), -(-size // 8), 3), dtype=np.uint8)
+        batches.append(squares.repeat(8, axis=1).repeat(8, axis=2)[:, :size, :size])
+    return batches
+
+
+def _compare(graph: ExportGraph, path: Path, batches: Sequence[NDArray[np.uint8]], tolerance: float) -> ExportReport:
+    """Compare the file with torch on every box of these pictures, and its gate with what it gives of all."""
+    detector = OnnxDetector.load(path)
+    largest = np.zeros(3)
+    for batch in batches:
+        everything = detector.run(batch, 0.0)
+        with torch.no_grad():
+            boxes, objectness, picture, logits = (
+                value.numpy() for value in graph(torch.from_numpy(batch), torch.tensor(0.0))
+            )
+        for number, found in enumerate(everything):
+            rows = picture == number
+            expected = RawDetections(boxes[rows], objectness[rows], logits[rows])
+            largest = np.maximum(largest, _differences(detector, found, expected))
+        if not (largest <= tolerance).all():  # not a number is a difference as well
+            raise ExportError(
+                f"the exported graph differs from torch by {largest[0]:.2g} cells in boxes, {largest[1]:.2g} "
+                f"in objectness and {largest[2]:.2g} in probabilities, where {tolerance} is allowed"
+            )
+        _check_gate(detector, batch, everything)
+    return ExportReport(path.stat().st_size, *map(float, largest))
+
+
+def _differences(detector: OnnxDetector, found: RawDetections, expected: RawDetections) -> NDArray[np.float64]:
+    """Return the largest differences of boxes, objectness and absolute probabilities."""
+    if len(found) != len(expected):
+        raise ExportError(f"the exported graph has {len(found)} boxes where torch has {len(expected)}")
+    sides = expected.boxes[:, 2:] - expected.boxes[:, :2]
+    unit = np.maximum(sides.max(axis=1, keepdims=True), detector.bundle.stride)
+    tree = detector.trained_tree
+    probabilities = absolute_probabilities(tree, found.class_logits)
+    return np.array(
+        [
+            np.abs((found.boxes - expected.boxes) / unit).max(),
+            np.abs(found.objectness - expected.objectness).max(),
+            np.abs(probabilities - absolute_probabilities(tree, expected.class_logits)).max(),
+        ]
+    )
+
+
+def _check_gate(detector: OnnxDetector, batch: NDArray[np.uint8], everything: Sequence[RawDetections]) -> None:
+    """Check that a threshold gives out exactly the boxes it should: about half of them, and (mostly) none."""
+    middle = float(np.median(np.concatenate([found.objectness for found in everything])))
+    for threshold in (middle, 1.0):
+        for found, every in zip(detector.run(batch, threshold), everything, strict=True):
+            passing = every.objectness >= np.float32(threshold)
+            same = len(found) == passing.sum() and np.allclose(
+                found.class_logits, every.class_logits[passing], rtol=1e-3, atol=1e-3
+            )
+            if not same:
+                raise ExportError(f"the exported graph's gate at objectness {threshold:.3f} lets other boxes through")

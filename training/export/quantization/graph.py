@@ -1,0 +1,344 @@
+"""Which part of a graph is computed with 8 bits, and how it is written: QuantizeLinear and DequantizeLinear (QDQ).
+
+The graph stays a graph of floats with pairs of these two nodes in it; ONNX Runtime makes integer kernels of what lies
+between two pairs. Weights have a scale for each output channel, activations one for the tensor, found beforehand on
+pictures (static). ONNX Runtime's own quantiser does the work.
+
+Convolutions and what lies between them are quantised, and the large linear layers that give class logits, of YOLO9000
+most of the weights; those give out floats. The arithmetic of boxes and of the objectness gate stays as it is: it is a
+small part of the work, and 8 bits are too few for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationMethod, QuantType, create_calibrator
+from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorsData
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+from training.export.model_file import store_in_float
+from training.export.quantization.clipping import narrowed
+from training.export.quantization.pixels import take_pixels_as_they_are
+from training.export.quantization.rounding import Convolution, GridWeights, input_moments, on_grid
+
+Floats = NDArray[np.float32]
+
+CONVOLUTION: Final = "Conv"
+LINEAR: Final = "Gemm"
+LEAST_WEIGHTS: Final = 1 << 16
+"""Of a linear layer that is worth quantising."""
+ACTIVATIONS: Final = ("Clip", "Relu", "LeakyRelu")
+BETWEEN: Final = (*ACTIVATIONS, "Add", "Concat", "MaxPool", "Reshape", "Resize", "Transpose")
+"""What may stand between two convolutions and has an integer kernel, or moves values only."""
+
+LARGEST_OF_SEVEN_BITS: Final = 64
+LARGEST_OF_EIGHT_BITS: Final = 127
+"""Steps either side of zero, as ONNX Runtime has them."""
+
+FLOAT_PREFIX: Final = "float."
+"""Before the names of weights that stay in float beside the same ones with 8 bits."""
+
+_EIGHT_BITS: Final = {"quant_type": QuantType.QInt8, "axis": 0, "symmetric": True, "reduce_range": False}
+
+
+def plain_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with float32 weights where it has float16 ones and casts, and with the types of all tensors."""
+    return onnx.shape_inference.infer_shapes(store_in_float(model))
+
+
+def layers(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the convolutions and linear layers that may be computed with 8 bits, in the graph's order.
+
+    A convolution that no activation and no other convolution follows gives a number its meaning at once (a box's place,
+    its objectness): it is no such layer.
+    """
+    part = _Part(model)
+    kinds = {CONVOLUTION, LINEAR}
+    return [node.name for node in model.graph.node if node.name in part.quantised and node.op_type in kinds]
+
+
+def activation_ranges(
+    model: onnx.ModelProto, pictures: Iterable[NDArray[np.uint8]], method: CalibrationMethod
+) -> TensorsData:
+    """Return the range of every tensor that is to be quantised, seen on pictures.
+
+    Every box is looked at, whatever its objectness: so no layer after the gate sees none.
+
+    Args:
+        model: as `plain_weights` gives it.
+        pictures: batches, uint8 [B, S, S, 3], letterboxed.
+        method: how outliers count.
+    """
+    part = _Part(model)
+    chosen = [node for node in model.graph.node if node.name in part.quantised]
+    read = {name for node in chosen for name in node.input}
+    made = {node.output[0] for node in chosen if node.op_type != LINEAR}
+    wanted = [value for value in (*model.graph.value_info, *model.graph.output) if value.name in read | made]
+    with TemporaryDirectory() as folder:
+        cut = Path(folder, "cut.onnx")
+        onnx.save(part.upto(wanted), cut)
+        calibrator = create_calibrator(cut, None, str(Path(folder, "calibration.onnx")), method)
+        for batch in pictures:  # one after the other, so that the values of one batch alone are held
+            calibrator.collect_data(_Batches([batch], [one.name for one in calibrator.infer_session.get_inputs()]))
+        found: TensorsData = calibrator.compute_data()
+    return found
+
+
+def narrowed_ranges(model: onnx.ModelProto, ranges: TensorsData, pictures: Iterable[NDArray[np.uint8]]) -> TensorsData:
+    """Return ranges with the rarest values left out where that makes the mean error less.
+
+    Args:
+        model: as `plain_weights` gives it.
+        ranges: of all values.
+        pictures: single ones, [1, S, S, 3].
+    """
+    return narrowed(ranges, _values(model, ranges.keys(), pictures))
+
+
+def grid_weights(
+    model: onnx.ModelProto, pictures: Iterable[NDArray[np.uint8]], *, reduce_range: bool = True
+) -> dict[str, GridWeights]:
+    """Return the weights of the convolutions that may be quantised, rounded with regard to their inputs, by name.
+
+    Args:
+        model: as `plain_weights` gives it.
+        pictures: single ones, [1, S, S, 3].
+        reduce_range: see `quantised`.
+    """
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    chosen = set(layers(model))
+    nodes = [node for node in model.graph.node if node.name in chosen and node.op_type == CONVOLUTION]
+    found = [Convolution.of(node, weights[node.input[1]].dims) for node in nodes]
+    moments = input_moments(found, _values(model, {one.source for one in found}, pictures))
+    depthwise = _depthwise_weights(nodes, model)
+    return {
+        name: on_grid(
+            numpy_helper.to_array(weights[name]),
+            one,
+            LARGEST_OF_SEVEN_BITS if reduce_range and name not in depthwise else LARGEST_OF_EIGHT_BITS,
+        )
+        for name, one in moments.items()
+    }
+
+
+def _values(
+    model: onnx.ModelProto, names: Collection[str], pictures: Iterable[NDArray[np.uint8]]
+) -> Iterator[dict[str, Floats]]:
+    """Give what tensors hold, if they are described, picture by picture, for every box whatever its objectness."""
+    cut = _Part(model).upto([value for value in (*model.graph.value_info, *model.graph.output) if value.name in names])
+    session = onnxruntime.InferenceSession(cut.SerializeToString(), providers=["CPUExecutionProvider"])
+    outputs = [one.name for one in session.get_outputs()]
+    inputs = {one.name for one in session.get_inputs()}
+    for picture in pictures:
+        given = {name: value for name, value in _inputs(picture).items() if name in inputs}
+        yield dict(zip(outputs, session.run(outputs, given), strict=True))
+
+
+def quantised(
+    model: onnx.ModelProto,
+    ranges: TensorsData,
+    *,
+    in_float: Collection[str] = (),
+    reduce_range: bool = True,
+    weights: Mapping[str, GridWeights] = MappingProxyType({}),
+) -> onnx.ModelProto:
+    """Return the model with its layers quantised.
+
+    Args:
+        model: as `plain_weights` gives it.
+        ranges: as `activation_ranges` or `narrowed_ranges` gives them.
+        in_float: names of layers that stay as they are, with the activation that follows.
+        reduce_range: use 7 bits of each weight. With all 8, processors without VNNI instructions may overflow 16 bits
+            in a sum of two products, and then give other answers than those with them. Depthwise convolutions, which
+            need the eighth bit most, always have it: their kernels widen each product.
+        weights: as `grid_weights` gives them; the others are rounded to the nearest step.
+    """
+    part = _Part(model)
+    followers = {node.name for node in model.graph.node if part.maker(node) in set(in_float)}
+    chosen = [
+        node for node in model.graph.node if node.name in part.quantised and node.name not in {*in_float, *followers}
+    ]
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    _part_weights(copy, {node.name for node in chosen})
+    used = {node.input[1] for node in chosen if node.op_type in {CONVOLUTION, LINEAR}}
+    overrides: dict[str, list[dict[str, Any]]] = {name: [_EIGHT_BITS] for name in _depthwise_weights(chosen, copy)}
+    for tensor in copy.graph.initializer:
+        if tensor.name in used and tensor.name in weights:
+            values, scales = weights[tensor.name]
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+            overrides[tensor.name] = _channels(scales)
+    quantizer = QDQQuantizer(
+        copy,
+        True,
+        reduce_range,
+        QuantType.QInt8,
+        QuantType.QUInt8,
+        ranges,
+        [node.name for node in chosen],
+        [],
+        sorted({node.op_type for node in chosen}),
+        {
+            "OpTypesToExcludeOutputQuantization": [LINEAR],
+            "TensorQuantOverrides": overrides,
+        },
+    )
+    with _quiet():
+        quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    written: onnx.ModelProto = quantizer.model.model
+    take_pixels_as_they_are(written)
+    _drop_unused(written.graph)
+    del written.graph.value_info[:]
+    return written
+
+
+def _part_weights(model: onnx.ModelProto, chosen: Collection[str]) -> None:
+    """Give nodes that stay in float weights of their own where they share them with chosen ones.
+
+    ONNX Runtime's quantiser replaces a tensor wherever it is read.
+    """
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    shared = {name for node in model.graph.node if node.name in chosen for name in node.input if name in tensors}
+    parted = set[str]()
+    for node in model.graph.node:
+        if node.name in chosen or node.op_type not in {CONVOLUTION, LINEAR}:
+            continue
+        for place, name in enumerate(node.input):
+            if name in shared:
+                own = f"{FLOAT_PREFIX}{name}"
+                if own not in parted:
+                    parted.add(own)
+                    model.graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(tensors[name]), own))
+                node.input[place] = own
+
+
+def _channels(scales: Floats) -> list[dict[str, Any]]:
+    """Return scales as the quantiser takes them."""
+    zero = np.array(0, np.int8)
+    given: list[dict[str, Any]] = [{"scale": np.array(scale), "zero_point": zero} for scale in scales]
+    given[0] |= {"quant_type": QuantType.QInt8, "axis": 0}
+    return given
+
+
+def _depthwise_weights(nodes: Iterable[onnx.NodeProto], model: onnx.ModelProto) -> list[str]:
+    """Return the weights of convolutions that keep channels apart."""
+    single = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 4 and tensor.dims[1] == 1}
+    return [node.input[1] for node in nodes if node.op_type == CONVOLUTION and node.input[1] in single]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantiser from telling of every channel whose scale it has raised."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.INFO))
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+class _Part:
+    """The part of a graph that may be quantised.
+
+    Attributes:
+        quantised: names of the nodes in it.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._makers = {output: node for node in model.graph.node for output in node.output}
+        reached, below = set[str](), dict[str, bool]()
+        for node in model.graph.node:
+            sources = [self._makers[name].name for name in node.input if name in self._makers]
+            follows = any(source in reached for source in sources)
+            if node.op_type == CONVOLUTION or (follows and node.op_type in BETWEEN):
+                reached.add(node.name)
+        users: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                users.setdefault(name, []).append(node)
+        for node in reversed(model.graph.node):
+            after = [user for output in node.output for user in users.get(output, ())]
+            below[node.name] = any(
+                user.name in reached and (user.op_type == CONVOLUTION or below[user.name]) for user in after
+            )
+        self.quantised = {
+            node.name
+            for node in model.graph.node
+            if node.name in reached and (below[node.name] or self._is_activated(node, users))
+        }
+        sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
+        self.quantised |= {
+            node.name
+            for node in model.graph.node
+            if node.op_type == LINEAR and sizes.get(node.input[1], 0) >= LEAST_WEIGHTS
+        }
+
+    def _is_activated(self, node: onnx.NodeProto, users: dict[str, list[onnx.NodeProto]]) -> bool:
+        """Tell whether a last node is an activation after a convolution, or such a convolution."""
+        if node.op_type == CONVOLUTION:
+            return (
+                all(user.op_type in ACTIVATIONS for user in users.get(node.output[0], ())) and node.output[0] in users
+            )
+        return node.op_type in ACTIVATIONS and self.maker(node) is not None
+
+    def maker(self, node: onnx.NodeProto) -> str | None:
+        """Return the convolution that an activation follows; None for what is none."""
+        source = self._makers.get(node.input[0]) if node.op_type in ACTIVATIONS else None
+        return source.name if source is not None and source.op_type == CONVOLUTION else None
+
+    def upto(self, tensors: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        """Return the model as far as it is needed for some tensors: they are its outputs, and alone described."""
+        cut = onnx.ModelProto()
+        cut.CopyFrom(self._model)
+        del cut.graph.output[:], cut.graph.value_info[:]
+        cut.graph.output.extend(tensors)
+        _drop_unused(cut.graph)
+        needed = {name for node in cut.graph.node for name in node.input}
+        inputs = [value for value in cut.graph.input if value.name in needed]
+        del cut.graph.input[:]
+        cut.graph.input.extend(inputs)
+        return cut
+
+
+def _inputs(batch: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    return {"pictures": batch, "threshold": np.array(0, np.float32)}
+
+
+class _Batches(CalibrationDataReader):  # type: ignore[misc]
+    """Batches of pictures as the calibrator reads them."""
+
+    def __init__(self, batches: Iterable[NDArray[np.uint8]], inputs: Collection[str]) -> None:
+        self._batches: Iterator[dict[str, Any]] = (
+            {name: value for name, value in _inputs(one).items() if name in inputs} for one in batches
+        )
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._batches, None)
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Leave out nodes and weights that no output needs."""
+    needed = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    weights = [tensor for tensor in graph.initializer if tensor.name in needed]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(weights)

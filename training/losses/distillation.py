@@ -1,0 +1,29 @@
+"""What the ImageNet classifier knows, as a teacher of the WordTree all through training.
+
+A classifier's 1,000 probabilities, summed up the tree, are a distribution over every node that has an ImageNet class
+at or beneath it. A box labelled "dog" teaches nothing about the kinds of dog, and what trains "dog" could unlearn them:
+beneath the labels that boxes have, the class layer keeps agreeing with the teacher.
+"""
+
+import torch
+from torch import Tensor
+
+from training.losses.targets import Truths
+from training.networks.parts.class_layer import TreeClassLayer
+from training.networks.parts.regions import pool_regions
+from training.networks.yolov2_lite import inner_part
+
+
+@torch.no_grad()
+def classifier_opinion(layer: TreeClassLayer, integral: Tensor, truths: Truths) -> Tensor:
+    """Return log P(node) [T + L, N] for the T true boxes, then for the L pictures that only have a label.
+
+    Args:
+        layer: holds the classifier.
+        integral: [B, H + 1, W + 1, C], the first of `YOLOv2Lite`'s features.
+        truths: the boxes and labels.
+    """
+    whole = truths.boxes.new_tensor([0.5, 0.5, 1, 1]).expand(len(truths.class_only_pictures), 4)
+    regions = inner_part(torch.cat((truths.boxes, whole)))
+    picture = torch.cat((truths.picture, truths.class_only_pictures))
+    return layer.classifier_logits(pool_regions(integral, regions, picture))

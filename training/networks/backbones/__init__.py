@@ -1,0 +1,1 @@
+"""The classifiers that detectors are built on."""

@@ -1,0 +1,1 @@
+"""What the networks are put together of, and the interface every detector has."""

@@ -1,0 +1,1 @@
+"""How a run proceeds: the training loop, its optimiser, its processes, its log."""
