@@ -1,4 +1,4 @@
-"""A model file at work: ONNX Runtime, and nothing of torch. The only module that imports ONNX Runtime."""
+"""A model file at work: ONNX Runtime, and nothing of torch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
 from model.bundle import INPUTS, METADATA_KEY, OUTPUTS, BundleMetadata, InvalidBundleError
 from model.detections import Detections, RawDetections, detect
 from model.geometry import Letterbox
+from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import letterbox
 from model.providers import CPU, Options, Provider, provider_choices, usable_cores
 from model.wordtree import WordTree

@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from model.detections import RawDetections, detect
 from model.geometry import Letterbox
+from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox
 from model.providers import usable_cores
 from model.runtime import OnnxDetector

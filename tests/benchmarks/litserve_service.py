@@ -10,13 +10,13 @@ import sys
 from typing import Any
 
 import litserve
-import onnxruntime
 from fastapi import Request
 
 from app.contract.schemas import Timing
 from app.engine.pipeline import Answer
 from app.http.answers import detection_result
 from model.bundle import METADATA_KEY, BundleMetadata
+from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import decode_letterboxed
 from model.runtime import OnnxDetector
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 
+from model.onnx_runtime import onnxruntime
 from model.runtime import DeviceLostError, OnnxDetector, ProviderUnavailableError
 from tests.bundles import write_tiny_bundle
 from tests.model.test_runtime import square

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper
-from onnxruntime.quantization import CalibrationMethod
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, model_validator
 
 from model.bundle import METADATA_KEY, BundleMetadata
@@ -36,6 +35,7 @@ from training.export.quantization.graph import (
     plain_weights,
     quantised,
 )
+from training.export.quantization.library import CalibrationMethod
 from training.export.quantization.sensitivity import (
     LEAST_COUNTERPART,
     LEAST_OBJECTNESS,

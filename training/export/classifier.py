@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-import onnxruntime
 import torch
 from onnx import helper
 from pydantic import BaseModel, ConfigDict, JsonValue
 from torch import Tensor, nn
 from torch.export import Dim
 
+from model.onnx_runtime import onnxruntime
 from model.wordtree import WordTree
 from training.export.model_file import (
     HALF_TOLERANCE,

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from PIL import Image
 
+from model.onnx_runtime import onnxruntime
 from model.wordtree import packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON
 from training.__main__ import main

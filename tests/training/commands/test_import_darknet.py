@@ -6,13 +6,13 @@ from typing import Any
 
 import httpx
 import numpy as np
-import onnxruntime
 import pytest
 from PIL import Image
 from pydantic import ValidationError
 
 from app.main import create_app
 from app.settings import Settings
+from model.onnx_runtime import onnxruntime
 from model.runtime import OnnxDetector
 from model.wordtree import packaged_tree
 from tests.training.darknet.networks import TINY_CLASSIFIER, TINY_DETECTOR, write_network

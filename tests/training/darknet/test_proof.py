@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from model.detections import lineage_suppression
+from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector
 from model.walk import absolute_probabilities, walk

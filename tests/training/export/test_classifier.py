@@ -2,11 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor
 
+from model.onnx_runtime import onnxruntime
 from model.walk import absolute_probabilities
 from model.wordtree import WordTree
 from tests.training.darknet.networks import TINY_CLASSIFIER, random_weights

@@ -7,13 +7,13 @@ import onnx
 import pytest
 import torch
 import yaml
-from onnxruntime.quantization import CalibrationMethod
 from torch import Tensor
 
 from model.bundle import BundleMetadata, Preprocessing, TreeMetadata
 from model.wordtree import packaged_tree
 from training.export.model_file import export_detector, store_in_half
 from training.export.quantization.graph import activation_ranges, plain_weights, quantised
+from training.export.quantization.library import CalibrationMethod
 from training.export.rounding import fold_norms, round_to_half
 from training.networks.backbones.efficientnet_lite import EfficientNetLite, FoldedConvolution, backbone_name
 from training.networks.catalogue import Design

@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationMethod
-from onnxruntime.quantization.calibrate import TensorData, TensorsData
+
+from training.export.quantization.library import CalibrationMethod, TensorData, TensorsData
 
 Floats = NDArray[np.float32]
 

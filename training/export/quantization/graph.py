@@ -21,15 +21,20 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from onnxruntime.quantization import CalibrationMethod, QuantType, create_calibrator
-from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorsData
-from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+from model.onnx_runtime import onnxruntime
 from training.export.model_file import store_in_float
 from training.export.quantization.clipping import narrowed
+from training.export.quantization.library import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QDQQuantizer,
+    QuantType,
+    TensorsData,
+    create_calibrator,
+)
 from training.export.quantization.pixels import take_pixels_as_they_are
 from training.export.quantization.rounding import Convolution, GridWeights, input_moments, on_grid
 

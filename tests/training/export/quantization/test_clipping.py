@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from onnxruntime.quantization import CalibrationMethod
-from onnxruntime.quantization.calibrate import TensorData, TensorsData
 
 from training.export.quantization.clipping import LEAST_FACTOR, narrowed, rounding_error
+from training.export.quantization.library import CalibrationMethod, TensorData, TensorsData
 
 RANDOM = np.random.default_rng(0)
 

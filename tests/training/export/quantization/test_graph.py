@@ -5,8 +5,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
-from onnxruntime.quantization import CalibrationMethod
-from onnxruntime.quantization.calibrate import TensorsData
 
 from model.runtime import OnnxDetector
 from tests.training.export.quantization.square_detector import QUIET, SIZE, write_model
@@ -20,6 +18,7 @@ from training.export.quantization.graph import (
     plain_weights,
     quantised,
 )
+from training.export.quantization.library import CalibrationMethod, TensorsData
 
 Quantisable = tuple[onnx.ModelProto, TensorsData]
 RED_SQUARE = np.full((1, SIZE, SIZE, 3), 255, np.uint8)
