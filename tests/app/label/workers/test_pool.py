@@ -121,7 +121,7 @@ def test_a_fault_of_the_program_is_told_once(
 ) -> None:
     folder = tmp_path / "fault"
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text("import app.engine.pipeline\napp.pipeline.finish = None\n")
+    (folder / "sitecustomize.py").write_text("import app.engine.pipeline\napp.engine.pipeline.finish = None\n")
     job = made(1).job
     monkeypatch.setenv("PYTHONPATH", str(folder))
     with pytest.raises(WorkError, match=r"a fault of this program.*TypeError"), Pool(job, 1) as pool:
