@@ -14,6 +14,7 @@ from app.contract.errors import ERRORS, add_error_handlers
 from app.engine.engine import Engine
 from app.engine.loading import load_detector
 from app.engine.models import Models
+from app.http.middleware.observation import QUIET
 from app.http.middleware.stack import add_middleware
 from app.http.openapi import describe_interface
 from app.http.routes import classes, detect, model, page
@@ -41,7 +42,7 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
     """
     settings = load_settings() if settings is None else settings
     metrics = Metrics(VERSION, (error.kind for error in ERRORS))
-    tracing = tracing_for(os.environ)
+    tracing = tracing_for(os.environ, unseen=QUIET)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -70,7 +71,9 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
             await engine.close()
             await asyncio.to_thread(tracing.close)
 
-    app = FastAPI(title="yolo9000", version=VERSION, description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="yolo9000", version=VERSION, description=DESCRIPTION, lifespan=lifespan, telemetry=tracing.config
+    )
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.engine = app.state.models = None

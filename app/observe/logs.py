@@ -23,6 +23,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _STANDARD = {*RESERVED_ATTRS, "message", "asctime", "color_message", "_ray_timestamp_ns"}
 """What every record has, uvicorn's coloured copy of the message, and what Ray adds to every record once imported."""
 
+REPEATING = ("opentelemetry.baggage", "opentelemetry.trace")
+"""Loggers whose warnings repeat what is wrong with the headers a client sent."""
+
 
 class RequestFilter(logging.Filter):
     """Marks each record with the request it was logged for."""
@@ -32,7 +35,7 @@ class RequestFilter(logging.Filter):
         request = current_record.get()
         if request is not None:
             record.request_id = request.request_id
-            record.trace_id = request.trace.context.trace_id
+            record.trace_id = request.trace.trace_id
         return True
 
 
@@ -73,6 +76,7 @@ def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
             "filters": {"request": {"()": RequestFilter}},
             "formatters": formatters,
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log_format, "filters": ["request"]}},
+            "loggers": {name: {"level": "ERROR"} for name in REPEATING},
             "root": {"handlers": ["stderr"], "level": level.upper()},
         }
     )

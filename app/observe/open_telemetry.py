@@ -1,111 +1,92 @@
-"""Spans for requests and their stages, with OpenTelemetry (the extra `otel`). Nothing imports this where it is absent.
+"""Providers of spans and metrics, from OpenTelemetry's SDK (the extra `otel`). Nothing imports this where it is absent.
 
-The provider is the application's own, not the process's global one. Sampler, batching, headers and resource
-attributes are set by the standard OTEL_* variables, which the library reads.
+They are the application's own, not the process's global ones. Sampler, batching, headers, endpoints and resource
+attributes are set by the standard OTEL_* variables, which the SDK reads.
 """
 
-import os
-import time
-
-from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.context import Context
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
-from opentelemetry.trace import (
-    NonRecordingSpan,
-    Span,
-    SpanContext,
-    SpanKind,
-    Status,
-    StatusCode,
-    TraceFlags,
-    Tracer,
-    set_span_in_context,
-)
 
-from app.observe.trace_context import TraceContext
 from model.version import VERSION
 
-SERVER_ERROR = 500
-_NANOSECONDS = 1_000_000
-"""In a millisecond."""
+LONGEST_ATTRIBUTE = 200
+"""Characters of a span's attribute, such as a path that was sent; OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT says otherwise."""
+
+QUERY = "url.query"
+HIDDEN = "REDACTED"
 
 
-def exporter_named(name: str) -> SpanExporter:
-    """Return what OTEL_TRACES_EXPORTER names.
+def tracer_provider(exporter: str | SpanExporter) -> TracerProvider:
+    """Return a provider that sends spans with an exporter, in a thread of its own.
+
+    Args:
+        exporter: one, or the name that OTEL_TRACES_EXPORTER gives it.
 
     Raises:
-        ValueError: it is neither otlp nor console.
+        ValueError: there is none of this name, or another variable of OpenTelemetry is wrong.
+        ImportError: the exporter is not installed.
     """
+    chosen = _span_exporter(exporter) if isinstance(exporter, str) else exporter
+    limits = SpanLimits()
+    if limits.max_span_attribute_length is None:
+        limits.max_span_attribute_length = LONGEST_ATTRIBUTE
+    # Not at exit: the application closes it when it stops, and tests make several.
+    provider = TracerProvider(resource=_resource(), span_limits=limits, shutdown_on_exit=False)
+    provider.add_span_processor(_QueryHider())
+    provider.add_span_processor(BatchSpanProcessor(chosen))
+    return provider
+
+
+def meter_provider(exporter: str) -> MeterProvider:
+    """Return a provider that sends metrics every OTEL_METRIC_EXPORT_INTERVAL milliseconds, in a thread of its own.
+
+    Args:
+        exporter: the name that OTEL_METRICS_EXPORTER gives it.
+
+    Raises:
+        ValueError: there is none of this name, or another variable of OpenTelemetry is wrong.
+        ImportError: the exporter is not installed.
+    """
+    reader = PeriodicExportingMetricReader(_metric_exporter(exporter))
+    return MeterProvider([reader], _resource(), shutdown_on_exit=False)
+
+
+class _QueryHider(SpanProcessor):
+    """Keeps queries out of spans, as out of the log: clients put there whatever they like, such as a key."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's name
+        if span.attributes and QUERY in span.attributes:
+            span.set_attribute(QUERY, HIDDEN)
+
+
+def _span_exporter(name: str) -> SpanExporter:
     if name == "console":
         return ConsoleSpanExporter()
     if name == "otlp":
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
         return OTLPSpanExporter()
-    raise ValueError(f"OTEL_TRACES_EXPORTER names {name[:40]!r}; otlp (over HTTP), console and none are possible")
+    raise _unknown("OTEL_TRACES_EXPORTER", name)
 
 
-class OpenTelemetryTrace:
-    """The span of a request, and those of its stages below it."""
+def _metric_exporter(name: str) -> MetricExporter:
+    if name == "console":
+        return ConsoleMetricExporter()
+    if name == "otlp":
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-    def __init__(self, tracer: Tracer, span: Span, method: str) -> None:
-        self._tracer = tracer
-        self._span = span
-        self._method = method
-        own = span.get_span_context()
-        self.context = TraceContext(f"{own.trace_id:032x}", f"{own.span_id:016x}", f"{own.trace_flags:02x}")
-
-    def stage(self, name: str, waited_ms: float, worked_ms: float) -> None:
-        """Record a stage that has just ended, and the waiting before it as a span `queue`."""
-        ended = time.time_ns()
-        began = ended - int(worked_ms * _NANOSECONDS)
-        self._record("queue", began - int(waited_ms * _NANOSECONDS), began)
-        self._record(name, began, ended)
-
-    def end(self, route: str, status: int, problem: str | None) -> None:
-        """Record how the request ended, in the terms of OpenTelemetry's semantic conventions for HTTP."""
-        span = self._span
-        span.set_attribute("http.route", route)
-        span.set_attribute("http.response.status_code", status)
-        if problem is not None:
-            span.set_attribute("error.type", problem)
-        if status >= SERVER_ERROR:
-            span.set_status(Status(StatusCode.ERROR))
-        span.update_name(f"{self._method} {route}")
-        span.end()
-
-    def _record(self, name: str, began: int, ended: int) -> None:
-        context = set_span_in_context(self._span)
-        self._tracer.start_span(name, context, start_time=began).end(ended)
+        return OTLPMetricExporter()
+    raise _unknown("OTEL_METRICS_EXPORTER", name)
 
 
-class OpenTelemetryTracing:
-    """Records requests as spans and hands them to an exporter, in a thread of its own."""
+def _unknown(variable: str, name: str) -> ValueError:
+    return ValueError(f"{variable} names {name[:40]!r}; otlp (over HTTP), console and none are possible")
 
-    def __init__(self, exporter: SpanExporter) -> None:
-        named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: "yolo9000"}
-        # Not at exit: the application closes it when it stops, and tests make several.
-        self._provider = TracerProvider(
-            resource=Resource.create({**named, SERVICE_VERSION: VERSION}), shutdown_on_exit=False
-        )
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._tracer = self._provider.get_tracer("yolo9000", VERSION)
 
-    def begin(self, method: str, parent: TraceContext | None) -> OpenTelemetryTrace:
-        """Begin the span of a request, in the trace of the caller if it has one."""
-        context = None
-        if parent is not None:
-            remote = SpanContext(
-                int(parent.trace_id, 16),
-                int(parent.span_id, 16),
-                is_remote=True,
-                trace_flags=TraceFlags(int(parent.flags, 16)),
-            )
-            context = set_span_in_context(NonRecordingSpan(remote))
-        attributes = {"http.request.method": method}
-        span = self._tracer.start_span(method, context, SpanKind.SERVER, attributes)
-        return OpenTelemetryTrace(self._tracer, span, method)
-
-    def close(self) -> None:
-        """Send the spans that have not been sent."""
-        self._provider.shutdown()
+def _resource() -> Resource:
+    # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say counts more.
+    return Resource.create({SERVICE_NAME: "yolo9000", SERVICE_VERSION: VERSION}).merge(OTELResourceDetector().detect())

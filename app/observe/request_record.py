@@ -83,6 +83,7 @@ def note_problem(kind: str, *, of_picture: bool = False) -> None:
         record.metrics.problem(kind)
         if not of_picture:
             record.problem = kind
+            record.trace.problem(kind)
 
 
 def note_key(name: str) -> None:

@@ -23,7 +23,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.upper().startswith(("YOLO9000_", "OTEL_")):
+        if name.upper().startswith(("YOLO9000_", "OTEL_", "FASTAPI_OTEL_")):
             monkeypatch.delenv(name)
 
 

@@ -7,10 +7,11 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Self
 
-import httpx
+import httpx2
 from tqdm import tqdm
 
 from training.darknet.errors import DownloadError
@@ -111,9 +112,9 @@ def _fetch(address: str, partial: Path, most: int) -> None:
         before = partial.stat().st_size if partial.exists() else 0
         try:
             _fetch_once(address, partial, before, most)
-        except httpx.InvalidURL as error:
+        except httpx2.InvalidURL as error:
             raise DownloadError(f"{address}: is no address ({error})") from error
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx2.HTTPError, OSError) as error:
             after = partial.stat().st_size if partial.exists() else 0
             attempts = ATTEMPTS if after > before else attempts - 1
             if isinstance(error, OSError) or not attempts:
@@ -129,14 +130,14 @@ def _fetch(address: str, partial: Path, most: int) -> None:
 
 def _fetch_once(address: str, partial: Path, start: int, most: int) -> None:
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    with httpx.stream("GET", address, headers=headers, follow_redirects=True, timeout=TIMEOUT) as response:
-        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+    with httpx2.stream("GET", address, headers=headers, follow_redirects=True, timeout=TIMEOUT) as response:
+        if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             # All of it is there, or of something longer: the digest tells.
             if response.headers.get("Content-Range") == f"bytes */{start}":
                 return
             partial.unlink()
-            raise httpx.RemoteProtocolError("what is kept does not fit", request=response.request)
-        if response.status_code not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
+            raise httpx2.RemoteProtocolError("what is kept does not fit", request=response.request)
+        if response.status_code not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
             raise DownloadError(f"{address}: the server answers {response.status_code} {response.reason_phrase}")
         if response.headers.get("Content-Type", "").startswith("text/html"):
             raise DownloadError(f"{address}: the server answers with a web page, not with the file")

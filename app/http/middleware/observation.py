@@ -12,11 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.contract.errors import answer_error
 from app.observe.metrics import Metrics
 from app.observe.request_record import RequestRecord, current_record
-from app.observe.trace_context import TraceContext
 from app.observe.tracing import Tracing
 
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
-"""Routes that are asked every few seconds: their lines are of level DEBUG unless they fail."""
+"""Routes that are asked every few seconds: no spans, and lines of level DEBUG unless they fail."""
 
 SERVER_ERROR = 500
 NO_ROUTE = "other"
@@ -60,9 +59,9 @@ class _Exchange:
         self._began = perf_counter()
         self._scope, self._receive_on, self._send_on, self._metrics = scope, receive, send, metrics
         headers = Headers(scope=scope)
-        trace = tracing.begin(scope["method"], TraceContext.parse(headers.get("traceparent")))
+        trace = tracing.begin(headers)
         given = headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else trace.context.trace_id
+        request_id = given if _REQUEST_ID.fullmatch(given) else trace.trace_id
         self.record = RequestRecord(request_id, trace, metrics)
         self._status: int | None = None
         self._received = self._sent = 0
@@ -85,7 +84,6 @@ class _Exchange:
         # Cancelled before its answer began, which only happens when the server gives up waiting at its end.
         status = self._status or SERVER_ERROR
         self._metrics.request(route, self._scope["method"], status, seconds)
-        self.record.trace.end(route, status, self.record.problem)
         level = logging.DEBUG if route in QUIET and status < SERVER_ERROR else logging.INFO
         if _access.isEnabledFor(level):
             _access.log(level, "%s %s %d", self._scope["method"], route, status, extra=self._fields(seconds))
@@ -104,7 +102,7 @@ class _Exchange:
             "problem": record.problem,
             "bytes_received": self._received,
             "bytes_sent": self._sent,
-            "span_id": record.trace.context.span_id,
+            "span_id": record.trace.span_id,
         }
         return {name: value for name, value in fields.items() if value}
 
@@ -118,7 +116,7 @@ class _Exchange:
             self._status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.record.request_id
-            headers["traceparent"] = str(self.record.trace.context)
+            headers["traceparent"] = self.record.trace.header
         self._sent += len(message.get("body", b""))
         await self._send_on(message)
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.observe.logs import LogFormat, RequestFilter, TextFormatter, configure_logging
+from app.observe.logs import REPEATING, LogFormat, RequestFilter, TextFormatter, configure_logging
 from app.observe.metrics import Metrics
 from app.observe.request_record import RequestRecord, current_record
-from app.observe.tracing import PlainTrace
+from app.observe.tracing import Tracing
 
 
 @pytest.fixture
@@ -17,11 +17,13 @@ def restored() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name in REPEATING:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture
 def request_record() -> Iterator[RequestRecord]:
-    record = RequestRecord("request-1", PlainTrace(None), Metrics("1.0", []))
+    record = RequestRecord("request-1", Tracing().begin({}), Metrics("1.0", []))
     token = current_record.set(record)
     yield record
     current_record.reset(token)
@@ -49,7 +51,7 @@ def test_json_lines(capsys: pytest.CaptureFixture[str], request_record: RequestR
         "message": "Hello you",
         "stages_ms": {"decode": 1.5},
         "request_id": "request-1",
-        "trace_id": request_record.trace.context.trace_id,
+        "trace_id": request_record.trace.trace_id,
     }
     assert "ValueError: invalid literal" in failed["exc_info"]
 
@@ -61,6 +63,24 @@ def test_the_servers_own_lines_have_the_same_form(capsys: pytest.CaptureFixture[
     (text,) = capsys.readouterr().err.splitlines()
     assert json.loads(text)["message"] == "Shutting down"
     assert "color" not in text
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"baggage": "key=admin INFO forged"},
+        {"baggage": "," * 9000},
+        {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "forged=a,forged=b,x"},
+        {"traceparent": "x" * 10_000},
+    ],
+)
+def test_no_line_repeats_what_is_wrong_with_a_header(
+    headers: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("text", "info")
+    Tracing().begin(headers)
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("restored")

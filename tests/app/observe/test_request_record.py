@@ -4,13 +4,13 @@ import pytest
 
 from app.observe.metrics import Metrics
 from app.observe.request_record import RequestRecord, current_record, note_key, note_picture, note_problem, note_stage
-from app.observe.tracing import PlainTrace
+from app.observe.tracing import Tracing
 from tests.app.observe.test_metrics import values
 
 
 @pytest.fixture
 def record() -> Iterator[RequestRecord]:
-    record = RequestRecord("request-1", PlainTrace(None), Metrics("1.0", []))
+    record = RequestRecord("request-1", Tracing().begin({}), Metrics("1.0", []))
     token = current_record.set(record)
     yield record
     current_record.reset(token)
