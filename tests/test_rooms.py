@@ -57,6 +57,7 @@ ROOMS = {
         "darknet",
         "networks",
         "files",
+        "plotting",
         "command_line",
     ),
 }

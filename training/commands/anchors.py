@@ -157,7 +157,7 @@ def _write(configuration: AnchorsConfiguration, report: AnchorsReport) -> None:
 
 def draw(report: AnchorsReport, picture_format: str) -> bytes:
     """Return a plot of average IOU against the number of clusters, as a file of this format."""
-    from matplotlib.figure import Figure
+    from training.plotting import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()

@@ -3,11 +3,8 @@
 import io
 from collections.abc import Sequence
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from training.evaluation.hierarchy import Calibration, CurvePoint, DepthAccuracy
+from training.plotting import Axes, Figure, mpl
 
 MOST_CATEGORIES = 60
 
