@@ -17,7 +17,7 @@ from app.engine.models import Models
 from app.http.middleware.observation import QUIET
 from app.http.middleware.stack import add_middleware
 from app.http.openapi import describe_interface
-from app.http.routes import classes, detect, model, page
+from app.http.routes import classes, detect, docs, model, page
 from app.http.routes import metrics as metrics_route
 from app.observe.metrics import Metrics, ModelInfo
 from app.observe.tracing import tracing_for
@@ -72,14 +72,20 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
             await asyncio.to_thread(tracing.close)
 
     app = FastAPI(
-        title="yolo9000", version=VERSION, description=DESCRIPTION, lifespan=lifespan, telemetry=tracing.config
+        title="yolo9000",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        telemetry=tracing.config,
+        docs_url=None,  # FastAPI's pages load their scripts from another host; `app.http.routes.docs` has ours
+        redoc_url=None,
     )
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.engine = app.state.models = None
     add_error_handlers(app)
     add_middleware(app, settings, metrics, tracing)
-    for routes in (detect, classes, model, page):
+    for routes in (detect, classes, model, page, docs):
         app.include_router(routes.router)
     if settings.metrics != "off":
         app.include_router(metrics_route.router)

@@ -11,7 +11,9 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
@@ -27,13 +29,33 @@ PACKAGED_TREE_FILE = Path(__file__).parent / "data" / "wordtree.tsv.gz"
 """The packaged tree, compressed with gzip: a line for each node, with its wnid, parent, name, synonyms
 joined by | and definition between tabs. training/wordtree/packaged_tree.py writes it."""
 
+MOST_NAMED = 20
+"""Concepts that are offered where a name was given in the place of an id; no name of the packaged tree has more."""
+
+
+@dataclass(frozen=True)
+class NamedConcept:
+    """A concept by its id, its name and its definition."""
+
+    wnid: str
+    name: str
+    definition: str
+
 
 class UnknownConceptError(LookupError):
-    """A wnid that the tree does not hold."""
+    """A wnid that the tree does not hold.
 
-    def __init__(self, wnid: str) -> None:
-        super().__init__(f"There is no concept {wnid!r} in the WordTree.")
+    Attributes:
+        wnid: what was given in its place.
+        named: the concepts that have it for a name or a synonym.
+    """
+
+    def __init__(self, wnid: str, named: tuple[NamedConcept, ...] = ()) -> None:
+        meant = "; ".join(f"{one.wnid} ({one.name}: {one.definition})" for one in named)
+        hint = f" Concepts are given by WordNet id. Of this name there are: {meant}." if named else ""
+        super().__init__(f"There is no concept {wnid!r} in the WordTree.{hint}")
         self.wnid = wnid
+        self.named = named
 
 
 class WordTree:
@@ -159,7 +181,7 @@ class WordTree:
         try:
             return self._index[wnid]
         except KeyError:
-            raise UnknownConceptError(wnid) from None
+            raise UnknownConceptError(wnid, self.named(wnid)) from None
 
     def children(self, node: int) -> range:
         """Return the indices of a node's direct children; none for a leaf."""
@@ -270,6 +292,18 @@ class WordTree:
                 rank = next((rank for rank, pattern in enumerate(patterns) if pattern in labels), len(patterns))
                 found.append((rank, node))
         return np.array([node for _, node in sorted(found)], np.int32)
+
+    def named(self, name: str) -> tuple[NamedConcept, ...]:
+        """Return the concepts that have a text for their name, a synonym or, but for its case, their wnid.
+
+        They come in the order of `search`, at most `MOST_NAMED`.
+        """
+        label = f"\n{' '.join(name.split()).casefold()}\n"
+        nodes = (node for node in self.search(name).tolist() if label in self._labels[node])
+        return tuple(
+            NamedConcept(self.wnids[node], self.names[node], self.definitions[node])
+            for node in itertools.islice(nodes, MOST_NAMED)
+        )
 
     @functools.cached_property
     def _labels(self) -> list[str]:

@@ -25,7 +25,7 @@ from app.commands.options import (
     given,
     with_every_setting,
 )
-from app.commands.server import Server
+from app.commands.server import Server, check_address
 from app.configuration import describe, load_settings
 from app.contract.schemas import ClassesParameters, ClassList, DetectionParameters
 from app.engine.loading import load_detector
@@ -35,6 +35,7 @@ from app.http.routes.classes import select_classes
 from app.main import create_app
 from app.observe.logs import configure_logging
 from model.runtime import OnnxDetector
+from model.version import VERSION
 
 MOST_WITHOUT_BAR = 3
 
@@ -49,6 +50,21 @@ command = typer.Typer(
 command.command(cls=LabelCommand)(label)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"yolo9000 {VERSION}")
+        raise typer.Exit
+
+
+@command.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and end.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A photo goes in; every object comes back with a box and a path through a WordNet tree."""
+
+
 @command.command()
 @with_every_setting
 def serve(**options: Any) -> None:
@@ -59,6 +75,7 @@ def serve(**options: Any) -> None:
     with sentence_instead_of_traceback():
         settings = load_settings(given(options))
         configure_logging(settings.log_format, settings.log_level)
+        check_address(settings.host, settings.port)
         app = create_app(settings, load_detector(settings))
     Server(app, settings).run()
 

@@ -5,8 +5,10 @@ ends with exit code 0. A second such signal ends it at once. SIGHUP has the mode
 """
 
 import asyncio
+import errno
 import logging
 import signal
+import socket
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from time import monotonic
@@ -14,6 +16,7 @@ from time import monotonic
 import uvicorn
 from fastapi import FastAPI
 
+from app.configuration import ConfigurationError
 from app.engine.engine import Engine
 from app.engine.models import Models
 from app.settings import Settings
@@ -28,6 +31,36 @@ now and then send a request into a connection that is just being closed."""
 POLL_SECONDS = 0.05
 
 _logger = logging.getLogger("uvicorn.error")
+
+
+def check_address(host: str, port: int) -> None:
+    """See that the service could listen there, before a model is loaded for nothing.
+
+    Args:
+        host: a name or address of this machine.
+        port: 0 for any that is free.
+
+    Raises:
+        ConfigurationError: it could not.
+    """
+    where = f"{host}:{port}"
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found:
+            with socket.socket(family, kind, protocol) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server's own
+                if family == socket.AF_INET6:
+                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                tried.bind(address)
+    except socket.gaierror as error:
+        raise ConfigurationError(f"--host {host}: this machine has no such name or address") from error
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: f"another program listens at {where}; choose another port with --port",
+            errno.EACCES: f"only root may listen at {where}; choose a port above 1023 with --port",
+            errno.EADDRNOTAVAIL: f"--host {host}: this machine has no such address",
+        }
+        raise ConfigurationError(reasons.get(error.errno or 0, f"cannot listen at {where}: {error}")) from error
 
 
 class Server(uvicorn.Server):

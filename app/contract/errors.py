@@ -31,7 +31,7 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request, Response
@@ -39,10 +39,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.contract.schemas import InvalidParameter, Problem
+from app.contract.schemas import ConceptOfName, InvalidParameter, Problem
 from app.observe.request_record import note_problem
 from model.pictures.decoding import PictureTooLargeError, UnreadablePictureError, UnsupportedPictureError
-from model.wordtree import UnknownConceptError
+from model.wordtree import NamedConcept, UnknownConceptError
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -99,9 +99,21 @@ class NotFoundError(ServiceError):
 
 
 class UnknownClassError(ServiceError):
-    """The tree holds no such wnid; `model.wordtree.UnknownConceptError`, translated."""
+    """The tree holds no such wnid; `model.wordtree.UnknownConceptError`, translated.
+
+    Attributes:
+        concepts: those that have for a name what was given in the place of a wnid.
+    """
 
     status, kind, title = 404, "unknown-wnid", "Unknown wnid"
+
+    def __init__(self, detail: str, concepts: Iterable[NamedConcept] = ()) -> None:
+        super().__init__(detail)
+        self.concepts = [ConceptOfName(wnid=one.wnid, name=one.name, definition=one.definition) for one in concepts]
+
+    def problem(self) -> Problem:
+        """Return the error as RFC 9457 problem details, what may have been meant listed under `concepts`."""
+        return super().problem().model_copy(update={"concepts": self.concepts or None})
 
 
 class MethodNotAllowedError(ServiceError):
@@ -225,7 +237,6 @@ _TRANSLATED: tuple[tuple[type[Exception], type[ServiceError]], ...] = (
     (UnreadablePictureError, UnreadableUploadError),
     (UnsupportedPictureError, UnsupportedUploadError),
     (PictureTooLargeError, UploadTooLargeError),
-    (UnknownConceptError, UnknownClassError),
 )
 
 
@@ -236,6 +247,8 @@ def service_error(error: Exception) -> ServiceError:
     for source, target in _TRANSLATED:
         if isinstance(error, source):
             return target(str(error))
+    if isinstance(error, UnknownConceptError):
+        return UnknownClassError(str(error), error.named)
     if isinstance(error, RequestValidationError):
         return InvalidParameterError(*(_invalid_parameter(entry) for entry in error.errors()))
     if isinstance(error, ClientDisconnect):
@@ -260,7 +273,7 @@ async def answer_error(_request: Request, error: Exception) -> Response:
 def add_error_handlers(app: FastAPI) -> None:
     """Make the application answer every error as problem details."""
     known = (ServiceError, RequestValidationError, HTTPException, ClientDisconnect)
-    for kind in (*known, *(source for source, _ in _TRANSLATED), Exception):
+    for kind in (*known, UnknownConceptError, *(source for source, _ in _TRANSLATED), Exception):
         app.add_exception_handler(kind, answer_error)
 
 
@@ -287,7 +300,8 @@ def error_responses(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any
 def _http_error(error: HTTPException) -> ServiceError:
     headers = dict(error.headers or {})
     if error.status_code == MethodNotAllowedError.status:
-        return MethodNotAllowedError("this path does not know the method", headers)
+        methods = [method.strip() for method in headers.get("Allow", "").split(",") if method.strip()]
+        return MethodNotAllowedError(f"use {' or '.join(sorted(methods))}", headers)
     if error.status_code == NotFoundError.status:
         return NotFoundError("there is nothing under this path; /docs lists what there is", headers)
     return InternalError(error.detail, headers)

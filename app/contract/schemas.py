@@ -136,6 +136,12 @@ class InvalidParameter(BaseModel):
     detail: str
 
 
+class ConceptOfName(Concept):
+    """A concept that has a text for its name or a synonym."""
+
+    definition: str
+
+
 class Problem(BaseModel):
     """An error: RFC 9457 problem details."""
 
@@ -144,6 +150,10 @@ class Problem(BaseModel):
     status: int = Field(description="HTTP status.")
     detail: str = Field(description="What was wrong this time.")
     errors: list[InvalidParameter] | None = Field(default=None, description="The faulty parameters (422 only).")
+    concepts: list[ConceptOfName] | None = Field(
+        default=None,
+        description="The concepts of the name that was given in the place of a WordNet id (404 unknown-wnid only).",
+    )
 
 
 class BatchResult(BaseModel):

@@ -1,7 +1,8 @@
 """Taking a picture out of a request. Bytes are counted as they arrive, so no body that is too large is held.
 
-A body is either one picture, with a content type image/*, or a form (multipart/form-data, RFC 7578) with its
-pictures in fields called `image`. What a picture really is, is told from its bytes, when it is decoded.
+A body is either one picture as it is, or a form (multipart/form-data, RFC 7578) with its pictures in fields called
+`image`. What a picture really is, is told from its bytes: its content type may be any image/*, one that says nothing,
+or none.
 """
 
 import asyncio
@@ -14,8 +15,17 @@ from starlette.requests import Request
 
 from app.contract.errors import MalformedUploadError, UnsupportedUploadError, UploadTimeoutError, UploadTooLargeError
 from app.engine.admission import Visit
+from model.pictures.decoding import is_picture
 
 FIELD = "image"
+
+UNTOLD = frozenset({"application/octet-stream", "application/x-www-form-urlencoded"})
+"""Content types that tell nothing of a body: what programs send that were not told one (the last is curl's)."""
+
+HOW_TO_SEND = (
+    f"send a picture as the body, with a content type image/*, or as the field {FIELD!r} of a form "
+    f"(curl -F {FIELD}=@photo.jpg)"
+)
 
 MAX_PARTS = 64
 """Parts a form may have beside its pictures; each costs time, however few bytes it has."""
@@ -51,14 +61,18 @@ async def read_picture(request: Request, limits: UploadLimits) -> bytes:
         UploadTimeoutError: the body did not arrive in time.
         UploadTooLargeError: the body is too long.
         QueueFullError: all requests together hold as many bytes as they may.
-        UnsupportedUploadError: the content type is neither image/* nor multipart/form-data.
+        UnsupportedUploadError: the content type is another, or none, and the body no picture.
     """
-    if _content_type(request).startswith("image/"):
+    content_type = _content_type(request)
+    untold = content_type in UNTOLD or not request.headers.get("content-type")
+    if content_type.startswith("image/") or untold:
         body = bytearray()
         async for chunk in _counted(request, limits):
             body += chunk
         if not body:
-            raise MalformedUploadError("the request body is empty")
+            raise MalformedUploadError(f"the request body is empty; {HOW_TO_SEND}")
+        if untold and not is_picture(body):
+            raise UnsupportedUploadError(f"the body is not a picture; {HOW_TO_SEND}")
         return bytes(body)
     pictures = await read_pictures(request, limits)
     if len(pictures) > 1:
@@ -86,7 +100,7 @@ async def read_pictures(request: Request, limits: UploadLimits, max_pictures: in
     header = request.headers.get("content-type", "")
     if _content_type(request) != "multipart/form-data":
         given = f"not {header[:100]!r}" if header else "but there is none"
-        raise UnsupportedUploadError(f"the content type must be image/* or multipart/form-data, {given}")
+        raise UnsupportedUploadError(f"the content type must be image/* or multipart/form-data, {given}; {HOW_TO_SEND}")
     boundary = parse_options_header(header)[1].get(b"boundary")
     if not boundary:
         raise MalformedUploadError("the content type multipart/form-data names no boundary")

@@ -206,6 +206,17 @@ _SIGNATURES: tuple[tuple[bytes, str, Opener], ...] = (
     (b"II+\0", "TIFF", TiffImageFile),
     (b"MM\0+", "TIFF", TiffImageFile),
 )
+_LONGEST_BEGINNING = 256
+"""Bytes that tell a picture's type, the list of an AVIF's brands included."""
+
+
+def is_picture(data: bytes | bytearray) -> bool:
+    """Tell whether bytes begin as a picture of an accepted type does."""
+    try:
+        _recognise(bytes(data[:_LONGEST_BEGINNING]))
+    except UnsupportedPictureError:
+        return False
+    return True
 
 
 def _recognise(data: bytes) -> tuple[str, Opener]:
@@ -227,7 +238,7 @@ def _brands(data: bytes) -> set[bytes]:
     """Return what an ISO base media file says it is: its first box, `ftyp` (ISO/IEC 14496-12, section 4.3)."""
     if data[4:8] != b"ftyp":
         return set()
-    end = min(int.from_bytes(data[:4], "big"), 256)
+    end = min(int.from_bytes(data[:4], "big"), _LONGEST_BEGINNING)
     return {data[8:12], *(data[place : place + 4] for place in range(16, end, 4))}
 
 

@@ -79,5 +79,5 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
     assert body["type"].startswith("urn:yolo9000:problem:")
     assert body["title"]
     assert body["detail"].endswith((".", "!", "?"))
-    assert set(body) <= {"type", "title", "status", "detail", "errors"}
+    assert set(body) <= {"type", "title", "status", "detail", "errors", "concepts"}
     return body

@@ -80,10 +80,6 @@ async def test_the_document_describes_bodies_and_parameters(client: httpx.AsyncC
     assert "304" in paths["/classes"]["get"]["responses"]
 
 
-async def test_docs_page(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/docs")).status_code == 200
-
-
 async def test_the_lifespan_loads_the_model_of_the_settings(tiny_bundle: Path) -> None:
     async with started(create_app(Settings(model=tiny_bundle, threads=1))) as client:
         assert (await client.get("/model")).json()["name"] == "tiny"

@@ -84,6 +84,17 @@ class TestStructure:
             tree.index("n99999999")
         assert caught.value.wnid == "n99999999"
 
+    def test_a_name_is_no_id_but_leads_to_some(self) -> None:
+        tree = packaged_tree()
+        assert [one.wnid for one in tree.named("crane")] == ["n03126707", "n02012849"]
+        assert [one.wnid for one in tree.named("N02084071")] == ["n02084071"]
+        assert [one.name for one in tree.named("domestic  dog")] == ["dog"]
+        assert not tree.named("")
+        assert not tree.named("dogs")
+        with pytest.raises(UnknownConceptError, match=r"n03126707 \(crane: .*n02012849 \(crane: ") as caught:
+            tree.index("crane")
+        assert len(caught.value.named) == 2
+
     def test_defaults(self) -> None:
         tree = WordTree(["a"], [-1])
         assert (tree.names, tree.synonyms, tree.definitions) == (("a",), ((),), ("",))

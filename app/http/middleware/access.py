@@ -9,11 +9,11 @@ from app.access.rate_limit import RateLimit
 from app.contract.errors import RateLimitedError, ServiceError, UnauthorizedError, answer_error
 from app.observe.request_record import note_key
 
-OPEN_PATHS = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json"})
 """The page and the documents: they are the same wherever the service runs, and tell nothing of this one."""
 
-OPEN_FOLDERS = ("/health/", "/page/")
-"""What load balancers ask, and the files of the page."""
+OPEN_FOLDERS = ("/health/", "/page/", "/docs/")
+"""What load balancers ask, and the files of the pages."""
 
 METRICS_PATH = "/metrics"
 

@@ -15,21 +15,6 @@ SECURITY_HEADERS = {
 NOTHING_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """Content-Security-Policy of what is no page: opened in a browser, it loads and runs nothing."""
 
-_CDN = "https://cdn.jsdelivr.net"
-DOCS_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        f"script-src 'self' 'unsafe-inline' {_CDN}",
-        f"style-src 'self' 'unsafe-inline' {_CDN}",
-        "img-src 'self' data: https://fastapi.tiangolo.com",
-        "connect-src 'self'",
-        "frame-ancestors 'none'",
-    )
-)
-"""Content-Security-Policy of /docs, which FastAPI makes: a script within the page, Swagger UI from a CDN."""
-
-DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect"})
-
 
 class SecurityHeadersMiddleware:
     """Adds the headers to every answer."""
@@ -48,9 +33,7 @@ class SecurityHeadersMiddleware:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
-                if scope["path"] in DOCS_PATHS:
-                    headers.setdefault("Content-Security-Policy", DOCS_POLICY)
-                elif not headers.get("content-type", "").startswith("text/html"):
+                if not headers.get("content-type", "").startswith("text/html"):
                     headers.setdefault("Content-Security-Policy", NOTHING_POLICY)
             await send(message)
 

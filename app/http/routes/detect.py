@@ -36,7 +36,10 @@ router = APIRouter(tags=["detection"])
 JSON = "application/json"
 PICTURES: dict[str, PictureFormat] = {"image/jpeg": "JPEG", "image/png": "PNG"}
 
-UPLOADED = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff")
+UPLOADED = (
+    *("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff"),
+    "application/octet-stream",
+)
 """Content types that stand in the OpenAPI document for image/*; what a picture really is, is told from its bytes."""
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -92,7 +95,7 @@ async def detect(
     models: ServedModels,
     limits: CurrentLimits,
 ) -> DetectionResult | Response:
-    """Send a picture as the body, with a content type image/*, or as the field `image` of a form."""
+    """Send a picture as the body, or as the field `image` of a form. Its type is told from its bytes."""
     detector, lane = models.detector(parameters.model), limits.visit
     question = Question.of(parameters, detector)
     data = await read_picture(request, limits)

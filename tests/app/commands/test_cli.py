@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from app.commands import cli
 from app.commands.server import Server
 from app.settings import Settings
+from model.version import VERSION
 from tests.app import pictures
 from tests.app.pictures import BLUE, draw, encode
 
@@ -34,8 +35,15 @@ def run(*arguments: str, code: int = 0) -> Result:
     return result
 
 
+def test_version() -> None:
+    assert run("--version").stdout == f"yolo9000 {VERSION}\n"
+
+
 @pytest.mark.usefixtures("here")
 class TestDetect:
+    def test_a_name_in_the_place_of_an_id_leads_to_the_id(self) -> None:
+        assert DOG in run("detect", "red.png", "--under", "dog", code=2).stderr
+
     def test_table(self) -> None:
         lines = run("detect", "red.png", "blue.png").stdout.splitlines()
         assert lines[0].split()[:3] == ["picture", "label", "score"]

@@ -2,6 +2,8 @@
 
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +12,42 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.commands.server import check_address
+from app.configuration import ConfigurationError
 from tests.app import pictures
 from tests.app.conftest import problem
-from tests.app.servers import Running, running, serving
+from tests.app.servers import ROOT, Running, running, serving
 from tests.bundles import tiny_metadata, write_tiny_bundle
 
 PNG = {"content-type": "image/png"}
 HEAD = b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_an_address_that_is_taken_is_one_sentence(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as taken:
+        taken.bind((host, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"another program listens at {host}:{port}; choose another port"):
+            check_address(host, port)
+    check_address(host, port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_an_address_that_is_not_this_machines(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"--host {host}: this machine has no such"):
+        check_address(host, 8000)
+
+
+def test_a_taken_port_is_told_before_the_model_is_loaded(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--model", str(tmp_path / "none.onnx")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"yolo9000: another program listens at 127.0.0.1:{port}; choose another port with --port\n"
 
 
 @pytest.fixture(scope="module")

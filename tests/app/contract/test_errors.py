@@ -31,6 +31,7 @@ async def test_wrong_method(client: httpx.AsyncClient) -> None:
     response = await client.get("/detect")
     problem(response, 405)
     assert response.headers["allow"] == "POST"
+    assert response.json()["detail"] == "Use POST."
 
 
 async def test_an_unexpected_error_tells_nothing_of_its_inside(app: FastAPI) -> None:

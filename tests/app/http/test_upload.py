@@ -30,9 +30,12 @@ HOSTILE: dict[str, tuple[int, bytes, dict[str, str]]] = {
     "HTML": (415, b"<!doctype html><html></html>", PNG),
     "SVG": (415, b"<svg xmlns='http://www.w3.org/2000/svg'/>", {"content-type": "image/svg+xml"}),
     "random bytes": (415, bytes(range(256)) * 64, PNG),
-    "no content type": (415, GOOD, {}),
+    "text without a content type": (415, b"hello", {}),
+    "nothing at all": (400, b"", {}),
     "JSON": (415, b"{}", {"content-type": "application/json"}),
-    "octets": (415, GOOD, {"content-type": "application/octet-stream"}),
+    "octets that are text": (415, b"hello", {"content-type": "application/octet-stream"}),
+    "fields of a form": (415, b"image=photo.jpg", {"content-type": "application/x-www-form-urlencoded"}),
+    "cut octets": (400, JPEG[: len(JPEG) // 2], {"content-type": "application/octet-stream"}),
     "nonsense content type": (415, GOOD, {"content-type": ';;;"=' + "x" * 2000}),
     "form without boundary": (400, b"", {"content-type": "multipart/form-data"}),
     "boundary too long": (400, GOOD, {"content-type": f"multipart/form-data; boundary={'b' * 500}"}),
@@ -70,6 +73,30 @@ async def test_hostile_body_then_a_good_one(strict_client: httpx.AsyncClient, na
     good = await strict_client.post("/detect", content=GOOD, headers=PNG)
     assert good.status_code == 200
     assert len(good.json()["detections"]) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"content-type": "application/octet-stream"},
+        {"content-type": "application/x-www-form-urlencoded"},  # `curl --data-binary` without -H
+    ],
+)
+@pytest.mark.parametrize("picture", [GOOD, JPEG], ids=["PNG", "JPEG"])
+async def test_a_picture_is_told_by_its_bytes(
+    strict_client: httpx.AsyncClient, picture: bytes, headers: dict[str, str]
+) -> None:
+    response = await strict_client.post("/detect", content=picture, headers=headers)
+    assert response.status_code == 200
+    assert response.json()["detections"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/octet-stream"}, {"content-type": "text/plain"}])
+async def test_whoever_sends_no_picture_is_told_how(strict_client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    detail = problem(await strict_client.post("/detect", content=b"hello", headers=headers), 415)["detail"]
+    assert "curl -F image=@photo.jpg" in detail
+    assert "image/*" in detail
 
 
 @pytest.mark.parametrize("cut", range(0, len(GOOD), 7))

@@ -73,6 +73,19 @@ async def test_unknown_wnids(client: httpx.AsyncClient) -> None:
         assert body["type"] == "urn:yolo9000:problem:unknown-wnid"
 
 
+@pytest.mark.parametrize("path", ["/classes?parent=Dog", "/classes?parent=dog%20%20synonym", "/classes/dog"])
+async def test_a_name_in_the_place_of_an_id_is_answered_with_the_concepts_of_that_name(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    body = problem(await client.get(path), 404)
+    assert body["concepts"] == [{"wnid": DOG, "name": "dog", "definition": "a dog"}]
+    assert DOG in body["detail"]
+
+
+async def test_what_is_no_name_either_has_no_concepts(client: httpx.AsyncClient) -> None:
+    assert "concepts" not in problem(await client.get("/classes?parent=dogs"), 404)
+
+
 async def test_one_class(client: httpx.AsyncClient) -> None:
     body = await get(client, f"/classes/{DOG}")
     assert body["path"] == [

@@ -5,7 +5,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.http.routes import page as routes_page
 from app.http.routes.page import PAGE, stored_page
 from tests.app.conftest import client_of, problem
 
@@ -54,16 +53,6 @@ async def test_a_known_page_is_not_sent_again(client: httpx.AsyncClient) -> None
 )
 async def test_no_other_file_is_given_out(client: httpx.AsyncClient, path: str) -> None:
     problem(await client.get(f"/page/{path.format(version=stored_page().version)}"), 404)
-
-
-def test_the_version_names_the_content(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text("{{version}}")
-    (tmp_path / "one.css").write_text("a {}")
-    monkeypatch.setattr(routes_page, "PAGE", tmp_path)
-    first = stored_page.__wrapped__()
-    assert first.index.body.decode() == first.version
-    (tmp_path / "one.css").write_text("b {}")
-    assert stored_page.__wrapped__().version != first.version
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

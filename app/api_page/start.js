@@ -1,0 +1,7 @@
+// Relative to the page, so that a proxy may serve it below a path of its own. No validator: it is another host's.
+globalThis.SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#api",
+  deepLinking: true,
+  validatorUrl: null,
+});
