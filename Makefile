@@ -1,7 +1,10 @@
 # make serve   the service with the embedded default, on http://127.0.0.1:8000
-# make test    every check: format, lint, types, tests
-# make lint    format, lint, types alone
+# make check   format, lint, types and the fast tests: a minute; know that nothing broke
+# make test    every check: format, lint, types and all tests; know that it may ship
+# make lint    format, lint, types alone, of Python and, where there is node, of the page's scripts
 # make bench   how fast it is beside others; writes tests/benchmarks/RESULTS.md, on a machine with nothing else to do
+#
+# TESTS="tests/app tests/model" runs a part; PYTEST_OPTIONS="-k walk" passes options on; WORKERS=0 runs in one process.
 #
 # make lock            the lock files of the image anew, from pyproject.toml; LOCK_OPTIONS=--upgrade takes newer releases
 # make image           the image with Docker, as yolo9000; TARGET=gpu makes yolo9000:gpu
@@ -14,24 +17,42 @@ VENV ?= .venv
 # One known release for the tests. Where its CUDA build is not wanted, install a CPU build of it first.
 TORCH ?= torch==2.13.0
 
+# Whatever takes pip's arguments. uv takes a tenth of pip's time; INSTALL='.venv/bin/python -m pip install' does without.
+INSTALL ?= $(BIN)/python -m uv pip install --python $(BIN)/python
+TESTS ?=
+WORKERS ?= 2
+PYTEST_OPTIONS ?=
+
 TARGET ?= cpu
 IMAGE_OPTIONS ?= cpu
 
 BIN := $(VENV)/bin
+NPM := $(shell command -v npm)
+UV := uv>=0.5,<1
 STAMPS := $(VENV)/stamps
 
-.PHONY: serve test lint bench lock image image-test release-check clean
+# $(call timed,NAME,COMMAND) runs a command and says how long it took.
+timed = @echo '$(subst ','\'',$(2))'; start=$$(date +%s); $(2); status=$$?; \
+  echo "$(1): $$(($$(date +%s) - start)) s"; exit $$status
+
+.PHONY: serve check test lint bench lock image image-test release-check clean
 
 serve: $(STAMPS)/serve
 	$(BIN)/yolo9000 serve --port $(PORT)
 
-test: $(STAMPS)/test lint
-	$(BIN)/python -m pytest
+pytest = $(call timed,$(1),$(BIN)/python -m pytest -n $(WORKERS) $(2) $(PYTEST_OPTIONS) $(TESTS))
 
-lint: $(STAMPS)/test
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+check: $(STAMPS)/test lint
+	$(call pytest,fast tests,-m 'not slow' -q)
+
+test: $(STAMPS)/test lint
+	$(call pytest,tests,)
+
+lint: $(STAMPS)/test $(STAMPS)/page
+	$(call timed,format,$(BIN)/ruff format --check .)
+	$(call timed,lint,$(BIN)/ruff check .)
+	$(call timed,types,$(BIN)/mypy)
+	$(call timed,page,$(if $(NPM),npm run --silent lint,echo "skipped: node is not installed"))
 
 bench: $(STAMPS)/bench
 	$(BIN)/python -m tests.benchmarks.run --fresh --output tests/benchmarks/RESULTS.md
@@ -62,8 +83,15 @@ $(STAMPS)/serve: pyproject.toml | $(STAMPS)/venv
 	touch $@
 
 $(STAMPS)/test: pyproject.toml | $(STAMPS)/venv
+	@date +%s >$(STAMPS)/start
 	$(BIN)/python -m pip install --quiet '$(TORCH)'
-	$(BIN)/python -m pip install --quiet --editable '.[cpu,train,test]'
+	$(if $(findstring uv,$(INSTALL)),$(BIN)/python -m pip install --quiet '$(UV)')
+	$(INSTALL) --quiet --editable '.[cpu,train,test]'
+	@echo "installation: $$(($$(date +%s) - $$(cat $(STAMPS)/start))) s"
+	touch $@
+
+$(STAMPS)/page: package.json package-lock.json | $(STAMPS)/venv
+	$(if $(NPM),npm ci --silent)
 	touch $@
 
 $(STAMPS)/bench: $(STAMPS)/test
@@ -74,4 +102,4 @@ $(STAMPS)/release: pyproject.toml | $(STAMPS)/venv
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -36,6 +36,7 @@ def test_imports_point_one_way(package: str) -> None:
         assert not imported(file) & FORBIDDEN[package], file.relative_to(ROOT)
 
 
+@pytest.mark.slow
 def test_onnx_runtime_is_imported_in_one_place() -> None:
     """Elsewhere it would be imported before its reports to its makers are switched off."""
     files = [file for package in (*FORBIDDEN, "deploy", "tests") for file in sorted((ROOT / package).rglob("*.py"))]
@@ -43,6 +44,7 @@ def test_onnx_runtime_is_imported_in_one_place() -> None:
     assert users == ["model/onnx_runtime.py", "training/export/quantization/library.py"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["app", "app.commands.cli", "app.main"])
 def test_the_service_needs_no_torch(module: str) -> None:
     """Every module of the service loads where importing torch, or what only training or an extra needs, fails."""

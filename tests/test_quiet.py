@@ -24,6 +24,8 @@ from tests.bundles import write_tiny_bundle
 from tests.training.detection_sets import Drawn, write_pictures
 from tests.training.tiny_data import BEAGLE, DOG
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 STRACE = shutil.which("strace")
 
@@ -176,6 +178,8 @@ def quiet_lives(material: Mapping[str, Path], tmp_path_factory: pytest.TempPathF
             if traced.process.poll() is None:
                 os.killpg(traced.process.pid, signal.SIGKILL)
                 traced.process.wait()
+            assert traced.process.stdout is not None
+            traced.process.stdout.close()
 
 
 def serve_and_stop(server: Traced, port: int, photo: bytes) -> None:

@@ -112,6 +112,7 @@ def test_every_room_says_what_it_is_for(package: str) -> None:
         assert ast.get_docstring(ast.parse(text)), f"{folder.relative_to(ROOT)}/__init__.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["app", "model", "training", "deploy"])
 def test_private_names_stay_at_home(package: str) -> None:
     for file in modules(package):

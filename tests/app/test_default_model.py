@@ -16,6 +16,8 @@ from app.settings import Settings
 from model.geometry import box_iou
 from tests.app.servers import serving
 
+pytestmark = pytest.mark.slow
+
 DOG_PICTURE = Path(__file__).parents[2] / "docs" / "dog.jpg"
 DOG_BOX = (130, 220, 310, 540)
 BICYCLE_BOX = (124, 133, 568, 420)

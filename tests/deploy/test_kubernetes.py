@@ -72,10 +72,12 @@ def container(pod: Resource) -> Resource:
     return dict(only)
 
 
+@pytest.mark.slow
 def test_everything_is_there(resources: dict[str, Resource]) -> None:
     assert resources.keys() == KINDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", RELEASES)
 def test_kubernetes_knows_every_field(resources: dict[str, Resource], release: str) -> None:
     for kind, resource in resources.items():
@@ -83,6 +85,7 @@ def test_kubernetes_knows_every_field(resources: dict[str, Resource], release: s
             kubernetes_validate.validate(resource, release, strict=True)
 
 
+@pytest.mark.slow
 def test_a_field_that_kubernetes_does_not_know_is_seen(resources: dict[str, Resource]) -> None:
     wrong = json.loads(json.dumps(resources["Deployment"]))
     wrong["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
@@ -90,6 +93,7 @@ def test_a_field_that_kubernetes_does_not_know_is_seen(resources: dict[str, Reso
         kubernetes_validate.validate(wrong, RELEASES[-1], strict=True)
 
 
+@pytest.mark.slow
 def test_prometheus_operator_knows_every_field(resources: dict[str, Resource]) -> None:
     """Its types drop what they do not know, so nothing may be lost on the way through them."""
     given = resources["ServiceMonitor"]
@@ -97,6 +101,7 @@ def test_prometheus_operator_knows_every_field(resources: dict[str, Resource]) -
     assert json.loads(read.model_dump_json(by_alias=True, exclude_unset=True)) == given
 
 
+@pytest.mark.slow
 def test_all_select_the_pods_of_the_deployment(resources: dict[str, Resource]) -> None:
     labels = resources["Deployment"]["spec"]["template"]["metadata"]["labels"]
     selectors = [
@@ -116,6 +121,7 @@ def test_all_select_the_pods_of_the_deployment(resources: dict[str, Resource]) -
     assert (scaled["kind"], scaled["name"]) == ("Deployment", resources["Deployment"]["metadata"]["name"])
 
 
+@pytest.mark.slow
 def test_ports_go_by_one_name(resources: dict[str, Resource], container: Resource) -> None:
     (port,) = container["ports"]
     (exposed,) = (int(rest) for instruction, rest in dockerfile() if instruction == "EXPOSE")
@@ -136,6 +142,7 @@ def test_probes_ask_what_they_are_for(container: Resource) -> None:
     assert container["startupProbe"]["httpGet"]["path"] == "/health/ready"
 
 
+@pytest.mark.slow
 def test_the_settings_are_settings(
     resources: dict[str, Resource], container: Resource, overlay: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +160,7 @@ def test_variables_of_a_service_link_would_stop_the_start(pod: Resource) -> None
     assert pod["enableServiceLinks"] is False
 
 
+@pytest.mark.slow
 def test_the_pod_has_time_to_drain(resources: dict[str, Resource], pod: Resource, container: Resource) -> None:
     assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", str(PRE_STOP_SECONDS)]
     drain = float(resources["ConfigMap"]["data"]["YOLO9000_DRAIN_TIMEOUT"])
@@ -173,6 +181,7 @@ def test_the_container_may_do_nothing_more_than_it_needs(pod: Resource, containe
     }
 
 
+@pytest.mark.slow
 def test_the_memory_is_enough_for_the_largest_pictures(resources: dict[str, Resource], container: Resource) -> None:
     workers = int(resources["ConfigMap"]["data"]["YOLO9000_WORKERS"])
     settings = Settings()
@@ -183,6 +192,7 @@ def test_the_memory_is_enough_for_the_largest_pictures(resources: dict[str, Reso
     assert amount * {"Mi": 1024**2, "Gi": 1024**3}[unit] > needed
 
 
+@pytest.mark.slow
 def test_a_gpu_is_one_pods(resources: dict[str, Resource], container: Resource, overlay: str) -> None:
     limits = container["resources"]["limits"]
     assert limits.get("nvidia.com/gpu") == {"cpu": None, "gpu": 1}[overlay]
@@ -191,6 +201,7 @@ def test_a_gpu_is_one_pods(resources: dict[str, Resource], container: Resource, 
     assert metrics == {"cpu": {"Pods", "Resource"}, "gpu": {"Pods"}}[overlay]
 
 
+@pytest.mark.slow
 def test_own_models_are_mounted(kustomize: list[str], overlay: str, tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "kubernetes")
     folder = tmp_path / "kubernetes" / "overlays" / overlay

@@ -52,6 +52,7 @@ def samples(service: httpx.Client) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_metric_and_label_exists(query: str, samples: dict[str, set[str]]) -> None:
     metrics, labels = words_of(query)
@@ -66,6 +67,7 @@ def test_what_does_not_exist_is_seen() -> None:
     assert words_of(query) == ({"yolo9000_stage_seconds"}, {"stage", "hue", "job", "stag"})
 
 
+@pytest.mark.slow
 def test_the_autoscaler_follows_a_metric_that_exists(samples: dict[str, set[str]]) -> None:
     (metric,) = read_yaml(DEPLOY / "kubernetes" / "base" / "autoscaler.yaml")["spec"]["metrics"]
     assert metric["pods"]["metric"]["name"] in samples

@@ -25,12 +25,14 @@ def run_promtool(promtool: str, *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run([promtool, *arguments], cwd=FOLDER, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml")])
 def test_promtool_finds_no_mistake(promtool: str, arguments: tuple[str, ...]) -> None:
     result = run_promtool(promtool, *arguments)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_the_alerts_fire_when_they_should(promtool: str) -> None:
     result = run_promtool(promtool, "test", "rules", "alerts.test.yml")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -43,6 +45,7 @@ def test_every_alert_is_seen_firing_and_keeping_quiet(name: str) -> None:
     assert fired == {True, False}
 
 
+@pytest.mark.slow
 def test_an_alert_that_never_fires_would_be_noticed(promtool: str, tmp_path: Path) -> None:
     text = ALERTS.read_text().replace('up{job="yolo9000"} == 0', 'up{job="yolo9000"} == 2')
     (tmp_path / "alerts.yml").write_text(text)
@@ -94,6 +97,7 @@ def query(client: httpx.Client, expression: str) -> list[dict[str, Any]]:
     return list(answer.json()["data"]["result"])
 
 
+@pytest.mark.slow
 def test_prometheus_scrapes_the_service_and_every_panel_shows_something(
     prometheus: str, service: httpx.Client, tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@ import subprocess
 import tomllib
 from importlib.metadata import version
 
+import pytest
+
 from model.version import VERSION
 from tests.deploy.files import ROOT
 
@@ -18,6 +20,7 @@ def test_the_package_takes_it_from_the_one_place() -> None:
     assert version("yolo9000") == VERSION
 
 
+@pytest.mark.slow
 def test_no_other_file_states_it() -> None:
     tracked = subprocess.run(
         ["git", "ls-files", "--", "app", "model", "training", "deploy", "Dockerfile", "Makefile", "pyproject.toml"],

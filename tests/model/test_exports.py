@@ -49,6 +49,7 @@ def test_other_names_are_not() -> None:
         _ = model.detector
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_neither_torch_nor_onnxruntime() -> None:
     code = "import sys, model; sys.exit(bool({'torch', 'onnxruntime', 'onnx'} & set(sys.modules)))"
 

@@ -9,6 +9,8 @@ import pytest
 
 from model.onnx_runtime import TELEMETRY_SWITCHES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import os, sys, {module}; print(*(os.environ.get(name, '-') for name in sys.argv[1:]))"
 

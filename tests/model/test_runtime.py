@@ -206,6 +206,7 @@ def test_a_file_may_be_replaced_while_it_is_in_use(path: Path, tmp_path: Path) -
     assert len(loaded.detect(picture(90, 90, red=(10, 10, 60, 60)))) == 1
 
 
+@pytest.mark.slow
 def test_neither_torch_nor_onnx_is_needed() -> None:
     code = "import sys, model.runtime; sys.exit(bool({'torch', 'onnx'} & set(sys.modules)))"
 

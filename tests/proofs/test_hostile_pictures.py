@@ -21,6 +21,7 @@ PROBLEM = {"type": "urn:yolo9000:problem:unreadable-picture", "status": 400}
 SPECIMEN = Specimen("a text", "no picture", "image/png", b"text")
 
 
+@pytest.mark.slow
 def test_hostile_pictures_do_no_harm() -> None:
     specimens = list(corpus(PART))
     report = prove(specimens)
@@ -33,6 +34,7 @@ def test_hostile_pictures_do_no_harm() -> None:
     assert any("all answered rightly" in line for line in lines(report))
 
 
+@pytest.mark.slow
 def test_the_corpus_is_the_same_for_the_same_seed_only() -> None:
     first, again, other = (list(corpus(PART, seed)) for seed in (1, 1, 2))
     assert first == again
@@ -41,6 +43,7 @@ def test_the_corpus_is_the_same_for_the_same_seed_only() -> None:
     assert len({specimen.data for specimen in first[specials:]}) > 0.95 * (PART - specials)
 
 
+@pytest.mark.slow
 def test_every_format_is_damaged_in_every_way() -> None:
     specials = len(list(special_pictures()))
     sound = sound_pictures()

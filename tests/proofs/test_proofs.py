@@ -8,6 +8,7 @@ from tests.app.servers import free_port
 from tests.proofs import clients, faults, many_requests, overload
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kill", "stop", "swap", "disk"])
 def test_faults(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     faults.PROOFS[name](1.0)
@@ -16,11 +17,13 @@ def test_faults(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "FAILED" not in output
 
 
+@pytest.mark.slow
 def test_overload(capsys: pytest.CaptureFixture[str]) -> None:
     overload.prove(4.0, 4.0)
     assert capsys.readouterr().out.count("ok ") == 4
 
 
+@pytest.mark.slow
 def test_many_requests(capsys: pytest.CaptureFixture[str]) -> None:
     many_requests.prove(200)
     assert "200 requests, all 200" in capsys.readouterr().out

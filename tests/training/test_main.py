@@ -26,6 +26,7 @@ ROOT = Path(program.__file__).parents[1]
 LEAST = ("--output", "a", "--detection", '{"annotations": "a", "pictures": "b"}', "--network.anchors", "[[1, 2]]")
 
 
+@pytest.mark.slow
 def test_help_names_every_command_and_loads_no_torch() -> None:
     check = "import sys; from training.__main__ import main; main(['--help']); sys.exit('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -57,6 +58,7 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_error_is_one_message_without_a_traceback(tmp_path: Path) -> None:
     """As the shell sees it."""
     command = [sys.executable, "-m", "training", "export", "--run", str(tmp_path), "--output", str(tmp_path / "a.onnx")]

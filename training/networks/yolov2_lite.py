@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.networks.backbones.efficientnet_lite import HEAD_CHANNELS, IMAGENET_CLASSES, EfficientNetLite
+from training.networks.parts.activation import ReLU6
 from training.networks.parts.class_layer import TreeClassLayer
 from training.networks.parts.convolution import convolve
 from training.networks.parts.detector import BoxIndex, Detector, Prediction, decode_boxes
@@ -46,7 +47,7 @@ class NormalisedConvolution(nn.Sequential):
     """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU6(inplace=True))
+        super().__init__(convolution, nn.BatchNorm2d(convolution.out_channels), ReLU6())
 
     @torch.no_grad()
     def fold(self) -> None:

@@ -88,7 +88,11 @@ async function problemOf(response) {
 function second(signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, 1000, undefined);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", stop, { once: true });
   });
 }
 

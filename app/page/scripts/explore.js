@@ -1,8 +1,8 @@
 /** The view of the tree: search, the tree as text, the tree as rings, and the concept that is selected in all of them. */
 
 import { loadTree } from "./api.js";
-import { byId } from "./dom.js";
 import { ConceptPanel } from "./concept.js";
+import { byId } from "./dom.js";
 import { setUpSearch } from "./search.js";
 import { Sunburst } from "./sunburst.js";
 import { TreeView } from "./tree_view.js";

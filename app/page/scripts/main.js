@@ -1,7 +1,7 @@
 /** Starts the page: which view is shown follows the address, light or dark follows the person. */
 
-import { byId } from "./dom.js";
 import { restrict, setUpDetect } from "./detect.js";
+import { byId } from "./dom.js";
 import { setUpTheme } from "./theme.js";
 
 const VIEWS = ["detect", "explore", "model"];

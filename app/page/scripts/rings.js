@@ -85,7 +85,7 @@ export class Rings {
     const turned = (Math.atan2(y, x) / TURN + 1.25) % 1;
     const leaf = from + turned * (to - from);
     const wanted = Math.round(depth) + level;
-    for (let children = tree.roots; ;) {
+    for (let children = tree.roots; ; ) {
       const node = children.find((child) => leaf < this.#firstLeaf[child] + tree.leaves[child]) ?? -1;
       if (node < 0 || tree.depths[node] === wanted) return node;
       children = tree.children(node);

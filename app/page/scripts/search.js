@@ -19,7 +19,8 @@ export function setUpSearch(tree, view) {
   const input = /** @type {HTMLInputElement} */ (byId("search"));
   const list = byId("found");
   const count = byId("search-count");
-  let timer = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   let running = new AbortController();
 
   const search = async () => {

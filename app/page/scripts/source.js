@@ -1,7 +1,7 @@
 /** Where photos come from: dropped, pasted, chosen, taken, or one of the samples. */
 
-import { byId } from "./dom.js";
 import { setUpCamera } from "./camera.js";
+import { byId } from "./dom.js";
 
 /**
  * @param {(photo: Blob, name: string) => void} given called with each photo

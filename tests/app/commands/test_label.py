@@ -32,6 +32,7 @@ def arguments(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
     return [str(tmp_path / "source"), "--output", str(tmp_path / "output")]
 
 
+@pytest.mark.slow
 def test_label(arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "source/bad.png").write_bytes(b"bad")
     (tmp_path / "source/0002").write_bytes(pictures.red())
@@ -91,6 +92,7 @@ def wait_for_some(process: "subprocess.Popen[str]", output: Path, count: int) ->
     raise AssertionError(f"{count} shards were not done: {process.poll()}")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_until_it_is_done(tmp_path: Path, tiny_bundle: Path) -> None:
     """Kill the command again and again, once with its processes; in the end each picture is there once."""
     names = fill(tmp_path / "source", PICTURES)
@@ -119,6 +121,7 @@ def test_killed_and_resumed_until_it_is_done(tmp_path: Path, tiny_bundle: Path) 
     assert {path.name: path.stat().st_ino for path in (output / "pictures").iterdir()}.items() >= done.items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped(tmp_path: Path, tiny_bundle: Path, number: signal.Signals, code: int) -> None:
     fill(tmp_path / "source", PICTURES)
@@ -132,6 +135,7 @@ def test_stopped(tmp_path: Path, tiny_bundle: Path, number: signal.Signals, code
     wait_until_gone(workers)
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal(arguments: list[str], tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 100, 0, 0))

@@ -19,6 +19,8 @@ from tests.app.conftest import problem
 from tests.app.servers import ROOT, Running, running, serving
 from tests.bundles import tiny_metadata, write_tiny_bundle
 
+pytestmark = pytest.mark.slow
+
 PNG = {"content-type": "image/png"}
 HEAD = b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
 

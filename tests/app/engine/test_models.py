@@ -162,6 +162,7 @@ async def test_names_that_are_taken_or_odd_are_not_served(
         assert await version_of(other) == "9"
 
 
+@pytest.mark.slow
 async def test_a_new_file_is_noticed_by_itself_while_requests_go_on(client: httpx.AsyncClient, folder: Path) -> None:
     versions: list[str] = []
     replace_with(folder / "first.onnx", "2")

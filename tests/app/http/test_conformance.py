@@ -21,6 +21,8 @@ from app.settings import Settings
 from tests.app import pictures
 from tests.app.servers import serving
 
+pytestmark = pytest.mark.slow
+
 KEY, ENTRY = make_key("schemathesis")
 EXAMPLES_EACH = 25
 """Requests made up at random for each operation, beside those that go through its parameters one by one."""

@@ -21,6 +21,7 @@ def inodes(output: Path) -> dict[str, int]:
     return {path.name: path.stat().st_ino for path in (output / "pictures").iterdir()}
 
 
+@pytest.mark.slow
 def test_every_kind_of_source_at_once(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
     (source / "bad.jpg").write_bytes(b"bad")
     tar(source / "x.tar", [(f"{number}.png", pictures.red()) for number in range(5)])
@@ -40,6 +41,7 @@ def test_every_kind_of_source_at_once(tmp_path: Path, source: Path, tiny_bundle:
     assert inodes(output) == before
 
 
+@pytest.mark.slow
 def test_only_what_is_not_done_is_done(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
     output = tmp_path / "output"
     made = plan(source, output, tiny_bundle, shard_size=2)
@@ -54,6 +56,7 @@ def test_only_what_is_not_done_is_done(tmp_path: Path, source: Path, tiny_bundle
     assert list((output / "tmp").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_while_it_listed_begins_anew(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
     made = plan(source, tmp_path / "output", tiny_bundle)
     made[0].manifest.write(LocalFolder(tmp_path / "output"))
@@ -61,6 +64,7 @@ def test_a_run_that_was_killed_while_it_listed_begins_anew(tmp_path: Path, sourc
     assert run(*made) == Outcome(6, 0)
 
 
+@pytest.mark.slow
 def test_other_options_are_refused(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
     output = tmp_path / "output"
     run(*plan(source, output, tiny_bundle, shard_size=2))
@@ -71,6 +75,7 @@ def test_other_options_are_refused(tmp_path: Path, source: Path, tiny_bundle: Pa
     assert run(*plan(source, output, tiny_bundle)) == Outcome(5, 0)  # which stays as it was begun
 
 
+@pytest.mark.slow
 def test_a_source_that_has_changed_is_refused(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
     tar(source / "0000-first.tar", [("0.png", pictures.red())])
     made = plan(source, tmp_path / "output", tiny_bundle)
@@ -102,6 +107,7 @@ def test_two_runs_at_once(tmp_path: Path, source: Path, tiny_bundle: Path) -> No
         run(*plan(source, output.root, tiny_bundle))
 
 
+@pytest.mark.slow
 def test_through_fsspec(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
     tar(source / "x.tar", [(f"{number}.png", pictures.red()) for number in range(5)])
     parquet(source / "z.parquet", {"image": [pictures.red()] * 3})
@@ -114,6 +120,7 @@ def test_through_fsspec(tmp_path: Path, source: Path, tiny_bundle: Path) -> None
     assert (output / "coco.json").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_in_a_sentence(
     tmp_path: Path, source: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,7 @@ def test_exporters() -> None:
         meter_provider("zipkin")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_has_sent_all_and_to_nobody_else(tiny_bundle: Path, collector: Collector) -> None:
     environment = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -207,6 +208,7 @@ def test_a_server_that_is_stopped_has_sent_all_and_to_nobody_else(tiny_bundle: P
     assert attributes(list(resource.attributes))["service.name"] == "yolo9000"
 
 
+@pytest.mark.slow
 def test_metrics_are_sent_where_they_are_asked_for(tiny_bundle: Path, collector: Collector) -> None:
     environment = {
         "OTEL_METRICS_EXPORTER": "otlp",
@@ -218,6 +220,7 @@ def test_metrics_are_sent_where_they_are_asked_for(tiny_bundle: Path, collector:
     assert collector.metrics() == {"http.server.request.duration", "http.server.active_requests"}
 
 
+@pytest.mark.slow
 def test_where_the_process_has_a_provider_that_one_records_each_request_once(
     tiny_bundle: Path, collector: Collector
 ) -> None:

@@ -127,6 +127,7 @@ def test_without_the_extra_or_a_part_of_it_the_service_runs_and_says_so(
     assert caplog.text.count("pip install 'yolo9000[otel]'") == 1
 
 
+@pytest.mark.slow
 def test_without_the_variables_the_library_is_not_even_imported() -> None:
     program = (
         "import sys; from app.main import create_app; from app.settings import Settings; create_app(Settings()); "

@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 from app.http.routes.page import PAGE
 from tests.app.page.conftest import DOG, Visitor
 
+pytestmark = pytest.mark.slow
+
 DOG_SAMPLE = PAGE / "samples" / "dog.jpg"
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()

@@ -8,6 +8,8 @@ from playwright.sync_api import Route, expect
 
 from tests.app.page.conftest import Visitor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def blocked(visitor: Visitor) -> list[str]:

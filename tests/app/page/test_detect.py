@@ -15,6 +15,8 @@ from playwright.sync_api import Route, expect
 from app.http.routes.page import PAGE
 from tests.app.page.conftest import DOG, DOG_PICTURE, Visitor
 
+pytestmark = pytest.mark.slow
+
 DROP = """([bytes, type]) => {
   const files = new DataTransfer();
   files.items.add(new File([new Uint8Array(bytes)], 'given.jpg', { type: 'image/jpeg' }));

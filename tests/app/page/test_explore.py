@@ -3,9 +3,12 @@
 import re
 from collections import Counter
 
+import pytest
 from playwright.sync_api import Position, Route, expect
 
 from tests.app.page.conftest import DOG, Visitor
+
+pytestmark = pytest.mark.slow
 
 NODES = 9418
 

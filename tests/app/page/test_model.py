@@ -1,8 +1,11 @@
 """The model card, in a browser."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.app.page.conftest import Visitor
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_card_tells_what_the_service_tells(visitor: Visitor) -> None:

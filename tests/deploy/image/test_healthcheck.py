@@ -11,6 +11,8 @@ import pytest
 from tests.app.servers import free_port
 from tests.deploy.files import DEPLOY
 
+pytestmark = pytest.mark.slow
+
 FILE = DEPLOY / "image" / "healthcheck.py"
 
 

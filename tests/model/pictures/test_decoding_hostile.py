@@ -155,6 +155,7 @@ def test_the_limit_can_be_set(data: bytes) -> None:
         decode_picture(data, max_pixels=128 * 96 - 1)
 
 
+@pytest.mark.slow
 def test_pillows_own_limit_does_not_get_in_the_way() -> None:
     pixels = 95_000_000  # Pillow warns from 89 million on, and a warning is an error in these tests
 

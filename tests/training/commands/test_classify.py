@@ -69,6 +69,7 @@ def test_the_papers_schedule_is_the_default() -> None:
     assert (found.sizes, found.softmax, found.network.name) == ((224,), "hierarchical", "darknet19")
 
 
+@pytest.mark.slow
 def test_three_colours_are_learned(finished: Path) -> None:
     scores = ClassifierScores.model_validate_json((finished / "scores.json").read_text())
     assert (scores.pictures, scores.size) == (6, 32)
@@ -83,6 +84,7 @@ def test_three_colours_are_learned(finished: Path) -> None:
     assert is_classifier_run(finished)
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed(
     data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +112,7 @@ def test_stopped_and_resumed(
         assert torch.equal(found.tensors[name], value), name
 
 
+@pytest.mark.slow
 def test_what_a_run_cannot_be_resumed_with(data: Path, finished: Path, tmp_path: Path) -> None:
     def resume(**changes: Any) -> None:
         train_classifier(configuration(data, finished, resume=True, **changes))
@@ -126,6 +129,7 @@ def test_what_a_run_cannot_be_resumed_with(data: Path, finished: Path, tmp_path:
         resume(validation=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_second_stage_at_another_size(data: Path, finished: Path, tmp_path: Path) -> None:
     """It starts with all that the first one learned."""
     network = {"name": "lite", "start": finished}
@@ -189,6 +193,7 @@ class Truth:
         self.class_only_nodes = nodes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lite", "lite2"])
 def test_a_flat_run_is_what_yolov2_lite_is_built_on(data: Path, finished: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "flat"
@@ -204,6 +209,7 @@ def test_a_flat_run_is_what_yolov2_lite_is_built_on(data: Path, finished: Path, 
         load_flat_classifier(finished)
 
 
+@pytest.mark.slow
 def test_a_run_is_exported(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.onnx"
     assert main(("export", "--run", str(finished), "--output", str(path), "--name", "colours")) == 0

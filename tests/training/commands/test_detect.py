@@ -50,6 +50,7 @@ def copy_of(run: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves(root: Path, finished: Path) -> None:
     tensors, state = load_checkpoint(finished)
     assert {path.name for path in finished.iterdir()} == {
@@ -72,6 +73,7 @@ def test_what_a_run_leaves(root: Path, finished: Path) -> None:
         assert torch.equal(own, value) == ("running" in name), name  # its last blocks' copy is trained
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_model_file_that_can_be_scored(root: Path, finished: Path, tmp_path: Path) -> None:
     path = tmp_path / "made" / "tiny.onnx"
     picture = root / "images" / "tiny" / "5.png"
@@ -109,6 +111,7 @@ def test_a_run_becomes_a_model_file_that_can_be_scored(root: Path, finished: Pat
     assert (tmp_path / "report.json").is_file()
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_ends_with_the_same_weights(
     root: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +138,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(
         assert torch.equal(found.tensors[name], value), name
 
 
+@pytest.mark.slow
 def test_a_fresh_start_leaves_another_run_alone(root: Path, finished: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in finished.iterdir()}
     with pytest.raises(FolderInUseError, match="add --resume to go on from it, or give another output folder"):
@@ -148,6 +152,7 @@ def test_there_is_nothing_to_resume(root: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_resumed_on_other_nodes(root: Path, finished: Path, tmp_path: Path) -> None:
     """Class rows belong to nodes by their order alone: another set of nodes would give every row another meaning."""
     folder = copy_of(finished, tmp_path / "run")
@@ -165,6 +170,7 @@ def test_resumed_on_other_nodes(root: Path, finished: Path, tmp_path: Path) -> N
         train_detector(tiny_run(root, folder, resume=True))
 
 
+@pytest.mark.slow
 def test_resumed_with_other_anchors(root: Path, finished: Path, tmp_path: Path) -> None:
     folder = copy_of(finished, tmp_path / "run")
     network: dict[str, Any] = {"anchors": [[0.4, 0.4], [1.2, 1.6]]}
@@ -229,6 +235,7 @@ def test_sets_of_other_layouts_with_a_label_map(root: Path, tmp_path: Path) -> N
     np.testing.assert_array_equal(picture.boxes, [[16, 12, 48, 36]])
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_what_another_learned(root: Path, finished: Path, tmp_path: Path) -> None:
     network = {"anchors": [[0.4, 0.4], [1.2, 1.5]], "start": finished}
     fewer = tiny_run(root, tmp_path / "run", classification=[], network=network)

@@ -88,6 +88,7 @@ def answers(detector: RegionDetector, rows: list[int]) -> tuple[Tensor, Tensor]:
         return prediction.boxes, detector.class_logits(prediction.features, index)[:, rows]
 
 
+@pytest.mark.slow
 def test_a_run_on_a_tree_of_ones_own(finished: Path) -> None:
     state = load_checkpoint(finished).state
     assert state["trained"] == [0, 1, 2, 3, 4]
@@ -96,6 +97,7 @@ def test_a_run_on_a_tree_of_ones_own(finished: Path) -> None:
     assert (finished / "tree.json").is_file()
 
 
+@pytest.mark.slow
 def test_it_becomes_a_model_file(root: Path, model_file: Path) -> None:
     detector = OnnxDetector.load(model_file, threads=1)
     bundle = detector.bundle
@@ -107,12 +109,14 @@ def test_it_becomes_a_model_file(root: Path, model_file: Path) -> None:
         assert np.isfinite(detector.detect(image, threshold=0.0).boxes).all()
 
 
+@pytest.mark.slow
 def test_it_is_resumed(root: Path, finished: Path) -> None:
     assert train_detector(run_of(root, finished, resume=True))
     with pytest.raises(InvalidCheckpointError, match="belongs to another WordTree"):
         train_detector(run_of(root, finished, resume=True, tree=None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["run", "model file", "darknet"])
 def test_a_run_starts_from_it(root: Path, finished: Path, model_file: Path, tmp_path: Path, kind: str) -> None:
     """On another tree, whose rows of the same synsets it takes over, and with the same answers."""
@@ -136,6 +140,7 @@ def test_a_run_starts_from_it(root: Path, finished: Path, model_file: Path, tmp_
         )
 
 
+@pytest.mark.slow
 def test_another_network_takes_the_backbone(root: Path, finished: Path, tmp_path: Path) -> None:
     network = {"name": "yolov2-tiny-voc", "start": finished}
     run = fresh(root, tmp_path / "b", network=network)

@@ -56,6 +56,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return files.output
 
 
+@pytest.mark.slow
 def test_a_detector_becomes_a_model_file_that_says_where_it_is_from(imported: Path) -> None:
     bundle = OnnxDetector.load(imported, threads=1).bundle
 
@@ -79,6 +80,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_the_whole_service_works_with_a_flat_label_set(imported: Path, tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(tmp_path / "x.png")
@@ -106,6 +108,7 @@ async def test_the_whole_service_works_with_a_flat_label_set(imported: Path, tmp
     assert {detection["label"]["name"] for detection in only.json()["detections"]} <= {"dog"}
 
 
+@pytest.mark.slow
 def test_a_classifier_becomes_an_onnx_file(tmp_path: Path) -> None:
     files = Files(tmp_path, TINY_CLASSIFIER)
     files.labels.write_text("dog\ncat\ncar\n")
@@ -119,6 +122,7 @@ def test_a_classifier_becomes_an_onnx_file(tmp_path: Path) -> None:
     assert (report.classes, report.concepts) == (3, 3)
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_it_wrote(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("cfg", "weights", "labels", "output")
     arguments = [part for key in options for part in (f"--{key}", str(getattr(files, key)))]
@@ -132,6 +136,7 @@ def test_the_command_tells_what_it_wrote(files: Files, capsys: pytest.CaptureFix
     assert f"sha256:{hashlib.sha256(files.weights.read_bytes()).hexdigest()}" in told
 
 
+@pytest.mark.slow
 def test_the_checkpoint_holds_the_network(imported: Path) -> None:
     tensors, state = load_checkpoint(imported.parents[1] / "checkpoint")
 
@@ -169,6 +174,7 @@ def test_a_tree_for_flat_classes_and_labels_for_a_tree_are_refused(files: Files)
     refused(files, InvalidLabelsError, "needs --tree, not --labels")
 
 
+@pytest.mark.slow
 def test_a_tree_of_ones_own_answers_with_its_nodes(files: Files) -> None:
     files.cfg.write_text(STRIDE_32 + "tree=my.tree\n")
     tree = files.folder / "my.tree"
@@ -196,6 +202,7 @@ def test_a_cfg_larger_than_its_weights_is_refused_before_anything_is_allocated(f
     refused(files, InvalidWeightsError, "ends in convolution 2 .60000 filters of 3x3 on 8 channels")
 
 
+@pytest.mark.slow
 def test_the_digest_is_checked_where_one_is_given(files: Files) -> None:
     refused(files, ConfigurationError, f"its digest is sha256:.*, not sha256:{'0' * 64}", sha256="0" * 64)
     refused(files, ConfigurationError, "is no digest", sha256="1234")
@@ -208,6 +215,7 @@ def test_sizes_that_do_not_fit_are_refused(files: Files) -> None:
     refused(files, ConfigurationError, r"default size 64 is not one of the sizes \[96\]", sizes=(96,))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_not_overwritten(files: Files, imported: Path) -> None:
     refused(files, FolderInUseError, "holds a checkpoint already", checkpoint=imported.parents[1] / "checkpoint")
 
@@ -231,6 +239,7 @@ def test_options_that_contradict_each_other_are_refused(options: dict[str, Any],
         ImportDarknetConfiguration.model_validate({"output": "x.onnx", **options})
 
 
+@pytest.mark.slow
 def test_a_preset_downloads_what_it_needs_and_has_its_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a network of a preset's classes that is small enough for a test."""
     cfg = STRIDE_32.replace("filters=14", "filters=50").replace("classes=2", "classes=20")

@@ -15,6 +15,8 @@ from training.configurations.detect import DetectConfiguration, NetworkConfigura
 from training.networks.backbones.efficientnet_lite import backbone_name
 from training.weights.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 ANCHORS = [[0.4, 0.4], [1.2, 1.5]]
 TWO_STEPS = {"steps": 2, "batch": 4, "warmup": 1}
 

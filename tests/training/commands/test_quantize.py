@@ -19,6 +19,8 @@ from training.commands.quantize import (
 )
 from training.export.quantization.errors import QuantizationError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:

@@ -50,6 +50,7 @@ def settings(tmp_path: Path, **changes: object) -> RefitConfiguration:
     return RefitConfiguration.model_validate(values)
 
 
+@pytest.mark.slow
 def test_it_learns_what_the_classifier_does_not_know(tmp_path: Path) -> None:
     layer, examples, softmax = make_layer(), make_examples(40), HierarchicalSoftmax(TREE)
     configuration = settings(tmp_path, learning_rate=0.05, decay=0, passes=300, batch=30)
@@ -126,6 +127,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_only_the_class_layer_changes(run: Path, tmp_path: Path) -> None:
     output = tmp_path / "refit"
     configuration = settings(tmp_path, run=run / "run", output=output, epochs=2, shares={"labelled": 2})
@@ -145,6 +147,7 @@ def test_only_the_class_layer_changes(run: Path, tmp_path: Path) -> None:
         refit_run(configuration)
 
 
+@pytest.mark.slow
 def test_overconfidence_is_made_up_for_and_changes_nothing_else(run: Path, tmp_path: Path) -> None:
     layers = []
     for factor in (1, 1.5):
@@ -160,6 +163,7 @@ def test_overconfidence_is_made_up_for_and_changes_nothing_else(run: Path, tmp_p
         assert (layers[1][name] - layers[0][name]).exp().item() == pytest.approx(1.5)
 
 
+@pytest.mark.slow
 def test_temperatures_are_raised_to_a_power_and_nothing_else_changes(run: Path, tmp_path: Path) -> None:
     layers = []
     for power in (1, 1.75):
@@ -195,6 +199,7 @@ def test_labels_are_counted_on_their_whole_path() -> None:
     assert counts.tolist() == [[10, 10, 0, 5, 5], [5, 0, 5, 0, 0], [0, 0, 0, 0, 0]]
 
 
+@pytest.mark.slow
 def test_every_picture_is_looked_at_once_however_often_training_repeats_it(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,11 +219,13 @@ def test_every_picture_is_looked_at_once_however_often_training_repeats_it(
     assert set(items[:count]) == set(range(count))
 
 
+@pytest.mark.slow
 def test_a_share_of_no_set_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no set 'coco'; its sets are tiny, labelled"):
         refit_run(settings(tmp_path, run=run / "run", shares={"coco": 1}))
 
 
+@pytest.mark.slow
 def test_another_network_is_refused(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "run"
     network = {"name": "yolov2-tiny", "anchors": [[0.4, 0.4], [1.2, 1.5]]}

@@ -37,7 +37,7 @@ from training.darknet.cfg import parse_cfg
 from training.darknet.network import DarknetDetector, DarknetNetwork, build_network
 from training.darknet.weights import Header, read_weights, write_weights
 
-pytestmark = needs_libdarknet
+pytestmark = [needs_libdarknet, pytest.mark.slow]
 
 SIZE = 128
 SERVED_SIZES = (320, 544)

@@ -55,6 +55,7 @@ def test_numbers_stand_in_darknets_order(tmp_path: Path) -> None:
     assert content[20:] == expected.numpy().astype("<f4").tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "preset"),
     [(YOLO9000, "yolo9000"), (yolov2_voc, "yolov2-voc"), (yolov2_coco, "yolov2"), (Darknet19, "darknet19")],

@@ -15,6 +15,8 @@ from training.darknet.network import DarknetClassifier, build_network
 from training.export.classifier import METADATA_KEY, ClassifierMetadata, export_classifier
 from training.export.model_file import ExportError
 
+pytestmark = pytest.mark.slow
+
 TREE = WordTree(["a", "b", "c"], [-1, 0, 0])
 
 

@@ -121,6 +121,7 @@ def pictures(count: int, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.random.default_rng(size).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "size"), [(1, 32), (1, 96), (3, 64), (2, 128)])
 @pytest.mark.parametrize("which", ["all", "some", "none"])
 def test_the_file_answers_as_the_detector_does(exported: Exported, which: str, count: int, size: int) -> None:
@@ -140,6 +141,7 @@ def test_the_file_answers_as_the_detector_does(exported: Exported, which: str, c
         assert raw.class_logits == pytest.approx(logits, rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(300, 100), (90, 250)])
 def test_a_picture_that_is_not_square_gets_the_detectors_boxes(exported: Exported, shape: tuple[int, int]) -> None:
     image = Image.fromarray(pictures(1, 300)[0]).resize(shape)
@@ -157,6 +159,7 @@ def test_a_picture_that_is_not_square_gets_the_detectors_boxes(exported: Exporte
     assert np.sort(detections.objectness) == pytest.approx(np.sort(objectness[visible]), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_report_says_how_near_it_is(exported: Exported) -> None:
     report = exported.report
 
@@ -164,6 +167,7 @@ def test_the_report_says_how_near_it_is(exported: Exported) -> None:
     assert max(report.boxes, report.objectness, report.probabilities) < 1e-5
 
 
+@pytest.mark.slow
 def test_the_file_states_its_contract_and_no_more(exported: Exported) -> None:
     model = onnx.load(exported.path)
     graph = model.graph
@@ -187,6 +191,7 @@ def test_the_file_states_its_contract_and_no_more(exported: Exported) -> None:
     assert [file.name for file in exported.path.parent.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", [SharedRows], indirect=True)
 def test_half_storage_halves_large_weights_only(tmp_path: Path, exported: Exported) -> None:
     half = Exported(SharedRows, tmp_path / "half.onnx", half_storage=True)
@@ -224,6 +229,7 @@ def test_weights_that_half_precision_cannot_hold_stay_as_they_are() -> None:
     assert len(model.graph.node) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", [SharedRows], indirect=True)
 def test_exporting_leaves_the_detector_alone_and_repeats_exactly(tmp_path: Path, exported: Exported) -> None:
     detector = copy.deepcopy(exported.detector).train()
@@ -249,6 +255,7 @@ class WrongClassesWhenExported(SharedRows):
         return -logits if torch.compiler.is_compiling() else logits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [DifferentWhenExported, WrongClassesWhenExported])
 def test_a_file_that_differs_from_the_detector_is_not_written(kind: type[SharedRows], tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"

@@ -107,6 +107,7 @@ def test_in_training_there_is_one_scale(network: TwoScaleLite) -> None:
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.slow
 def test_the_file_answers_as_both_looks_do(network: TwoScaleLite, tmp_path: Path) -> None:
     bundle = tiny_metadata(anchors=ANCHORS, stride=STRIDE, sizes=(96, 128, 160), default_size=128)
     path = tmp_path / "model.onnx"

@@ -47,6 +47,7 @@ def network_of(folder: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does_and_survive_a_stop_and_a_kill(pictures: Path, tmp_path: Path) -> None:
     """Norms keep their statistics here: with a batch's own, each process normalises by its share, not by the batch."""
     whole, broken, single = tmp_path / "whole", tmp_path / "broken", tmp_path / "single"
@@ -69,6 +70,7 @@ def test_two_processes_learn_what_one_does_and_survive_a_stop_and_a_kill(picture
         assert torch.equal(found[name], value), name
 
 
+@pytest.mark.slow
 def test_the_command_under_torchrun(tmp_path: Path) -> None:
     """One step of a real detector: the weights, and so the gradients, are those of one process with the whole batch."""
     write_data(tmp_path)

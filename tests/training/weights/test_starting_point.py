@@ -112,6 +112,7 @@ def model_file(request: pytest.FixtureRequest, exported: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_model_file_starts_the_detector_it_was_exported_from(
     model_file: Path, rounded: YOLOv2Lite, nodes: list[int]
 ) -> None:
@@ -139,6 +140,7 @@ def name_biases_after_nodes(model: onnx.ModelProto) -> None:
             node.input[2] = f"{node.name}_bias"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("half_storage", "own_biases"), [(False, False), (True, False), (False, True)])
 def test_a_quantised_model_file_starts_the_detector_too(
     model_file: Path, nodes: list[int], tmp_path: Path, half_storage: bool, own_biases: bool

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.networks.parts.activation import relu6
 from training.networks.parts.convolution import convolve
 
 NORM_EPSILON: Final = 1e-3  # the EfficientNet papers' batch-norm epsilon; the weights were trained with it
@@ -170,7 +171,7 @@ class FoldedConvolution(nn.Module):
         else:
             weight, bias = self.folded()
             y = convolve(x, weight, bias, stride=self.stride, groups=self.groups)
-        return F.relu6(y, inplace=True) if self.act else y
+        return relu6(y) if self.act else y
 
 
 class InvertedBottleneck(nn.Module):

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.networks.parts.activation import leaky_relu
+
 LEAKY_SLOPE: Final = 0.1  # darknet's activation=leaky
 BATCH_NORM_EPSILON: Final = 1e-6  # darknet adds it to the standard deviation, not to the variance
 BATCH_NORM_MOMENTUM: Final = 0.01  # darknet: rolling = .99 rolling + .01 batch
@@ -63,7 +65,7 @@ class ConvolutionBatchNormLeaky(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, channels_in, H, W] to [B, channels_out, H, W]."""
-        return F.leaky_relu(self.normalisation(self.convolution(x)), LEAKY_SLOPE, inplace=True)
+        return leaky_relu(self.normalisation(self.convolution(x)), LEAKY_SLOPE)
 
     @torch.no_grad()
     def fold(self) -> None:

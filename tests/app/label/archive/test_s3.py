@@ -12,6 +12,8 @@ from app.label.run import Outcome, run
 from tests.app import pictures
 from tests.app.label.archives import failures, fill, parquet, plan, rows, tar
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[s3fs.S3FileSystem]:

@@ -60,6 +60,7 @@ def cluster(environment: dict[str, str]) -> Iterator[Callable[[str], str]]:
                 process.kill()
 
 
+@pytest.mark.slow
 def test_a_node_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, tiny_bundle: Path) -> None:
     source, output = tmp_path / "source", tmp_path / "output"
     slow_pictures(source)

@@ -57,6 +57,7 @@ def sabotaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sabotaged")
 def test_a_picture_that_kills_its_process_is_given_up_and_the_rest_goes_on(
     made: Callable[..., Plan], tmp_path: Path
@@ -82,6 +83,7 @@ def test_processes_are_used_again_and_end(made: Callable[..., Plan]) -> None:
             os.kill(process, 0)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_between_pictures_is_replaced(made: Callable[..., Plan], tmp_path: Path) -> None:
     killed = False
 
@@ -116,6 +118,7 @@ def test_a_model_that_cannot_be_loaded_stops_the_work(made: Callable[..., Plan],
         list(pool.run([0]))
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_program_is_told_once(
     made: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,9 +6,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app.label.run import run
 from app.label.workers.job import Order
 from tests.app.label.archives import fill, plan
+
+pytestmark = pytest.mark.slow
 
 
 def started(*sent: Any) -> "tuple[subprocess.Popen[bytes], Connection[Any, Any]]":

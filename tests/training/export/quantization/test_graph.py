@@ -20,6 +20,8 @@ from training.export.quantization.graph import (
 )
 from training.export.quantization.library import CalibrationMethod, TensorsData
 
+pytestmark = pytest.mark.slow
+
 Quantisable = tuple[onnx.ModelProto, TensorsData]
 RED_SQUARE = np.full((1, SIZE, SIZE, 3), 255, np.uint8)
 RED_SQUARE[:, 32:64, 32:64] = (255, 0, 0)

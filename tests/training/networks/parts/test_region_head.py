@@ -127,6 +127,7 @@ class Gate(nn.Module):
 
 
 # torch's exporter meets a deprecation of its own.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 def test_it_exports_to_onnx_with_any_number_of_boxes(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="torch's ONNX exporter needs onnxscript")

@@ -1,0 +1,89 @@
+"""What all tests share: which of them go to one worker and in what order, and where the time went.
+
+pytest-xdist hands groups of tests to its workers. The tests of a file form a group, as they share fixtures; the page's
+files form one, as they share a browser and a server.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Final
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+BROWSER_TESTS: Final = "tests/app/page"
+LEAST_SECONDS: Final = 1.0
+"""Parts that take less are not listed."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fast-limit",
+        type=float,
+        metavar="SECONDS",
+        help="fail when a test without the marker slow takes longer, its fixtures not counted",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker is left alone with it at the end."""
+    slow_groups = {_group(item.nodeid) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: _group(item.nodeid) not in slow_groups)
+
+
+class _Groups(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist has no types
+    """pytest-xdist's own groups (`--dist loadgroup`) are lost with pytest 9.2, whose ids no longer change."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Groups:
+    return _Groups(config, log)
+
+
+def _group(test: str) -> str:
+    file = test.partition("::")[0]
+    return BROWSER_TESTS if file.startswith(f"{BROWSER_TESTS}/") else file
+
+
+class _Seconds:
+    """Where the time of a run went."""
+
+    def __init__(self, fast_limit: float | None) -> None:
+        self.fast_limit = fast_limit
+        self.of_parts: defaultdict[str, float] = defaultdict(float)
+        self.too_slow: dict[str, float] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.of_parts[_part(report.nodeid)] += report.duration
+        unmarked = report.when == "call" and "slow" not in report.keywords
+        if self.fast_limit is not None and unmarked and report.duration > self.fast_limit:
+            self.too_slow[report.nodeid] = report.duration
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
+        if self.too_slow and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return (yield)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        listed = sorted(self.of_parts.items(), key=lambda part: -part[1])
+        terminalreporter.section("seconds in each part, all workers together")
+        for part, seconds in listed:
+            if seconds >= LEAST_SECONDS:
+                terminalreporter.line(f"{seconds:8.1f}  {part}")
+        for test, seconds in self.too_slow.items():
+            terminalreporter.line(f"too slow without the marker slow: {seconds:.1f} s  {test}", red=True)
+
+
+def _part(test: str) -> str:
+    """Return the folder, at most three deep, or the file in `tests` that a test belongs to."""
+    file = PurePosixPath(test.partition("::")[0])
+    return "/".join(file.parts[:2] if len(file.parts) == 2 else file.parent.parts[:3])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the workers send what they measure to the process that started them
+        config.pluginmanager.register(_Seconds(config.getoption("fast_limit")), "seconds")
