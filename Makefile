@@ -1,6 +1,7 @@
 # make serve   the service with the embedded default, on http://127.0.0.1:8000
 # make check   format, lint, types and the fast tests: a minute; know that nothing broke
 # make test    every check: format, lint, types and all tests; know that it may ship
+# make fast    the fast tests alone
 # make lint    format, lint, types alone, of Python and, where there is node, of the page's scripts
 # make bench   how fast it is beside others; writes tests/benchmarks/RESULTS.md, on a machine with nothing else to do
 #
@@ -19,6 +20,7 @@ TORCH ?= torch==2.13.0
 
 # Whatever takes pip's arguments. uv takes a tenth of pip's time; INSTALL='.venv/bin/python -m pip install' does without.
 INSTALL ?= $(BIN)/python -m uv pip install --python $(BIN)/python
+EXTRAS ?= cpu,train,test
 TESTS ?=
 WORKERS ?= 2
 PYTEST_OPTIONS ?=
@@ -35,14 +37,16 @@ STAMPS := $(VENV)/stamps
 timed = @echo '$(subst ','\'',$(2))'; start=$$(date +%s); $(2); status=$$?; \
   echo "$(1): $$(($$(date +%s) - start)) s"; exit $$status
 
-.PHONY: serve check test lint bench lock image image-test release-check clean
+.PHONY: serve check fast test lint bench lock image image-test release-check clean
 
 serve: $(STAMPS)/serve
 	$(BIN)/yolo9000 serve --port $(PORT)
 
 pytest = $(call timed,$(1),$(BIN)/python -m pytest -n $(WORKERS) $(2) $(PYTEST_OPTIONS) $(TESTS))
 
-check: $(STAMPS)/test lint
+check: lint fast
+
+fast: $(STAMPS)/test
 	$(call pytest,fast tests,-m 'not slow' -q)
 
 test: $(STAMPS)/test lint
@@ -84,9 +88,9 @@ $(STAMPS)/serve: pyproject.toml | $(STAMPS)/venv
 
 $(STAMPS)/test: pyproject.toml | $(STAMPS)/venv
 	@date +%s >$(STAMPS)/start
-	$(BIN)/python -m pip install --quiet '$(TORCH)'
+	$(if $(TORCH),$(BIN)/python -m pip install --quiet '$(TORCH)')
 	$(if $(findstring uv,$(INSTALL)),$(BIN)/python -m pip install --quiet '$(UV)')
-	$(INSTALL) --quiet --editable '.[cpu,train,test]'
+	$(INSTALL) --quiet --editable '.[$(EXTRAS)]'
 	@echo "installation: $$(($$(date +%s) - $$(cat $(STAMPS)/start))) s"
 	touch $@
 
