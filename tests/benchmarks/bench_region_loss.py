@@ -57,6 +57,7 @@ def truths_of(case: Case, batch: int) -> Truths:
         boxes=torch.rand(count, 4, generator=generator) * 0.5 + 0.2,
         nodes=torch.randint(CLASSES, (count,), generator=generator),
         picture=torch.arange(boxed).repeat_interleave(case.boxes),
+        confidence=torch.ones(count),
         negative_weight=weight,
         class_only_pictures=torch.arange(boxed, batch),
         class_only_nodes=torch.randint(CLASSES, (case.labelled,), generator=generator),
@@ -79,7 +80,7 @@ def measure(case: Case, batch: int) -> int:
     truths = truths_of(case, batch)
     Path("/proc/self/clear_refs").write_text("5")
     before = peak()
-    loss(detector, Prediction(head(features), (features,)), truths, 0).total().backward()
+    loss(detector, [Prediction(head(features), (features,))], truths, 0).total().backward()
     return peak() - before
 
 

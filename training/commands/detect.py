@@ -9,11 +9,12 @@ import torch
 
 from model.wordtree import WordTree, packaged_tree
 from training.command_line import ConfigurationError
-from training.commands.detector_run import LITE, DetectorRun, peak_rate
+from training.commands.detector_run import PUBLISHED, DetectorRun, peak_rate
 from training.configurations.detect import DetectConfiguration
 from training.configurations.mixing import Data, read_data, trained_index
 from training.data.batches import Mixture
 from training.networks.backbones.efficientnet_lite import LiteName, backbone_name
+from training.networks.catalogue import WITH_BACKBONES
 from training.runs.processes import Processes, join_processes
 from training.runs.trainer import Trainer
 from training.weights.checkpoint import AVERAGE_PREFIX, InvalidCheckpointError, load_checkpoint, tensors_of, write_whole
@@ -48,7 +49,11 @@ def _train(configuration: DetectConfiguration, processes: Processes) -> bool:
         torch.set_num_threads(configuration.loop.threads)
     tree = packaged_tree() if configuration.tree is None else read_tree_file(configuration.tree)
     network = configuration.network
-    classifier = load_flat_classifier(network.start, lite_backbone(configuration)) if network.name == LITE else None
+    classifier = (
+        load_flat_classifier(network.start, classifier_backbone(configuration))
+        if network.name in WITH_BACKBONES
+        else None
+    )
     data = read_data(configuration, tree, () if classifier is None else classifier.wnids)
     if resumed is not None:
         check_nodes(folder, resumed, data, tree)
@@ -82,8 +87,8 @@ def _train(configuration: DetectConfiguration, processes: Processes) -> bool:
     return trainer.run()
 
 
-def lite_backbone(configuration: DetectConfiguration) -> LiteName:
-    """Return the backbone of a run of yolov2-lite: that of the weights it goes on or starts from, where there are any.
+def classifier_backbone(configuration: DetectConfiguration) -> LiteName:
+    """Return the backbone of a run's classifier: that of the weights it goes on or starts from, where there are any.
 
     Raises:
         ConfigurationError: another one was asked for.
@@ -91,7 +96,7 @@ def lite_backbone(configuration: DetectConfiguration) -> LiteName:
     """
     network = configuration.network
     source = configuration.output if configuration.resume else network.start
-    if source is None:
+    if source is None or source.suffix == PUBLISHED:
         return network.backbone or "lite0"
     if configuration.resume:
         weights = tensors_of(load_checkpoint(source).tensors, AVERAGE_PREFIX)

@@ -1,5 +1,6 @@
 """A detector in training: the network, what it starts from, its loss, its teacher and its learning rates."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -10,50 +11,56 @@ from model.wordtree import WordTree
 from training.command_line import ConfigurationError
 from training.configurations.detect import DetectConfiguration, NetworkConfiguration
 from training.configurations.mixing import labelled_in_group
+from training.darknet.labels import known_labels
 from training.data.batches import Batch, Mixture, Stream, load_batches
 from training.losses.distillation import classifier_opinion
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
-from training.networks.catalogue import BACKBONE, build_detector, build_lite
+from training.networks.catalogue import BACKBONE, PYRAMID, WITH_BACKBONES, build_around, build_detector
+from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.detector import Detector
 from training.networks.parts.region_head import RegionDetector
-from training.networks.yolov2_lite import YOLOv2Lite
+from training.networks.yolov2_pyramid import YOLOv2Pyramid
 from training.runs.freezing import freeze
 from training.runs.optimization import OptimizerConfiguration
 from training.runs.trainer import StepLoss
 from training.weights.checkpoint import InvalidCheckpointError
 from training.weights.flat_classifier import FlatClassifier
 from training.weights.norm_calibration import calibrate_norms
-from training.weights.starting_point import read_starting_point, start_lite, start_region_detector
+from training.weights.published_start import start_from_published
+from training.weights.starting_point import read_starting_point, start_around, start_region_detector
 
-LITE: Final = "yolov2-lite"
-LITE_PRETRAINED: Final = "tail."
-LITE_CLASS_LAYER: Final = "class_layer."
+PRETRAINED: Final = ("tail.", "trunk.", "neck.")
+"""Of the names of parameters, in networks with a classifier inside: what starts from weights that were trained."""
+CLASS_LAYER: Final = "class_layer."
+PUBLISHED: Final = ".safetensors"
 CALIBRATION_BATCHES: Final = 8  # that norms take their first statistics from
 
 
 def peak_rate(name: str, configuration: DetectConfiguration) -> float:
     """Return the peak learning rate of a parameter.
 
-    Pre-trained are yolov2-lite's copy of the classifier's last blocks, and the others' backbone where they start from
-    something. yolov2-lite's class layer moves least: it starts as a classifier's, and its 1,664 inputs add up, so that
-    a step changes a logit by some 800 times the rate.
+    Pre-trained are yolov2-lite's copy of the classifier's last blocks, yolov2-pyramid's trunk and neck, and the others'
+    backbone where they start from something. The class layer around a classifier moves least: it starts as a
+    classifier's, and its 1,664 inputs add up, so that a step changes a logit by some 800 times the rate.
     """
     settings: OptimizerConfiguration = configuration.optimizer
-    if configuration.network.name == LITE:
-        if name.startswith(LITE_CLASS_LAYER):
+    if configuration.network.name in WITH_BACKBONES:
+        if name.startswith(CLASS_LAYER):
             return settings.class_learning_rate
-        return settings.pretrained_learning_rate if name.startswith(LITE_PRETRAINED) else settings.learning_rate
+        return settings.pretrained_learning_rate if name.startswith(PRETRAINED) else settings.learning_rate
     pretrained = name.startswith(BACKBONE) and configuration.network.start is not None
     return settings.pretrained_learning_rate if pretrained else settings.learning_rate
 
 
-def lite_around(
+def around(
     configuration: NetworkConfiguration, classifier: FlatClassifier, tree: WordTree, mixture: Mixture
-) -> YOLOv2Lite:
-    """Return yolov2-lite around a classifier, its class layer for the trained tree."""
-    detector = build_lite(configuration.design(len(classifier.wnids)), len(tree), classifier.backbone)
+) -> ClassifierInside:
+    """Return a detector around a classifier, its class layer for the trained tree."""
+    detector = build_around(configuration.design(len(classifier.wnids)), len(tree), classifier.backbone)
     detector.class_layer.start_from(classifier.rows, classifier.biases, classifier.wnids, tree)
+    if isinstance(detector, YOLOv2Pyramid):
+        detector.class_layer.know(known_labels("coco").wnids, tree)
     detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, tree)))
     return detector
 
@@ -65,7 +72,7 @@ class DetectorRun:
         configuration: of the run.
         tree: of the trained nodes.
         mixture: the pictures.
-        classifier: what yolov2-lite is built on; None for the other networks.
+        classifier: what yolov2-lite and yolov2-pyramid are built on; None for the other networks.
         device: what computes.
 
     Raises:
@@ -84,12 +91,15 @@ class DetectorRun:
         network = configuration.network
         if configuration.loss.distillation_scale and classifier is None:
             raise ConfigurationError(
-                f"loss.distillation_scale: only {LITE} has a classifier inside to learn from; leave it 0"
+                f"loss.distillation_scale: only {' and '.join(WITH_BACKBONES)} have a classifier inside to learn from; "
+                f"leave it 0"
             )
+        if network.name == PYRAMID and not configuration.loss.iou_scale:
+            raise ConfigurationError(f"loss.iou_scale: {PYRAMID} learns boxes by their IOU alone; give it more than 0")
         self.detector: Detector = (
             build_detector(network.design(), len(tree))
             if classifier is None
-            else lite_around(network, classifier, tree, mixture)
+            else around(network, classifier, tree, mixture)
         )
         freeze(self.detector, network.freeze)
         configuration.loop.place(self.detector, device)
@@ -101,10 +111,10 @@ class DetectorRun:
         pictures = batch.pictures.permute(0, 3, 1, 2).float()
         teacher: Tensor | None = None
         with self.configuration.loop.autocast(pictures.device):
-            prediction = self.detector(pictures)
-        if isinstance(self.detector, YOLOv2Lite) and self.configuration.loss.distillation_scale:
-            teacher = classifier_opinion(self.detector.class_layer, prediction.features[0], batch.truths)
-        parts = self.region_loss(self.detector, prediction, batch.truths, seen, teacher)
+            predictions = self.detector.grids(pictures)
+        if isinstance(self.detector, ClassifierInside) and self.configuration.loss.distillation_scale:
+            teacher = classifier_opinion(self.detector.class_layer, predictions[0].features[0], batch.truths)
+        parts = self.region_loss(self.detector, predictions, batch.truths, seen, teacher)
         return StepLoss(parts.total(), parts._asdict())
 
     def check_anchors(self) -> None:
@@ -122,28 +132,31 @@ class DetectorRun:
             )
 
     def start_from(self, path: Path) -> None:
-        """Start from the weights of another run, of a model file, of a classifier, or of darknet.
+        """Start from the weights of another run, of a model file, of a classifier, of darknet, or from published ones.
 
         Raises:
+            ConfigurationError: published weights are of another network than was asked for.
             InvalidCheckpointError: there are none, or they are another network's or for other anchors.
             InvalidWeightsError: a darknet file is of another network.
         """
         settings = self.configuration
+        if path.suffix == PUBLISHED:
+            if not isinstance(self.detector, YOLOv2Pyramid):
+                raise ConfigurationError(f"network.start: {path} can only start {PYRAMID}, not {settings.network.name}")
+            start_from_published(self.detector, path)
+            return
         start = read_starting_point(path, settings.network.design())
         if isinstance(self.detector, RegionDetector):
             start_region_detector(self.detector, start, self.tree.wnids)
-        elif isinstance(self.detector, YOLOv2Lite) and start.classifier is None:  # else it is built on that already
-            start_lite(self.detector, start, self.tree.wnids)
+        elif isinstance(self.detector, ClassifierInside) and start.classifier is None:  # else it is built on that
+            start_around(self.detector, start, self.tree.wnids)
         self.check_anchors()
         if start.folded:
-            self._calibrate()
+            calibrate_norms(self.detector, self._pictures(settings.optimizer.batch, CALIBRATION_BATCHES))
 
-    def _calibrate(self) -> None:
+    def _pictures(self, batch: int, batches: int) -> Iterator[Tensor]:
+        """Yield the first views of the run's pictures, [B, 3, S, S] on the device."""
         settings = self.configuration
-        stream = Stream(
-            len(self.mixture), settings.optimizer.batch, settings.sizes, settings.seed, 0, CALIBRATION_BATCHES
-        )
-        batches = load_batches(self.mixture, stream, settings.loop.workers)
-        calibrate_norms(
-            self.detector, (batch.pictures.to(self.device).permute(0, 3, 1, 2).float() for batch in batches)
-        )
+        stream = Stream(len(self.mixture), batch, settings.sizes, settings.seed, 0, batches)
+        for found in load_batches(self.mixture, stream, settings.loop.workers):
+            yield found.pictures.to(self.device).permute(0, 3, 1, 2).float()

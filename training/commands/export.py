@@ -14,18 +14,18 @@ from model.bundle import BundleMetadata, Preprocessing, Thresholds, TreeMetadata
 from model.pictures.decoding import PictureError, decode_picture, letterbox
 from model.wordtree import WordTree
 from training.command_line import ConfigurationError, explain
-from training.commands.detector_run import LITE
 from training.configurations.classify import ClassifyConfiguration
 from training.configurations.detect import DetectConfiguration, InputSize
 from training.evaluation.report import Report, SetReport
 from training.export.classifier import ClassifierMetadata, export_classifier
 from training.export.model_file import ExportReport, export_detector
 from training.export.rounding import fold_norms, round_to_half
+from training.networks.backbones import nanodet
 from training.networks.backbones.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE, LiteName, backbone_name
-from training.networks.catalogue import build_detector
+from training.networks.catalogue import DetectorName, build_detector
 from training.networks.classifiers import build_classifier
+from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.detector import Detector
-from training.networks.yolov2_lite import YOLOv2Lite
 from training.weights.checkpoint import (
     AVERAGE_PREFIX,
     InvalidCheckpointError,
@@ -39,7 +39,10 @@ from training.weights.starting_point import FLAT
 
 Record = TypeVar("Record", bound=BaseModel)
 
-PREPROCESSING: Final = {LITE: Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3)}
+PREPROCESSING: Final[dict[DetectorName, Preprocessing]] = {
+    "yolov2-lite": Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3),
+    "yolov2-pyramid": Preprocessing(mean=nanodet.PIXEL_MEAN, scale=nanodet.PIXEL_SCALE),
+}
 
 
 class ExportConfiguration(BaseModel):
@@ -92,7 +95,7 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
     fold_norms(detector)
     if configuration.half_storage:
         round_to_half(detector)
-    backbone = detector.backbone.name if isinstance(detector, YOLOv2Lite) else None
+    backbone = detector.backbone.name if isinstance(detector, ClassifierInside) else None
     bundle = BundleMetadata(
         name=configuration.name or run.network.name,
         version=configuration.version,
@@ -210,7 +213,7 @@ def training_summary(
         run: its configuration.
         state: of its checkpoint.
         tree: the whole one.
-        backbone: of yolov2-lite; None for the other networks.
+        backbone: of the classifier inside; None where there is none.
     """
     start = "random weights" if backbone is None else f"EfficientNet-{backbone.capitalize()}, ImageNet-1k weights"
     return {

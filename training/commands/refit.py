@@ -1,4 +1,4 @@
-"""The `refit` command: the class layer of a trained yolov2-lite once more, alone, on what the whole detector sees.
+"""The `refit` command: the class layer around a classifier once more, alone, on what the whole detector sees.
 
 Boxes take long to learn; in that time the class layer learns the few categories that have many boxes by heart, at the
 cost of the thousand that the classifier inside knows. Once the rest of the network stands still its features can be
@@ -28,7 +28,7 @@ from training.data.batches import Mixture, Stream
 from training.data.class_examples import ClassExamples, collect_examples
 from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
 from training.networks.parts.class_layer import TreeClassLayer
-from training.networks.yolov2_lite import YOLOv2Lite
+from training.networks.parts.classifier_inside import ClassifierInside
 from training.runs.computing import Device, LoopConfiguration
 from training.weights.checkpoint import AVERAGE_PREFIX, NETWORK_PREFIX, load_checkpoint, save_checkpoint, trained_nodes
 from training.weights.flat_classifier import load_flat_classifier
@@ -43,6 +43,7 @@ FITTED: Final = (
     "log_temperature.weight",
     "log_temperature.bias",
     "reliability",
+    "kind_weight",
 )
 PICTURES: Final = 16  # looked at at once
 ROWS: Final = 4096  # of the kept features in double precision at once
@@ -50,11 +51,11 @@ LEAST_DEVIATION: Final = 0.05  # of a feature; one that hardly ever differs from
 
 
 class RefitConfiguration(BaseModel):
-    """Learn the class layer of a yolov2-lite anew, with the rest of the network as it is."""
+    """Learn the class layer of a yolov2-lite or yolov2-pyramid anew, with the rest of the network as it is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: Path = Field(description="output folder of a `detect` run of yolov2-lite, finished or not")
+    run: Path = Field(description="output folder of a `detect` run of one of the two, finished or not")
     output: Path = Field(description="folder for the run with the new class layer")
     epochs: PositiveInt = Field(1, description="times the run's pictures are looked at, each time in other views")
     passes: PositiveFloat = Field(2, description="times every object seen is learned from")
@@ -62,6 +63,9 @@ class RefitConfiguration(BaseModel):
     learning_rate: PositiveFloat = Field(5e-4, description="peak learning rate, Adam's")
     temperature_rate: NonNegativeFloat = Field(3e-3, description="the same for the temperature; 0: leave that at 1")
     decay: NonNegativeFloat = Field(0.06, description="weight of the sum of the squared corrections in the loss")
+    kind_rate: NonNegativeFloat = Field(
+        1e-2, description="the same for the weights of what yolov2-pyramid says of COCO's kinds; 0: it counts nothing"
+    )
     temperature_decay: NonNegativeFloat = Field(1e-4, description="the same for the temperature's weights")
     logit_adjustment: NonNegativeFloat = Field(
         0,
@@ -113,9 +117,9 @@ def refit_run(configuration: RefitConfiguration) -> int:
     tree = load_tree(configuration.run, state)
     trained = trained_nodes(configuration.run, state, tree)
     detector = averaged_detector(run, tensors, len(trained))
-    if not isinstance(detector, YOLOv2Lite):
+    if not isinstance(detector, ClassifierInside):
         raise ConfigurationError(
-            f"{configuration.run}: only yolov2-lite has such a class layer, not {run.network.name}"
+            f"{configuration.run}: only yolov2-lite and yolov2-pyramid have such a class layer, not {run.network.name}"
         )
     open_run_folder(configuration.output, resume=False)
     backbone = detector.backbone.name
@@ -143,9 +147,10 @@ def refit_run(configuration: RefitConfiguration) -> int:
         log_temperature = detector.class_layer.log_temperature
         log_temperature.weight.mul_(configuration.temperature_power)
         log_temperature.bias.mul_(configuration.temperature_power).add_(math.log(configuration.overconfidence))
-    fitted = detector.class_layer.state_dict()
+    every = detector.class_layer.state_dict()
+    fitted = {name: every[name].cpu() for name in FITTED if name in every}
     for prefix in (NETWORK_PREFIX, AVERAGE_PREFIX):
-        tensors |= {f"{prefix}{CLASS_LAYER}{name}": fitted[name].to("cpu", copy=True) for name in FITTED}
+        tensors |= {f"{prefix}{CLASS_LAYER}{name}": value.clone() for name, value in fitted.items()}
     state["refit"] = configuration.model_dump(mode="json", exclude={"run", "output", "workers", "device"})
     for name in (CONFIGURATION, TREE):
         if (configuration.run / name).exists():
@@ -201,12 +206,14 @@ def fit(
     temperature = nn.Linear(len(standard.mean), 1, device=device)
     nn.init.zeros_(temperature.weight)
     nn.init.zeros_(temperature.bias)
-    optimizer = torch.optim.Adam(
-        [
-            {"params": layer.correction.parameters(), "lr": configuration.learning_rate},
-            {"params": temperature.parameters(), "lr": configuration.temperature_rate},
-        ]
-    )
+    learned = [
+        {"params": layer.correction.parameters(), "lr": configuration.learning_rate},
+        {"params": temperature.parameters(), "lr": configuration.temperature_rate},
+    ]
+    if layer.kinds:
+        nn.init.zeros_(layer.kind_weight)
+        learned.append({"params": [layer.kind_weight], "lr": configuration.kind_rate})
+    optimizer = torch.optim.Adam(learned)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     losses = []
     for _ in tqdm(range(steps), unit="step", mininterval=5):

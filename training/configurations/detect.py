@@ -1,12 +1,13 @@
 """What a detection run is made of, as one documented object; it is written beside the results."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FilePath,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -20,6 +21,7 @@ from training.losses.region import RegionLossConfiguration
 from training.networks.backbones.efficientnet_lite import IMAGENET_CLASSES, LiteName
 from training.networks.catalogue import (
     ANCHORS,
+    PYRAMID,
     WITH_BACKBONES,
     WITH_PASSTHROUGH,
     WITH_TWO_SCALES,
@@ -32,6 +34,13 @@ from training.runs.optimization import OptimizerConfiguration
 
 InputSize = Annotated[int, Field(gt=0, multiple_of=32)]
 """Side of a square input, px; the detector's grid has a cell every 32."""
+
+
+OPINIONS: Final = (
+    "JSON file of what another detector sees on these pictures: {categories: [WNID], files: {NAME: [[score, category, "
+    "x, y, width, height]]}}, names from the set's folder, boxes in pixels; what it is sure of is learned too, what it "
+    "doubts is not learned as background"
+)
 
 
 class DetectionSource(BaseModel):
@@ -55,6 +64,7 @@ class DetectionSource(BaseModel):
         description="share of the pictures below which a category is rare; a picture with one that a share f shows "
         "comes sqrt(balance / f) times as often, up to four times; 0: none is rare",
     )
+    opinions: FilePath | None = Field(None, description=OPINIONS)
 
 
 class ClassificationSource(BaseModel):
@@ -65,6 +75,7 @@ class ClassificationSource(BaseModel):
     folder: Path = Field(description="folder that holds a folder of pictures for each WordNet id")
     repeats: PositiveInt = Field(1, description="times an epoch shows each picture")
     held_out_every: NonNegativeInt = Field(0, description="keep every n-th picture of each id out; 0: none")
+    opinions: FilePath | None = Field(None, description=OPINIONS)
 
 
 class NetworkConfiguration(BaseModel):
@@ -75,22 +86,24 @@ class NetworkConfiguration(BaseModel):
     name: DetectorName = Field("yolov2-lite", description="architecture")
     anchors: tuple[tuple[PositiveFloat, PositiveFloat], ...] | None = Field(
         None,
-        description="width and height of each anchor, in cells of the grid (16 px for yolov2-lite, else 32 px); "
-        "default: those of the network's publication",
+        description="width and height of each anchor, in cells of the grid (8 px for yolov2-pyramid, 16 px for "
+        "yolov2-lite, else 32 px); default: those of the network's publication. yolov2-pyramid has none: each of its "
+        "three grids has its cell in their place",
         min_length=1,
     )
     passthrough: bool = Field(
         True, description="false leaves out the finer features, of the networks that have a passthrough"
     )
-    location: Location = Field(
-        Location.DIRECT,
+    location: Location | None = Field(
+        None,
         description="what is predicted of a box's centre: direct, its place in the cell; offsets, how many anchors' "
-        "widths and heights it is from the cell's middle, which the paper found unstable",
+        "widths and heights it is from the cell's middle, which the paper found unstable. yolov2-pyramid has distances "
+        "of the sides instead, the others direct by default",
     )
     backbone: LiteName | None = Field(
         None,
-        description="the EfficientNet-Lite in yolov2-lite: lite0, or lite2, which names more rightly in 1.6 times the "
-        "time; default: that of what it starts from, lite0 where that is nothing",
+        description="the EfficientNet-Lite in yolov2-lite and yolov2-pyramid: lite0, or lite2, which names more "
+        "rightly in 1.6 times the time; default: that of what it starts from, lite0 where that is nothing",
     )
     two_scales: bool = Field(
         False,
@@ -100,8 +113,9 @@ class NetworkConfiguration(BaseModel):
     start: Path | None = Field(
         None,
         description="what to start from: the output folder of another run or of a classifier's, a model file (.onnx), "
-        "darknet's weights (.weights, .conv.N), or the word default for the embedded model; by default yolov2-lite "
-        "starts from an ImageNet classifier, the others from random weights",
+        "darknet's weights (.weights, .conv.N), NanoDet-g's (.safetensors, for yolov2-pyramid), or the word default "
+        "for the embedded model; by default yolov2-lite and yolov2-pyramid start from an ImageNet classifier, the "
+        "others from random weights",
     )
     freeze: tuple[str, ...] = Field(
         (),
@@ -117,6 +131,10 @@ class NetworkConfiguration(BaseModel):
             raise ValueError(f"{self.name} looks at one scale alone")
         if self.backbone is not None and self.name not in WITH_BACKBONES:
             raise ValueError(f"{self.name} has a backbone of its own, not {self.backbone}")
+        if self.name == PYRAMID and self.anchors is not None:
+            raise ValueError(f"{self.name} has no anchors")
+        if self.location is not None and (self.name == PYRAMID) != (self.location is Location.DISTANCES):
+            raise ValueError(f"location {self.location} is not for {self.name}")
         return self
 
     def design(self, flat_classes: int = IMAGENET_CLASSES, backbone: LiteName | None = None) -> Design:
@@ -131,6 +149,25 @@ class NetworkConfiguration(BaseModel):
         return Design(self.name, anchors, self.passthrough, flat_classes, self.location, self.two_scales, chosen)
 
 
+class OpinionsConfiguration(BaseModel):
+    """How far a teacher is believed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sure: float = Field(
+        0.5, ge=0, le=1, description="score from which what it sees is learned as an object, weighted by the score"
+    )
+    doubted: float = Field(
+        0.15, ge=0, le=1, description="score from which what it sees, if it is not sure, is not learned as background"
+    )
+
+    @model_validator(mode="after")
+    def _check_scores(self) -> Self:
+        if self.doubted > self.sure:
+            raise ValueError(f"doubted {self.doubted:g} exceeds sure {self.sure:g}")
+        return self
+
+
 class DetectConfiguration(BaseModel):
     """A joint training run on pictures with boxes and pictures with labels."""
 
@@ -141,15 +178,17 @@ class DetectConfiguration(BaseModel):
         description="sets with boxes, each with annotations (COCO JSON, VOC XML, YOLO class names), pictures (their "
         "folder), label_map (a file, if classes carry no wnid) and, if it should not be 1, repeats (times an epoch "
         "shows each picture), negative_weight (how much 'no object here' counts), held_out_every (keep every n-th "
-        "picture out) and balance (share of the pictures below which a category is rare and shown more often)",
+        "picture out), balance (share of the pictures below which a category is rare and shown more often) and "
+        "opinions (file of what another detector sees on them)",
         min_length=1,
     )
     classification: tuple[ClassificationSource, ...] = Field(
         (),
         description="sets with labels alone, each with folder (holds a folder of pictures for each WordNet id) and, "
-        "if wanted, repeats (default 1) and held_out_every (keep every n-th picture of each id out)",
+        "if wanted, repeats (default 1), held_out_every (keep every n-th picture of each id out) and opinions",
     )
     network: NetworkConfiguration = NetworkConfiguration()
+    opinions: OpinionsConfiguration = OpinionsConfiguration()
     tree: Path | None = Field(
         None, description="WordTree of the labels, as `wordtree` writes it; default: the packaged one"
     )

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from model.wordtree import WordTree
 from training.configurations.detect import DetectConfiguration
 from training.data.batches import Mixture, Source
-from training.data.formats.coco import DetectionSet
+from training.data.formats.coco import DetectionSet, LabelledPicture
 from training.data.formats.folder import ClassifiedPicture, read_folder
 from training.data.formats.read import read_detection_set
+from training.data.opinions import Opinions, read_opinions
 
 logger = logging.getLogger(__name__)
 
@@ -56,18 +58,36 @@ def read_data(configuration: DetectConfiguration, tree: WordTree, known: Iterabl
             detection.label_map,
             held_out_every=detection.held_out_every,
         )
+        opinions = _opinions(configuration, detection.opinions, found.pictures, detection.pictures, tree)
         boxes.append(
-            Source(found.name, found.pictures, detection.repeats, detection.negative_weight, detection.balance)
+            Source(
+                found.name, found.pictures, detection.repeats, detection.negative_weight, detection.balance, opinions
+            )
         )
         nodes |= {category.node for category in found.categories}
         boxed.update(*(picture.nodes.tolist() for picture in found.pictures))
     for classification in configuration.classification:
         pictures = read_folder(classification.folder, tree, held_out_every=classification.held_out_every)
-        labels.append(Source(classification.folder.name, pictures, classification.repeats))
+        opinions = _opinions(configuration, classification.opinions, pictures, classification.folder, tree)
+        labels.append(Source(classification.folder.name, pictures, classification.repeats, opinions=opinions))
         nodes |= {picture.node for picture in pictures}
     if configuration.mixing is not None:
         boxes, labels = mix(boxes, labels, configuration.mixing)
     return Data([*boxes, *labels], sorted(nodes), sorted(boxed), tree.closure(nodes).astype(np.int64))
+
+
+def _opinions(
+    configuration: DetectConfiguration,
+    path: Path | None,
+    pictures: Iterable[LabelledPicture | ClassifiedPicture],
+    folder: Path,
+    tree: WordTree,
+) -> Opinions | None:
+    if path is None:
+        return None
+    believed = configuration.opinions
+    by_path = read_opinions(path, (picture.path for picture in pictures), folder, tree)
+    return Opinions(by_path, tree, believed.sure, believed.doubted)
 
 
 def mix(boxes: Sequence[Source], labels: Sequence[Source], ratio: float) -> tuple[list[Source], list[Source]]:

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from training.data.background import background
 from training.data.formats.coco import InvalidDatasetError, LabelledPicture
 from training.data.formats.folder import ClassifiedPicture
 from training.data.mosaic import TILES, mosaic
+from training.data.opinions import Opinions
+from training.losses.hierarchical import NO_NODE
 from training.losses.targets import Truths
 
 MOST_OFTEN: Final = 4.0  # a rare category's pictures beside others; more, and the few there are are learned by heart
@@ -34,6 +36,7 @@ class Source:
         repeats: how often an epoch shows each of them (the paper oversamples COCO so).
         negative_weight: how much "there is no object here" counts: 1 where all objects are labelled.
         balance: share of the pictures with boxes below which a category is rare; 0: none is.
+        opinions: what a teacher sees on them; None: there is no teacher.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Source:
     repeats: int = 1
     negative_weight: float = 1.0
     balance: float = 0.0
+    opinions: Opinions | None = None
 
     def times(self) -> list[int]:
         """Return how often an epoch shows each picture, at least once.
@@ -71,13 +75,25 @@ class Draw(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One augmented picture: pixels uint8 [S, S, 3], boxes [N, 4] as fractions, labels int64 [N]."""
+    """One augmented picture.
+
+    pixels: uint8 [S, S, 3]. boxes: [N, 4] as fractions. nodes: int64 [N], NO_NODE where a kind is not known.
+    confidence: float32 [N], how much each teaches. negative_weight: how much "no object here" counts. label: of a
+    picture that has a label for which no box is known; None for all others.
+    """
 
     pixels: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     nodes: NDArray[np.int64]
+    confidence: NDArray[np.float32]
     negative_weight: float
-    class_only: bool
+    label: int | None = None
+
+    @classmethod
+    def without_boxes(cls, pixels: NDArray[np.uint8], negative_weight: float, label: int | None = None) -> Self:
+        """Return an example of which no box is known."""
+        nothing = np.zeros(0, np.float32)
+        return cls(pixels, nothing.reshape(0, 4), np.zeros(0, np.int64), nothing, negative_weight, label)
 
 
 class Batch(NamedTuple):
@@ -138,39 +154,89 @@ class Mixture(Dataset[Example]):
         random = np.random.default_rng((self.seed, draw.position))
         boxed = isinstance(picture, LabelledPicture)
         if boxed and self.augmentation.backgrounds and random.random() < self.augmentation.backgrounds:
-            nothing = background(draw.size, random)
-            return Example(nothing, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), 1.0, class_only=False)
-        image = read_picture(picture)
-        if isinstance(picture, ClassifiedPicture):
-            whole = np.array([[0, 0, image.width, image.height]], np.float32)
-            pixels = augment(image, whole, draw.size, self.augmentation, random).pixels
-            nodes = self.trained[[picture.node]]
-            return Example(pixels, np.zeros((0, 4), np.float32), nodes, 0.0, class_only=True)
-        pictures = [picture, *self._companions(source, random)]
-        shown = [(image, _boxes_on(image, picture))]
-        for other in pictures[1:]:
-            image = read_picture(other)
-            shown.append((image, _boxes_on(image, other)))
+            return Example.without_boxes(background(draw.size, random), 1.0)
+        shown = [self._shown(source, each) for each in (picture, *self._companions(source, picture, random))]
         if len(shown) == 1:
-            chances = chances_of(picture.nodes) if self.augmentation.focus else None
-            view = augment(*shown[0], draw.size, self.augmentation, random, chances)
+            chances = chances_of(shown[0].nodes, shown[0].drawn) if self.augmentation.focus and boxed else None
+            view = augment(shown[0].image, shown[0].boxes, draw.size, self.augmentation, random, chances)
         else:
-            view = mosaic(shown, draw.size, self.augmentation, random)
-        nodes = self.trained[np.concatenate([each.nodes for each in pictures])[view.kept]]
-        return Example(view.pixels, view.boxes, nodes, source.negative_weight, class_only=False)
+            view = mosaic([(each.image, each.boxes) for each in shown], draw.size, self.augmentation, random)
+        nodes = np.concatenate([each.nodes for each in shown])[view.kept]
+        confidence = np.concatenate([each.confidence for each in shown])[view.kept]
+        if isinstance(picture, LabelledPicture):
+            return Example(view.pixels, view.boxes, nodes, confidence, source.negative_weight)
+        return Example(view.pixels, view.boxes, nodes, confidence, 0.0, shown[0].label)
 
-    def _companions(self, source: Source, random: np.random.Generator) -> list[LabelledPicture]:
+    def _shown(self, source: Source, picture: LabelledPicture | ClassifiedPicture) -> "_Shown":
+        """Read a picture, and say what is known of it.
+
+        Raises:
+            InvalidDatasetError: it cannot be read, or is not the one its boxes were drawn on.
+        """
+        image = read_picture(picture)
+        if isinstance(picture, LabelledPicture):
+            boxes, nodes, label = _boxes_on(image, picture), picture.nodes, None
+        else:
+            boxes, nodes, label = np.zeros((0, 4), np.float32), np.zeros(0, np.int32), picture.node
+        ones = np.ones(len(boxes), np.float32)
+        trained = None if label is None else int(self.trained[label])
+        if source.opinions is None:
+            return _Shown(image, boxes, self._trained(nodes), ones, len(boxes), trained)
+        crowds = _crowds_on(image, picture)
+        beyond = source.opinions.beyond(picture.path, np.concatenate((boxes, crowds)), label)
+        # in front: of two that want one box, the later has it
+        return _Shown(
+            image,
+            np.concatenate((beyond.boxes, boxes)),
+            self._trained(np.concatenate((beyond.nodes, nodes))),
+            np.concatenate((beyond.confidence, ones)),
+            len(boxes),
+            None if beyond.labelled else trained,
+        )
+
+    def _trained(self, nodes: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Return the trained tree's nodes of the full tree's, NO_NODE where there is none."""
+        trained: NDArray[np.int64] = np.where(nodes == NO_NODE, NO_NODE, self.trained[nodes])
+        return trained
+
+    def _companions(
+        self, source: Source, picture: LabelledPicture | ClassifiedPicture, random: np.random.Generator
+    ) -> list[LabelledPicture]:
         """Draw the other pictures of a mosaic, or none; all of one set, whose objects are labelled alike."""
+        if isinstance(picture, ClassifiedPicture):
+            return []
         if not self.augmentation.mosaic or random.random() >= self.augmentation.mosaic:
             return []
         drawn = (source.pictures[number] for number in random.integers(len(source.pictures), size=TILES - 1))
         return [picture for picture in drawn if isinstance(picture, LabelledPicture)]
 
 
-def chances_of(nodes: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Return how likely a view is brought near each object [N]: of its kinds all the same, however many are of each."""
-    _, kinds, counts = np.unique(nodes, return_inverse=True, return_counts=True)
-    chances: NDArray[np.float64] = 1 / (len(counts) * counts[kinds])
+class _Shown(NamedTuple):
+    """What is known of a picture: boxes [N, 4] in its pixels, of which people drew the last `drawn`."""
+
+    image: Image.Image
+    boxes: NDArray[np.float32]
+    nodes: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    drawn: int
+    label: int | None
+
+
+def chances_of(nodes: NDArray[np.int64], drawn: int) -> NDArray[np.float64] | None:
+    """Return how likely a view is brought near each object [N]: of its kinds all the same, however many are of each.
+
+    Args:
+        nodes: [N], the objects' kinds.
+        drawn: how many of them, the last, people drew; near the others it is never brought.
+
+    Returns:
+        [N]; None where there is nothing to come near to.
+    """
+    if not drawn:
+        return None
+    _, kinds, counts = np.unique(nodes[-drawn:], return_inverse=True, return_counts=True)
+    chances = np.zeros(len(nodes))
+    chances[-drawn:] = 1 / (len(counts) * counts[kinds])
     return chances
 
 
@@ -197,10 +263,21 @@ def _boxes_on(image: Image.Image, picture: LabelledPicture) -> NDArray[np.float3
             f"{picture.path}: the picture, held upright, is {image.width}x{image.height} pixels, but its annotations "
             f"say {picture.width}x{picture.height}; use the picture they were drawn on"
         )
-    boxes: NDArray[np.float32] = picture.boxes * np.array(
+    return _scaled(picture.boxes, image, picture)
+
+
+def _crowds_on(image: Image.Image, picture: LabelledPicture | ClassifiedPicture) -> NDArray[np.float32]:
+    """Return the boxes around crowds in the pixels of a picture's file."""
+    if isinstance(picture, ClassifiedPicture):
+        return np.zeros((0, 4), np.float32)
+    return _scaled(picture.crowd_boxes, image, picture)
+
+
+def _scaled(boxes: NDArray[np.float32], image: Image.Image, picture: LabelledPicture) -> NDArray[np.float32]:
+    scaled: NDArray[np.float32] = boxes * np.array(
         [image.width / picture.width, image.height / picture.height] * 2, np.float32
     )
-    return boxes
+    return scaled
 
 
 class Stream(Sampler[list[Draw]]):
@@ -231,15 +308,15 @@ class Stream(Sampler[list[Draw]]):
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Join examples of one size into a batch."""
-    boxed = [(number, example) for number, example in enumerate(examples) if not example.class_only]
-    labelled = [(number, example) for number, example in enumerate(examples) if example.class_only]
+    labels = [(number, example.label) for number, example in enumerate(examples) if example.label is not None]
     truths = Truths(
-        boxes=torch.from_numpy(np.concatenate([e.boxes for e in examples])),
-        nodes=torch.from_numpy(np.concatenate([e.nodes for _, e in boxed] or [np.zeros(0, np.int64)])),
-        picture=torch.tensor([n for n, e in boxed for _ in range(len(e.boxes))], dtype=torch.int64),
-        negative_weight=torch.tensor([e.negative_weight for e in examples]),
-        class_only_pictures=torch.tensor([n for n, _ in labelled], dtype=torch.int64),
-        class_only_nodes=torch.from_numpy(np.concatenate([e.nodes for _, e in labelled] or [np.zeros(0, np.int64)])),
+        boxes=torch.from_numpy(np.concatenate([each.boxes for each in examples])),
+        nodes=torch.from_numpy(np.concatenate([each.nodes for each in examples])),
+        picture=torch.tensor([n for n, each in enumerate(examples) for _ in range(len(each.boxes))], dtype=torch.int64),
+        confidence=torch.from_numpy(np.concatenate([each.confidence for each in examples])),
+        negative_weight=torch.tensor([each.negative_weight for each in examples]),
+        class_only_pictures=torch.tensor([number for number, _ in labels], dtype=torch.int64),
+        class_only_nodes=torch.tensor([label for _, label in labels], dtype=torch.int64),
     )
     return Batch(torch.from_numpy(np.stack([example.pixels for example in examples])), truths)
 

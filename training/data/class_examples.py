@@ -8,9 +8,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from training.data.batches import Mixture, Stream, load_batches
-from training.losses.targets import Truths, iou_of_pairs
+from training.losses.hierarchical import NO_NODE
+from training.losses.targets import Truths, iou_of_pairs, on_grids
+from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.detector import BoxIndex
-from training.networks.yolov2_lite import YOLOv2Lite
 
 LEAST_OVERLAP: Final = 0.5  # IOU from which a box counts as having found an object
 
@@ -31,7 +32,7 @@ class ClassExamples(NamedTuple):
 
 
 @torch.no_grad()
-def collect_examples(detector: YOLOv2Lite, mixture: Mixture, stream: Stream, workers: int) -> ClassExamples:
+def collect_examples(detector: ClassifierInside, mixture: Mixture, stream: Stream, workers: int) -> ClassExamples:
     """Look at the pictures of a stream of batches.
 
     Args:
@@ -65,8 +66,8 @@ def finding_boxes(
     """Return, for each scale, the boxes that find labelled objects of a batch, and those objects' labels [K].
 
     Of the boxes of all scales that overlap an object by LEAST_OVERLAP it is the one of greatest objectness, which
-    suppression would leave; an object without any is left out, for no answer will name it. For a picture that has a
-    label alone it is the box of greatest objectness.
+    suppression would leave; an object without any is left out, for no answer will name it, and so is what a teacher
+    doubts or cannot name. For a picture that has a label alone it is the box of greatest objectness.
 
     Args:
         boxes: of each scale [B, A, H, W, 4], centre x, centre y, width, height as fractions of the picture.
@@ -78,7 +79,7 @@ def finding_boxes(
     places: list[tuple[int, int]] = []
     labels: list[Tensor] = []
     for picture in range(len(every)):
-        own = truths.picture == picture
+        own = (truths.picture == picture) & (truths.confidence > 0) & (truths.nodes != NO_NODE)
         overlap = iou_of_pairs(truths.boxes[own][:, None], every[picture][None])
         score = scores[picture].masked_fill(overlap < LEAST_OVERLAP, -torch.inf)
         found = score.amax(1) > -torch.inf
@@ -89,13 +90,5 @@ def finding_boxes(
         labels.append(node[None])
     of, place = torch.tensor(places, dtype=torch.int64).view(-1, 2).unbind(1)
     nodes = torch.cat(labels)
-    result = []
-    for one in objectness:
-        _, _, height, width = one.shape
-        cells = one[0].numel()
-        here = (place >= 0) & (place < cells)
-        at = place[here]
-        index = BoxIndex(of[here], at // (height * width), at // width % height, at % width)
-        result.append((index, nodes[here]))
-        place = place - cells
-    return result
+    shapes = [(one.shape[1], one.shape[2], one.shape[3]) for one in objectness]
+    return [(chosen.boxes, nodes[chosen.rows]) for chosen in on_grids(of, place, shapes)]

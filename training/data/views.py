@@ -112,5 +112,4 @@ class Views:
         else:
             random = np.random.default_rng((self.seed, draw.position))
             pixels = random_view(image, draw.size, self.configuration, random)
-        nodes = self.columns[[picture.node]]
-        return Example(pixels, np.zeros((0, 4), np.float32), nodes, 0.0, class_only=True)
+        return Example.without_boxes(pixels, 0.0, int(self.columns[picture.node]))

@@ -29,7 +29,7 @@ from model.runtime import OnnxDetector
 from model.version import VERSION
 from model.walk import absolute_probabilities
 from training.files import replacing
-from training.networks.parts.detector import BoxIndex, Detector, Prediction, decode_boxes
+from training.networks.parts.detector import BoxIndex, Detector, decode_boxes
 
 OPSET: Final = 18  # the oldest that torch's exporter writes without converting; read by ONNX Runtime 1.14 and later
 HALF_LEAST_VALUES: Final = 1024  # smaller tensors, biases above all, cost nothing in full precision
@@ -75,25 +75,26 @@ class ExportGraph(nn.Module):
         """Map the inputs that `model.bundle` describes to its outputs, in its order."""
         side = pictures.shape[1]
         every = self.detector.look(pictures.permute(0, 3, 1, 2).to(torch.float32))
-        found = [self._passing(prediction, threshold, side) for prediction in every]
-        if len(found) == 1:
-            return found[0]
-        boxes, objectness, picture, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return boxes, objectness, picture, logits
-
-    def _passing(self, prediction: Prediction, threshold: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the corners, objectness, picture and class logits of the boxes that pass."""
-        objectness = prediction.boxes[..., 4].sigmoid()
-        found = torch.nonzero(objectness >= threshold)
+        objectness = [prediction.boxes[..., 4].sigmoid() for prediction in every]
+        found = [torch.nonzero(each >= threshold) for each in objectness]
         # One box more, dropped again at the end: so the class layer never sees zero boxes, which not every
         # operator can compute (an Einsum of ONNX Runtime 1.32 ends the process).
-        index = BoxIndex(*torch.cat((found, found.new_zeros(1, 4))).unbind(1))
-        logits = self.detector.class_logits(prediction.features, index)[:-1]
-        every = decode_boxes(prediction.boxes, self.detector.anchors, self.detector.location)
-        decoded = every[index][:-1]
-        centre, sides = decoded[:, :2], decoded[:, 2:]
+        found[-1] = torch.cat((found[-1], found[-1].new_zeros(1, 4)))
+        indexes = [BoxIndex(*each.unbind(1)) for each in found]
+        logits = self.detector.logits_of(every, indexes)
+        decoded = [
+            decode_boxes(prediction.boxes, self.detector.anchors_of(grid), self.detector.location)[index]
+            for grid, (prediction, index) in enumerate(zip(every, indexes, strict=True))
+        ]
+        boxes = _joined(decoded)
+        centre, sides = boxes[:, :2], boxes[:, 2:]
         corners = torch.cat((centre - sides / 2, centre + sides / 2), dim=1) * side
-        return corners, objectness[index][:-1], index.picture[:-1], logits
+        passing = _joined([each[index] for each, index in zip(objectness, indexes, strict=True)])
+        return corners[:-1], passing[:-1], _joined([index.picture for index in indexes])[:-1], logits[:-1]
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def export_detector(

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from training.losses.targets import Truths
 from training.networks.parts.class_layer import TreeClassLayer
+from training.networks.parts.classifier_inside import inner_part
 from training.networks.parts.regions import pool_regions
-from training.networks.yolov2_lite import inner_part
 
 
 @torch.no_grad()
@@ -20,7 +20,7 @@ def classifier_opinion(layer: TreeClassLayer, integral: Tensor, truths: Truths) 
 
     Args:
         layer: holds the classifier.
-        integral: [B, H + 1, W + 1, C], the first of `YOLOv2Lite`'s features.
+        integral: [B, H + 1, W + 1, C], the first of the features of a `ClassifierInside`.
         truths: the boxes and labels.
     """
     whole = truths.boxes.new_tensor([0.5, 0.5, 1, 1]).expand(len(truths.class_only_pictures), 4)

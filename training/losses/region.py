@@ -6,6 +6,7 @@ configuration: objectness may be learned by cross-entropy instead of a squared e
 exhaustive (only some objects are labelled) need give no negatives.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -14,17 +15,27 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.losses.hierarchical import HierarchicalSoftmax
+from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
 from training.losses.targets import (
     Assignment,
+    Grid,
     Truths,
     assign_anchors,
+    assign_cells,
     best_iou,
     class_only_boxes,
     generalised_iou_of_pairs,
     iou_of_pairs,
 )
-from training.networks.parts.detector import BoxIndex, Detector, Prediction, decode_boxes, decode_chosen, shift_error
+from training.networks.parts.detector import (
+    BoxIndex,
+    Detector,
+    Location,
+    Prediction,
+    decode_boxes,
+    decode_chosen,
+    shift_error,
+)
 
 
 class ObjectnessLoss(StrEnum):
@@ -32,6 +43,7 @@ class ObjectnessLoss(StrEnum):
 
     SQUARED = "squared"
     CROSS_ENTROPY = "cross-entropy"
+    FOCAL = "focal"
 
 
 class RegionLossConfiguration(BaseModel):
@@ -59,7 +71,11 @@ class RegionLossConfiguration(BaseModel):
         12_800, description="while fewer pictures were seen, all boxes are drawn to their anchor"
     )
     prior_scale: NonNegativeFloat = Field(0.01, description="weight of that pull")
-    objectness: ObjectnessLoss = Field(ObjectnessLoss.SQUARED, description="squared error or cross-entropy")
+    objectness: ObjectnessLoss = Field(
+        ObjectnessLoss.SQUARED,
+        description="squared error, cross-entropy, or cross-entropy times the squared "
+        "difference, which forgets the thousands of cells that are right (quality focal loss)",
+    )
     class_only_iou: float = Field(
         0.3,
         ge=0,
@@ -107,7 +123,7 @@ class RegionLoss(nn.Module):
     def forward(
         self,
         detector: Detector,
-        prediction: Prediction,
+        predictions: Sequence[Prediction],
         truths: Truths,
         seen: int,
         teacher: Tensor | None = None,
@@ -116,31 +132,63 @@ class RegionLoss(nn.Module):
 
         Args:
             detector: gives the class logits of the boxes that need them, and the anchors.
-            prediction: what it said of B pictures.
+            predictions: what it said of B pictures, on each of its grids.
             truths: what is true of them.
             seen: pictures trained on before this batch.
             teacher: logits [T + L, N] a teacher has for the T boxes, then for the L pictures with a label alone.
         """
         settings = self.configuration
-        raw = prediction.boxes
-        batch = len(raw)
-        decoded = decode_boxes(raw.detach(), detector.anchors, detector.location)
-        index = assign_anchors(truths, detector.anchors, raw.shape[2], raw.shape[3], settings.further_anchor_iou)
-        place = tuple(index.boxes)
-        chosen = raw[place]
-        overlap = iou_of_pairs(decoded[place], truths.boxes[index.truth])
-        target = overlap if settings.rescore else torch.ones_like(overlap)
-        objectness = settings.object_scale * self._objectness_error(chosen[:, 4], target).sum()
-        grid = raw.new_tensor([raw.shape[3], raw.shape[2]])
-        coordinates = settings.coordinate_scale * _coordinate_error(
-            chosen, truths.boxes[index.truth], index, detector, grid
+        grids = [
+            Grid(detector.anchors_of(number), one.boxes.shape[2], one.boxes.shape[3])
+            for number, one in enumerate(predictions)
+        ]
+        assigned = (
+            assign_cells(truths, predictions, grids)
+            if detector.location is Location.DISTANCES
+            else assign_anchors(truths, grids, settings.further_anchor_iou)
         )
+        boxes = [
+            self._box_losses(detector.location, grid, one.boxes, index, truths, seen)
+            for grid, one, index in zip(grids, predictions, assigned, strict=True)
+        ]
+        coordinates, objectness, no_objectness, prior = (torch.stack(part).sum() for part in zip(*boxes, strict=True))
 
+        asked = [index.truth for index in assigned]  # of each class row its number among the truths, then the labels
+        places = [index.boxes for index in assigned]
+        if len(truths.class_only_pictures):
+            best = class_only_boxes(detector, predictions, truths, self.softmax, settings.class_only_candidates)
+            logits = torch.cat(
+                [one.boxes[tuple(each.boxes)][:, 4] for one, each in zip(predictions, best, strict=True)]
+            )
+            objectness = objectness + self._class_only_objectness(logits)
+            asked = [torch.cat((a, each.rows + len(truths.boxes))) for a, each in zip(asked, best, strict=True)]
+            places = [_join(place, each.boxes) for place, each in zip(places, best, strict=True)]
+        classes, distillation = self._class_losses(detector, predictions, truths, asked, places, teacher)
+        batch = len(truths.negative_weight)
+        parts = (coordinates, objectness, no_objectness, prior, classes, distillation)
+        return RegionLossParts(*(part / batch for part in parts))
+
+    def _box_losses(
+        self, location: Location, grid: Grid, raw: Tensor, index: Assignment, truths: Truths, seen: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the sums over one grid's raw outputs [B, A, H, W, 5]: of all parts but those of classes."""
+        settings = self.configuration
+        decoded = decode_boxes(raw.detach(), grid.anchors, location)
+        place = tuple(index.boxes)
+        chosen, wanted = raw[place], truths.boxes[index.truth]
+        confidence = truths.confidence[index.truth]
+        if index.quality is None:
+            overlap = iou_of_pairs(decoded[place], wanted)
+            target = overlap if settings.rescore else torch.ones_like(overlap)
+            taught = confidence
+            errors = settings.coordinate_scale * _coordinate_errors(chosen, wanted, index.boxes, grid, location)
+        else:
+            target, taught, errors = index.quality, confidence * index.quality, chosen.new_zeros(len(chosen))
+        objectness = settings.object_scale * (confidence * self._objectness_error(chosen[:, 4], target)).sum()
         if settings.iou_scale:
-            sides = (raw.shape[2], raw.shape[3])
-            reached = decode_chosen(chosen, index.boxes, detector.anchors, sides, detector.location)
-            lacking = 1 - generalised_iou_of_pairs(reached, truths.boxes[index.truth])
-            coordinates = coordinates + settings.iou_scale * lacking.sum()
+            reached = decode_chosen(chosen, index.boxes, grid.anchors, (grid.height, grid.width), location)
+            errors = errors + settings.iou_scale * (1 - generalised_iou_of_pairs(reached, wanted))
+        coordinates = (taught * errors).sum()
 
         negative = best_iou(decoded, truths) <= settings.ignore_iou
         negative[place] = False
@@ -148,40 +196,57 @@ class RegionLoss(nn.Module):
         no_objectness = settings.noobject_scale * (self._objectness_error(raw[..., 4], 0.0) * weight).sum()
 
         prior = raw.new_zeros(())
-        if seen < settings.prior_pictures:
+        if seen < settings.prior_pictures and location is not Location.DISTANCES:  # anchors say nothing there
             free = torch.ones_like(negative)
             free[place] = False
             free[truths.class_only_pictures] = False  # they teach their class alone
-            shift = shift_error(raw[..., :2], 0.5, detector.anchors.to(raw.dtype)[:, None, None], detector.location)
+            shift = shift_error(raw[..., :2], 0.5, grid.anchors.to(raw.dtype)[:, None, None], location)
             pull = shift.square().sum(-1) + raw[..., 2:4].square().sum(-1)
             prior = 0.5 * settings.prior_scale * (pull * free).sum()
+        return coordinates, objectness, no_objectness, prior
 
-        classes, nodes = index.boxes, truths.nodes[index.truth]
-        if len(truths.class_only_pictures):
-            best = class_only_boxes(detector, prediction, truths, self.softmax, settings.class_only_candidates)
-            objectness = objectness + self._class_only_objectness(raw[tuple(best)][:, 4])
-            classes = BoxIndex(*(torch.cat(pair) for pair in zip(classes, best, strict=True)))
-            nodes = torch.cat((nodes, truths.class_only_nodes))
-        logits = detector.class_logits(prediction.features, classes)
-        counts = torch.bincount(classes.picture, minlength=batch).to(logits.dtype)
-        share = counts[classes.picture] ** -settings.crowd_power
-        class_loss = settings.class_scale * (share * self.softmax.path_loss(logits, nodes)).sum()
-        distillation = raw.new_zeros(())
+    def _class_losses(
+        self,
+        detector: Detector,
+        predictions: Sequence[Prediction],
+        truths: Truths,
+        asked: Sequence[Tensor],
+        places: Sequence[BoxIndex],
+        teacher: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the sums of the class loss and of the distillation.
+
+        Args:
+            detector, predictions, truths, teacher: as `forward` has them.
+            asked: of each grid [K], what each box answers for: its number among the truths and then the labels.
+            places: of each grid, those boxes.
+        """
+        settings = self.configuration
+        nodes = torch.cat((truths.nodes, truths.class_only_nodes))
+        known = [nodes[rows] != NO_NODE for rows in asked]
+        asked = [rows[here] for rows, here in zip(asked, known, strict=True)]
+        places = [BoxIndex(*(part[here] for part in boxes)) for boxes, here in zip(places, known, strict=True)]
+        logits = detector.logits_of(predictions, places)
+        rows, picture = torch.cat(list(asked)), torch.cat([boxes.picture for boxes in places])
+        counts = torch.bincount(picture, minlength=len(truths.negative_weight)).to(logits.dtype)
+        certain = torch.cat((truths.confidence, truths.confidence.new_ones(len(truths.class_only_nodes))))
+        share = certain[rows] * counts[picture] ** -settings.crowd_power
+        class_loss = settings.class_scale * (share * self.softmax.path_loss(logits, nodes[rows])).sum()
+        distillation = logits.new_zeros(())
         if teacher is not None:
-            labelled = torch.arange(len(truths.boxes), len(teacher), device=teacher.device)
-            asked = teacher[torch.cat((index.truth, labelled))]
-            distillation = (
-                settings.distillation_scale * (share * self.softmax.distillation_loss(logits, asked, nodes)).sum()
-            )
-        parts = (coordinates, objectness, no_objectness, prior, class_loss, distillation)
-        return RegionLossParts(*(part / batch for part in parts))
+            apart = self.softmax.distillation_loss(logits, teacher[rows], nodes[rows])
+            distillation = settings.distillation_scale * (share * apart).sum()
+        return class_loss, distillation
 
     def _objectness_error(self, logit: Tensor, target: Tensor | float) -> Tensor:
         """Return the error of each objectness; darknet's gradient is that of half the squared error."""
         goal = torch.as_tensor(target, dtype=logit.dtype, device=logit.device).expand_as(logit)
         if self.configuration.objectness is ObjectnessLoss.SQUARED:
             return 0.5 * (logit.sigmoid() - goal).square()
-        return F.binary_cross_entropy_with_logits(logit, goal, reduction="none")
+        error = F.binary_cross_entropy_with_logits(logit, goal, reduction="none")
+        if self.configuration.objectness is ObjectnessLoss.FOCAL:
+            return error * (logit.sigmoid() - goal).square()
+        return error
 
     def _class_only_objectness(self, logit: Tensor) -> Tensor:
         """Return the objectness loss of the best boxes of pictures that have a label but no boxes.
@@ -193,8 +258,12 @@ class RegionLoss(nn.Module):
         return self.configuration.object_scale * (self._objectness_error(logit, least) * lacking).sum()
 
 
-def _coordinate_error(raw: Tensor, boxes: Tensor, index: Assignment, detector: Detector, grid: Tensor) -> Tensor:
-    """Return half the squared error of the boxes responsible for truths, summed.
+def _join(first: BoxIndex, second: BoxIndex) -> BoxIndex:
+    return BoxIndex(*(torch.cat(pair) for pair in zip(first, second, strict=True)))
+
+
+def _coordinate_errors(raw: Tensor, boxes: Tensor, index: BoxIndex, grid: Grid, location: Location) -> Tensor:
+    """Return half the squared error [K] of the boxes responsible for truths.
 
     It is taken on sigmoid(tx), sigmoid(ty), tw and th, and weighted by 2 - width * height: small boxes count more.
 
@@ -202,13 +271,14 @@ def _coordinate_error(raw: Tensor, boxes: Tensor, index: Assignment, detector: D
         raw: [K, 5], the raw outputs of those boxes.
         boxes: [K, 4], their truths as fractions of the picture.
         index: which boxes they are.
-        detector: has the anchors, in cells.
-        grid: [2], cells across and down.
+        grid: they are on.
+        location: what tx and ty say.
     """
-    corner = torch.stack((index.boxes.column, index.boxes.row), dim=1)
-    centre = (boxes[:, :2] * grid - corner).clamp(0, 1)
-    anchors = detector.anchors[index.boxes.anchor].to(boxes.dtype)
-    size = (boxes[:, 2:] * grid / anchors).log()
-    shift = shift_error(raw[:, :2], centre, anchors, detector.location)
+    cells = boxes.new_tensor([grid.width, grid.height])
+    corner = torch.stack((index.column, index.row), dim=1)
+    centre = (boxes[:, :2] * cells - corner).clamp(0, 1)
+    anchors = grid.anchors[index.anchor].to(boxes.dtype)
+    size = (boxes[:, 2:] * cells / anchors).log()
+    shift = shift_error(raw[:, :2], centre, anchors, location)
     error = shift.square().sum(1) + (raw[:, 2:4] - size).square().sum(1)
-    return (0.5 * (2 - boxes[:, 2:].prod(1)) * error).sum()
+    return 0.5 * (2 - boxes[:, 2:].prod(1)) * error

@@ -1,5 +1,6 @@
 """Which box answers for which truth: the assignments of the region loss (darknet's `forward_region_layer`)."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import torch
@@ -11,6 +12,12 @@ from training.networks.parts.detector import BoxIndex, Detector, Prediction
 LEAST_AREA: Final = 1e-12  # of a picture; keeps divisions finite
 
 
+CELLS_A_TRUTH: Final = 6
+MERIT_POWER: Final = 4
+LEAST_MERIT: Final = 0.05  # so that a truth whose cells all say "nothing" has the best of them all the same
+LEAST_OVERLAP: Final = 0.02
+FARTHEST: Final = 9.5  # cells from a cell's middle to a side; a distance is 10 at most
+
 ROWS_AT_ONCE: Final = 1024
 """Boxes whose class logits are in memory while the best of a grid is sought: 39 MB of 9,418 nodes a tensor."""
 
@@ -19,8 +26,10 @@ class Truths(NamedTuple):
     """What is true of a batch of B pictures.
 
     boxes: [T, 4] centre x, centre y, width, height of every object, as fractions of the letterboxed picture.
-    nodes: [T] int64, their labels: nodes of the trained tree.
+    nodes: [T] int64, their labels: nodes of the trained tree; NO_NODE where an object's kind is not known.
     picture: [T] int64, the picture each belongs to.
+    confidence: [T], how much each teaches: 1 what people drew, less what a teacher saw, 0 what it doubted: of that
+        nobody says that it is an object, nor that it is none.
     negative_weight: [B], how much "there is no object" counts in each picture: 1 where every object is labelled, less
         where some are not, 0 for pictures that have a label but no boxes.
     class_only_pictures: [L] int64, the pictures that have a label but no boxes.
@@ -30,54 +39,122 @@ class Truths(NamedTuple):
     boxes: Tensor
     nodes: Tensor
     picture: Tensor
+    confidence: Tensor
     negative_weight: Tensor
     class_only_pictures: Tensor
     class_only_nodes: Tensor
 
 
+class Grid(NamedTuple):
+    """A grid of boxes: its anchors [A, 2] in cells, and its height and width in cells."""
+
+    anchors: Tensor
+    height: int
+    width: int
+
+
 class Assignment(NamedTuple):
-    """Boxes responsible for truths.
+    """Boxes of one grid that are responsible for truths.
 
     truth: [K] int64, the number of the truth.
     boxes: the box responsible for it; no box occurs twice.
+    quality: [K], 0 to 1, how well each answers, in networks where several boxes answer for a truth; None: one does.
     """
 
     truth: Tensor
     boxes: BoxIndex
+    quality: Tensor | None = None
 
 
-def assign_anchors(
-    truths: Truths, anchors: Tensor, height: int, width: int, further_iou: float | None = None
-) -> Assignment:
-    """Give each truth the cell of its centre and the anchor of the best shape IOU.
+def assign_anchors(truths: Truths, grids: Sequence[Grid], further_iou: float | None = None) -> tuple[Assignment, ...]:
+    """Give each truth the anchor of the best shape IOU, of those of all grids, in the cell of its centre.
 
     Where two truths want one box the later one has it, as in darknet.
 
     Args:
         truths: the T objects.
-        anchors: [A, 2], cells.
-        height, width: of the grid, cells.
-        further_iou: other anchors of that cell whose shape IOU is at least this answer for the truth too, where they
-            are no truth's best; None: none do, as in darknet.
+        grids: where they may be answered for.
+        further_iou: other anchors whose shape IOU is at least this answer for the truth too, where they are no truth's
+            best; None: none do, as in darknet.
     """
-    scale = truths.boxes.new_tensor([width, height])
-    cells = (truths.boxes[:, :2] * scale).long()
-    column = cells[:, 0].clamp(0, width - 1)
-    row = cells[:, 1].clamp(0, height - 1)
-    overlap = shape_iou(truths.boxes[:, 2:] * scale, anchors.to(truths.boxes.dtype))
+    scales = [truths.boxes.new_tensor([grid.width, grid.height]) for grid in grids]
+    shapes = [grid.anchors.to(truths.boxes.dtype) for grid in grids]
+    as_first = torch.cat([shape * (scales[0] / scale) for shape, scale in zip(shapes, scales, strict=True)])
+    overlap = shape_iou(truths.boxes[:, 2:] * scales[0], as_first)
     truth = torch.arange(len(overlap), device=overlap.device)
     anchor = overlap.argmax(1)
     if further_iou is not None:
         further = torch.nonzero(overlap >= further_iou)
         # in front: a later pair takes the box of an earlier one
         truth, anchor = torch.cat((further[:, 0], truth)), torch.cat((further[:, 1], anchor))
-    place = ((truths.picture[truth] * len(anchors) + anchor) * height + row[truth]) * width + column[truth]
-    if len(place):
-        unique, inverse = torch.unique(place, return_inverse=True)
-        order = torch.arange(len(place), device=place.device)
+    found, first = [], 0
+    for grid, scale in zip(grids, scales, strict=True):
+        here = (anchor >= first) & (anchor < first + len(grid.anchors))
+        found.append(_assign(truths, truth[here], anchor[here] - first, grid, scale))
+        first += len(grid.anchors)
+    return tuple(found)
+
+
+def _assign(truths: Truths, truth: Tensor, anchor: Tensor, grid: Grid, scale: Tensor) -> Assignment:
+    """Return which boxes of a grid are responsible, given pairs of a truth and an anchor [K] in rising importance."""
+    cells = (truths.boxes[truth, :2] * scale).long()
+    column = cells[:, 0].clamp(0, grid.width - 1)
+    row = cells[:, 1].clamp(0, grid.height - 1)
+    number = ((truths.picture[truth] * len(grid.anchors) + anchor) * grid.height + row) * grid.width + column
+    if len(number):
+        unique, inverse = torch.unique(number, return_inverse=True)
+        order = torch.arange(len(number), device=number.device)
         last = torch.zeros_like(unique).scatter_reduce(0, inverse, order, "amax", include_self=False)
-        truth, anchor = truth[last], anchor[last]
-    return Assignment(truth, BoxIndex(truths.picture[truth], anchor, row[truth], column[truth]))
+        truth, anchor, row, column = truth[last], anchor[last], row[last], column[last]
+    return Assignment(truth, BoxIndex(truths.picture[truth], anchor, row, column))
+
+
+@torch.no_grad()
+def assign_cells(truths: Truths, predictions: Sequence[Prediction], grids: Sequence[Grid]) -> tuple[Assignment, ...]:
+    """Give each truth the few cells, of all grids, that answer for it best already.
+
+    For networks whose boxes are distances from a cell's middle (`Location.DISTANCES`): any cell inside an object, or
+    beside the middle of a small one, can say where it ends, and which do it best shows in training. A cell's merit is
+    sqrt(objectness) * IOU ** MERIT_POWER; its quality is the part of the truth's greatest merit that it has, times the
+    truth's best IOU (after Feng et al., "TOOD", ICCV 2021, section 3.2). A cell that two truths want has the one it
+    answers for better.
+
+    Args:
+        truths: the T objects.
+        predictions: of each grid, one box a cell.
+        grids: their sizes.
+    """
+    shapes = [(1, grid.height, grid.width) for grid in grids]
+    cells = torch.cat([_cells(grid, truths.boxes) for grid in grids])
+    boxes = torch.cat([one.features[-1].flatten(1, 3) for one in predictions], dim=1).to(truths.boxes.dtype)
+    objectness = torch.cat([one.boxes[..., 4].flatten(1) for one in predictions], dim=1).sigmoid().to(boxes.dtype)
+    away = (cells[None, :, :2] - truths.boxes[:, None, :2]).abs()
+    sizes = truths.boxes[:, None, 2:]
+    allowed = ((away < sizes / 2) | (away < cells[None, :, 2:])).all(2)
+    allowed &= (sizes / 2 < FARTHEST * cells[None, :, 2:]).all(2)
+    overlap = iou_of_pairs(truths.boxes[:, None], boxes[truths.picture])
+    merit = (objectness[truths.picture].sqrt() + LEAST_MERIT) * (overlap + LEAST_OVERLAP) ** MERIT_POWER * allowed
+    best, place = merit.topk(min(CELLS_A_TRUTH, merit.shape[1]), dim=1)
+    truth = torch.arange(len(best), device=best.device)[:, None].expand_as(place)
+    truth, place, merit = (each[best > 0] for each in (truth, place, best))
+    number = truths.picture[truth] * len(cells) + place
+    rank = merit.argsort().argsort()  # no two are equal: a cell answers for one of two objects that were drawn twice
+    mine = rank == rank.new_zeros(len(boxes) * len(cells)).scatter_reduce(0, number, rank, "amax")[number]
+    truth, place, merit = truth[mine], place[mine], merit[mine]
+    none = merit.new_zeros(len(truths.boxes))
+    most = none.scatter_reduce(0, truth, merit, "amax")
+    nearest = none.scatter_reduce(0, truth, overlap[truth, place], "amax")
+    quality = merit / most[truth] * nearest[truth]
+    found = on_grids(truths.picture[truth], place, shapes)
+    return tuple(Assignment(truth[each.rows], each.boxes, quality[each.rows]) for each in found)
+
+
+def _cells(grid: Grid, like: Tensor) -> Tensor:
+    """Return the cells [H * W, 4] of a grid: their middle's x and y, their width and height, parts of the picture."""
+    x = (torch.arange(grid.width, device=like.device, dtype=like.dtype) + 0.5) / grid.width
+    y = (torch.arange(grid.height, device=like.device, dtype=like.dtype) + 0.5) / grid.height
+    middle = torch.stack((x.expand(grid.height, -1), y[:, None].expand(-1, grid.width)), dim=2).flatten(0, 1)
+    return torch.cat((middle, like.new_tensor([1 / grid.width, 1 / grid.height]).expand(len(middle), -1)), dim=1)
 
 
 def shape_iou(sizes: Tensor, anchors: Tensor) -> Tensor:
@@ -132,38 +209,69 @@ def best_iou(boxes: Tensor, truths: Truths) -> Tensor:
     return overlap.amax(2).view(boxes.shape[:-1])
 
 
+class Chosen(NamedTuple):
+    """Boxes of one grid, picked from those of all.
+
+    rows: [K] int64, their places among all that were picked.
+    boxes: which they are.
+    """
+
+    rows: Tensor
+    boxes: BoxIndex
+
+
+def on_grids(picture: Tensor, place: Tensor, shapes: Sequence[tuple[int, int, int]]) -> tuple[Chosen, ...]:
+    """Say of boxes on which grid they are, and where.
+
+    Args:
+        picture: [K] int64, of each box.
+        place: [K] int64, its number when the boxes of a picture are counted through all grids, one after the other.
+        shapes: anchors, height and width of each grid.
+    """
+    found = []
+    for anchors, height, width in shapes:
+        count = anchors * height * width
+        rows = torch.nonzero((place >= 0) & (place < count)).squeeze(1)
+        at = place[rows]
+        found.append(Chosen(rows, BoxIndex(picture[rows], at // (height * width), at // width % height, at % width)))
+        place = place - count
+    return tuple(found)
+
+
 @torch.no_grad()
 def class_only_boxes(
-    detector: Detector, prediction: Prediction, truths: Truths, softmax: HierarchicalSoftmax, candidates: int
-) -> BoxIndex:
-    """Return the box with the highest objectness x P(label) of each picture that has a label but no boxes.
+    detector: Detector,
+    predictions: Sequence[Prediction],
+    truths: Truths,
+    softmax: HierarchicalSoftmax,
+    candidates: int,
+) -> tuple[Chosen, ...]:
+    """Return, for each grid, the boxes with the highest objectness x P(label) of pictures with a label but no boxes.
+
+    Every such picture has one, on one of the grids.
 
     Args:
         detector: gives the class logits of the boxes considered.
-        prediction: what it said of the batch.
+        predictions: what it said of the batch on each grid.
         truths: names the pictures and their labels.
         softmax: turns logits to P(label).
         candidates: only this many boxes of highest objectness are considered; 0: all of them. The class layer costs
             more than the rest of a network when it is computed for a whole grid. Its rows are never all in memory.
     """
     pictures = truths.class_only_pictures
-    objectness = prediction.boxes[pictures][..., 4]
-    _, anchors, height, width = objectness.shape
-    boxes = anchors * height * width
-    count = min(candidates or boxes, boxes)
-    score, place = objectness.flatten(1).sigmoid().topk(count, dim=1)
-    index = BoxIndex(
-        pictures[:, None].expand_as(place).flatten(),
-        (place // (height * width)).flatten(),
-        (place // width % height).flatten(),
-        (place % width).flatten(),
-    )
+    shapes = [(one.boxes.shape[1], one.boxes.shape[2], one.boxes.shape[3]) for one in predictions]
+    objectness = torch.cat([one.boxes[pictures][..., 4].flatten(1) for one in predictions], dim=1)
+    count = min(candidates or objectness.shape[1], objectness.shape[1])
+    score, place = objectness.sigmoid().topk(count, dim=1)
+    picture = pictures[:, None].expand_as(place).flatten()
     labels = truths.class_only_nodes[:, None].expand_as(place).flatten()
-    logarithms = []
-    for first in range(0, len(labels), ROWS_AT_ONCE):
-        rows = slice(first, first + ROWS_AT_ONCE)
-        logits = detector.class_logits(prediction.features, BoxIndex(*(part[rows] for part in index)))
-        logarithms.append(softmax.path_log_probability(softmax.log_conditionals(logits), labels[rows]))
-    best = (score * torch.cat(logarithms).exp().view_as(score)).argmax(1)
-    chosen = best + torch.arange(len(best), device=best.device) * count
-    return BoxIndex(*(part[chosen] for part in index))
+    logarithms = score.new_zeros(len(labels))
+    for grid in zip(predictions, on_grids(picture, place.flatten(), shapes), strict=True):
+        prediction, (rows, boxes) = grid
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(first, first + ROWS_AT_ONCE)
+            logits = detector.class_logits(prediction.features, BoxIndex(*(each[part] for each in boxes)))
+            likely = softmax.path_log_probability(softmax.log_conditionals(logits), labels[rows[part]])
+            logarithms[rows[part]] = likely.to(logarithms.dtype)
+    best = (score * logarithms.exp().view_as(score)).argmax(1)
+    return on_grids(pictures, place.gather(1, best[:, None]).squeeze(1), shapes)

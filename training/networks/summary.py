@@ -56,11 +56,12 @@ def summarise(network: nn.Module, size: int) -> Summary:
     """
     shapes = _on_meta(network).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        output: Any = shapes(torch.empty(1, 3, size, size, device="meta"))
+        pictures = torch.empty(1, 3, size, size, device="meta")
+        output: Any = shapes.grids(pictures) if isinstance(shapes, Detector) else shapes(pictures)
     boxes = class_flop = 0
     if isinstance(shapes, Detector):
-        boxes = output.boxes[..., 0].numel()
-        class_flop = _class_flop_per_box(shapes, output)
+        boxes = sum(grid.boxes[..., 0].numel() for grid in output)
+        class_flop = _class_flop_per_box(shapes, output[0])
     return Summary(
         size=size,
         parameters=sum(parameter.numel() for parameter in network.parameters()),

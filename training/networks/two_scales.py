@@ -17,22 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.networks.parts.classifier_inside import inner_part, reduced_side
 from training.networks.parts.detector import BoxIndex, Prediction
 from training.networks.parts.regions import pool_regions
-from training.networks.yolov2_lite import YOLOv2Lite, inner_part
+from training.networks.yolov2_lite import YOLOv2Lite
 
-REDUCED: Final = (5, 8)
-"""Eighths of the input's cells of 32 px that the reduced picture has, rounded: 320 px of 512."""
 LARGE: Final = 0.4
 """Longer side of a box, as a part of the picture's, from which its name comes from the reduced picture."""
 ONE_SCALE: Final = 4
 """Features of a prediction at one scale."""
-
-
-def reduced_side(side: int) -> int:
-    """Return the side of the reduced picture, px, of an input whose side is a multiple of 32."""
-    part, whole = REDUCED
-    return 32 * ((2 * part * (side // 32) + whole) // (2 * whole))
 
 
 class TwoScaleLite(YOLOv2Lite):

@@ -24,8 +24,9 @@ from torch.nn import functional as F
 from training.networks.backbones.efficientnet_lite import HEAD_CHANNELS, IMAGENET_CLASSES, EfficientNetLite
 from training.networks.parts.activation import ReLU6
 from training.networks.parts.class_layer import TreeClassLayer
+from training.networks.parts.classifier_inside import ClassifierInside, inner_part
 from training.networks.parts.convolution import convolve
-from training.networks.parts.detector import BoxIndex, Detector, Prediction, decode_boxes
+from training.networks.parts.detector import BoxIndex, Prediction, decode_boxes
 from training.networks.parts.regions import integral_image, pool_regions
 
 STRIDE: Final = 16
@@ -36,7 +37,6 @@ NECK_CHANNELS: Final = 192
 ANCHOR_CHANNELS: Final = 64
 BOX_CHANNELS: Final = 5
 INITIAL_OBJECTNESS: Final = 0.003  # a box is rarely an object: start there, or the first steps only unlearn .5
-INNER_PART: Final = 0.7  # of a box's width and height, over which class features are averaged
 
 
 class NormalisedConvolution(nn.Sequential):
@@ -106,7 +106,7 @@ class SeparableBlock(nn.Module):
         return y
 
 
-class YOLOv2Lite(Detector):
+class YOLOv2Lite(ClassifierInside):
     """The detector of the embedded default.
 
     Args:
@@ -170,11 +170,6 @@ class YOLOv2Lite(Detector):
         decoded = decode_boxes(boxes.detach(), self.anchors, self.location)
         return Prediction(boxes, (classifier, integral_image(deep), vectors, decoded))
 
-    def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
-        """Return the class logits [K, classes] of the K boxes of `index`."""
-        logits: Tensor = self.class_layer(*self.class_inputs(features, index))
-        return logits
-
     def class_inputs(self, features: tuple[Tensor, ...], index: BoxIndex) -> tuple[Tensor, Tensor]:
         """Return what the class layer sees of the K boxes of `index`: the classifier's features, further evidence."""
         classifier, deep, vectors, boxes = features
@@ -184,8 +179,3 @@ class YOLOv2Lite(Detector):
         own = per_anchor[index.picture, index.row, index.column, index.anchor].to(classifier.dtype)
         evidence = torch.cat((pool_regions(deep, regions, index.picture), own), dim=1)
         return pool_regions(classifier, regions, index.picture), evidence
-
-
-def inner_part(boxes: Tensor) -> Tensor:
-    """Shrink boxes [K, 4] (centre x, centre y, width, height) to the part class features are averaged over."""
-    return torch.cat((boxes[:, :2], boxes[:, 2:] * INNER_PART), dim=1)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import nn
 
 PAPER_DROPS: Final = (60 / 160, 90 / 160)  # paper section 2, "training for detection": at epochs 60 and 90 of 160
@@ -17,7 +17,9 @@ class OptimizerConfiguration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["adamw", "sgd"] = Field("adamw", description="what turns gradients to steps; the paper's is sgd")
-    steps: PositiveInt = Field(6000, description="steps to train for; each takes one batch")
+    steps: NonNegativeInt = Field(
+        6000, description="steps to train for; each takes one batch; 0: only save what the run starts from"
+    )
     epochs: PositiveFloat | None = Field(None, description="epochs to train for, instead of steps")
     batch: PositiveInt = Field(16, description="pictures in a batch, those of all processes together")
     accumulate: PositiveInt = Field(

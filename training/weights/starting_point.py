@@ -16,9 +16,10 @@ from training.darknet.starting_weights import read_darknet_start
 from training.export.model_file import WEIGHT_PREFIX, store_in_float
 from training.networks.backbones.efficientnet_lite import FoldedConvolution
 from training.networks.catalogue import BACKBONE, Design
+from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.layers import ConvolutionBatchNormLeaky
 from training.networks.parts.region_head import RegionDetector, RegionHead
-from training.networks.yolov2_lite import NormalisedConvolution, YOLOv2Lite
+from training.networks.yolov2_lite import NormalisedConvolution
 from training.weights.checkpoint import (
     AVERAGE_PREFIX,
     InvalidCheckpointError,
@@ -128,7 +129,7 @@ def _weights_of(model: onnx.ModelProto) -> dict[str, Tensor]:
     }
 
 
-def start_lite(detector: YOLOv2Lite, start: StartingPoint, wnids: tuple[str, ...]) -> None:
+def start_around(detector: ClassifierInside, start: StartingPoint, wnids: tuple[str, ...]) -> None:
     """Take over weights; of the class layer the temperature and the corrections of the nodes that both know.
 
     Args:

@@ -8,7 +8,7 @@ import pytest
 from model.runtime import OnnxDetector
 from tests.training.tiny_data import tiny_run, write_data
 from training.command_line import ConfigurationError
-from training.commands.detect import lite_backbone, train_detector
+from training.commands.detect import classifier_backbone, train_detector
 from training.commands.export import ExportConfiguration, export_run
 from training.commands.refit import RefitConfiguration, refit_run
 from training.configurations.detect import DetectConfiguration, NetworkConfiguration
@@ -50,7 +50,7 @@ def backbone_of(folder: Path) -> str | None:
 def test_a_run_goes_on_with_its_own(root: Path, finished: Path) -> None:
     assert backbone_of(finished) == "lite2"
     resumed = run_of(root, finished).model_copy(update={"resume": True})
-    assert lite_backbone(resumed) == "lite2"
+    assert classifier_backbone(resumed) == "lite2"
     assert train_detector(resumed)
 
 
@@ -80,8 +80,8 @@ def test_another_one_is_refused(root: Path, finished: Path, tmp_path: Path) -> N
 
 
 def test_without_anything_to_start_from_it_is_what_is_asked_for(root: Path, tmp_path: Path) -> None:
-    assert lite_backbone(run_of(root, tmp_path)) == "lite0"
-    assert lite_backbone(run_of(root, tmp_path, backbone="lite2")) == "lite2"
+    assert classifier_backbone(run_of(root, tmp_path)) == "lite0"
+    assert classifier_backbone(run_of(root, tmp_path, backbone="lite2")) == "lite2"
 
 
 def test_other_networks_have_their_own() -> None:

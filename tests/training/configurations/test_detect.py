@@ -65,14 +65,14 @@ def test_the_runs_that_come_with_the_package(path: Path) -> None:
         (
             {"network": {**LEAST["network"], "name": "other"}},
             (
-                "network.name: input should be 'yolov2-lite', 'yolov2', 'yolov2-voc', 'yolov2-tiny', "
+                "network.name: input should be 'yolov2-pyramid', 'yolov2-lite', 'yolov2', 'yolov2-voc', 'yolov2-tiny', "
                 "'yolov2-tiny-voc' or 'yolo9000', not 'other'"
             ),
         ),
         ({"network": {"name": "yolo9000", "passthrough": False}}, "network: yolo9000 has no passthrough to leave out"),
         ({"mixing": 0}, "mixing: input should be greater than 0, not 0"),
         ({"network": 3}, "network: needs keys of its own"),
-        ({"optimizer": {"steps": 0}}, "optimizer.steps: input should be greater than 0, not 0"),
+        ({"optimizer": {"steps": -1}}, "optimizer.steps: input should be greater than or equal to 0, not -1"),
         ({"optimizer": {"average_decay": 1}}, "optimizer.average_decay: input should be less than 1"),
         ({"loop": {"wrokers": 1}}, "loop.wrokers: there is no such key"),
         ({"augmentation": {"largest_scale": 0.5}}, "augmentation: smallest_scale 0.6 exceeds largest_scale 0.5"),

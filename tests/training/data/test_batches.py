@@ -121,7 +121,8 @@ def test_a_picture_with_boxes(tmp_path: Path) -> None:
     np.testing.assert_allclose(example.boxes[:, 2:], [[0.5, 1 / 3], [0.5, 1 / 3]], atol=1e-6)
     assert example.nodes.tolist() == [3, 1]  # of the trained tree
     assert example.nodes.dtype == np.int64
-    assert (example.negative_weight, example.class_only) == (0.5, False)
+    assert (example.negative_weight, example.label) == (0.5, None)
+    assert example.confidence.tolist() == [1, 1]
 
 
 def test_labels_stay_with_the_boxes_that_are_kept(tmp_path: Path) -> None:
@@ -139,8 +140,8 @@ def test_a_picture_with_a_label_alone(tmp_path: Path) -> None:
     example = mixture(tmp_path)[Draw(5, 0, 32)]
     assert example.pixels.shape == (32, 32, 3)
     assert example.boxes.shape == (0, 4)
-    assert example.nodes.tolist() == [2]
-    assert (example.negative_weight, example.class_only) == (0.0, True)
+    assert (example.nodes.tolist(), example.label) == ([], 2)
+    assert example.negative_weight == 0
 
 
 def test_a_mosaic_takes_its_pictures_from_one_set(tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_a_mosaic_takes_its_pictures_from_one_set(tmp_path: Path) -> None:
     two = [found[Draw(3, position, 64)] for position in range(30)]
     assert {int(node) for example in two for node in example.nodes} == {1, 3}
     label = found[Draw(6, 0, 64)]
-    assert (label.nodes.tolist(), label.class_only) == ([1], True)
+    assert (label.nodes.tolist(), label.label) == ([], 1)
 
 
 @pytest.mark.parametrize(("part", "least", "most"), [(0, 0, 0), (0.5, 60, 140), (1, 200, 200)])
@@ -182,10 +183,10 @@ def test_a_part_of_the_pictures_with_boxes_are_backgrounds(tmp_path: Path, part:
     assert least <= len(backgrounds) <= most
     for example in backgrounds:
         assert example.pixels.shape == (64, 64, 3)
-        assert (example.boxes.shape, example.nodes.shape, example.class_only) == ((0, 4), (0,), False)
+        assert (example.boxes.shape, example.nodes.shape, example.label) == ((0, 4), (0,), None)
         assert example.negative_weight == 1
     assert {example.negative_weight for example in shown if len(example.boxes)} <= {0.5}  # the set's own
-    assert found[Draw(4, 0, 64)].class_only
+    assert found[Draw(4, 0, 64)].label is not None
 
 
 def test_kinds_of_objects_are_looked_at_equally_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,8 +198,8 @@ def test_kinds_of_objects_are_looked_at_equally_often(tmp_path: Path, monkeypatc
     found = Mixture(sources, TRAINED, NEUTRAL.model_copy(update={"focus": 1.0}), 0)
     assert len(found[Draw(0, 0, 64)].boxes)
     assert seen.call_args.args[-1].tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
-    assert found[Draw(1, 0, 64)].class_only
-    assert len(seen.call_args.args) == 5  # a label's picture is shown whole
+    assert found[Draw(1, 0, 64)].label is not None
+    assert seen.call_args.args[-1] is None  # a label's picture is shown whole
 
 
 def test_the_same_draw_gives_the_same_view(tmp_path: Path) -> None:
@@ -229,42 +230,35 @@ def test_a_picture_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 
 def test_mixed_pictures_are_joined() -> None:
-    def example(level: int, boxes: int, nodes: list[int], *, class_only: bool = False) -> Example:
+    def example(level: int, nodes: list[int], label: int | None = None) -> Example:
         pixels = np.full((4, 4, 3), level, np.uint8)
-        corners = np.full((boxes, 4), level / 10, np.float32)
-        weight = 0.0 if class_only else level / 100
-        return Example(pixels, corners, np.array(nodes, np.int64), weight, class_only)
+        corners = np.full((len(nodes), 4), level / 10, np.float32)
+        confidence = np.full(len(nodes), 1 / level, np.float32)
+        weight = level / 100 if label is None else 0.0
+        return Example(pixels, corners, np.array(nodes, np.int64), confidence, weight, label)
 
-    batch = collate(
-        [
-            example(1, 2, [10, 11]),
-            example(2, 0, [12], class_only=True),
-            example(3, 0, []),
-            example(4, 1, [13]),
-            example(5, 0, [14], class_only=True),
-        ]
-    )
+    batch = collate([example(1, [10, 11]), example(2, [], 12), example(3, []), example(4, [13]), example(5, [15], 14)])
     assert batch.pictures.shape == (5, 4, 4, 3)
     assert batch.pictures.dtype == torch.uint8
     assert batch.pictures[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 5]
     truths = batch.truths
-    assert truths.boxes[:, 0].tolist() == pytest.approx([0.1, 0.1, 0.4])
-    assert truths.boxes.shape == (3, 4)
-    assert truths.nodes.tolist() == [10, 11, 13]
-    assert truths.picture.tolist() == [0, 0, 3]
+    assert truths.boxes[:, 0].tolist() == pytest.approx([0.1, 0.1, 0.4, 0.5])
+    assert truths.boxes.shape == (4, 4)
+    assert truths.nodes.tolist() == [10, 11, 13, 15]
+    assert truths.picture.tolist() == [0, 0, 3, 4]
+    assert truths.confidence.tolist() == pytest.approx([1, 1, 0.25, 0.2])
     assert truths.negative_weight.tolist() == pytest.approx([0.01, 0, 0.03, 0.04, 0])
     assert truths.class_only_pictures.tolist() == [1, 4]
     assert truths.class_only_nodes.tolist() == [12, 14]
     integers = (truths.nodes, truths.picture, truths.class_only_pictures, truths.class_only_nodes)
     assert {value.dtype for value in integers} == {torch.int64}
-    assert {truths.boxes.dtype, truths.negative_weight.dtype} == {torch.float32}
+    assert {truths.boxes.dtype, truths.confidence.dtype, truths.negative_weight.dtype} == {torch.float32}
 
 
 @pytest.mark.parametrize("class_only", [True, False])
 def test_pictures_of_one_kind_are_joined(class_only: bool) -> None:
-    nothing = np.zeros((0, 4), np.float32)
-    nodes = np.array([4] if class_only else [], np.int64)
-    truths = collate([Example(np.zeros((4, 4, 3), np.uint8), nothing, nodes, 1.0, class_only)] * 2).truths
+    label = 4 if class_only else None
+    truths = collate([Example.without_boxes(np.zeros((4, 4, 3), np.uint8), 1.0, label)] * 2).truths
     assert (truths.boxes.shape, len(truths.nodes), len(truths.picture)) == ((0, 4), 0, 0)
     assert truths.class_only_nodes.tolist() == ([4, 4] if class_only else [])
     assert truths.nodes.dtype == truths.class_only_nodes.dtype == torch.int64

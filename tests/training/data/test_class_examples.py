@@ -30,6 +30,7 @@ def truths(boxes: list[list[float]], nodes: list[int], picture: list[int], label
         torch.tensor(boxes).view(-1, 4),
         torch.tensor(nodes, dtype=torch.int64),
         torch.tensor(picture, dtype=torch.int64),
+        torch.ones(len(picture)),
         torch.ones(2),
         torch.tensor(list(labels), dtype=torch.int64),
         torch.tensor(list(labels.values()), dtype=torch.int64),

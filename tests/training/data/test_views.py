@@ -79,8 +79,7 @@ def test_an_epoch(tmp_path: Path) -> None:
     views = Views(pictures, np.array([-1, -1, 5]), ViewConfiguration(), seed=3)
     assert len(views) == 2
     first = views[Draw(0, 7, 32)]
-    assert first.nodes.tolist() == [5]
-    assert (first.class_only, first.boxes.shape) == (True, (0, 4))
+    assert (first.label, first.boxes.shape) == (5, (0, 4))
     np.testing.assert_array_equal(first.pixels, views[Draw(0, 7, 32)].pixels)
     assert not np.array_equal(first.pixels, views[Draw(0, 8, 32)].pixels)
     still = Views(pictures, np.array([-1, -1, 5]), None)

@@ -1,7 +1,7 @@
 """Random batches for the region loss, as hypothesis strategies, and the same batches as tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from model.wordtree import WordTree
 from tests.model.forests import forests
 from tests.training.losses.reference_region_loss import Box, Constants, Place, Problem, Truth
-from training.losses.hierarchical import HierarchicalSoftmax
+from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
 from training.losses.region import ObjectnessLoss, RegionLoss, RegionLossConfiguration
 from training.losses.targets import Truths
 from training.networks.parts.detector import BoxIndex, Detector, Prediction
@@ -115,7 +115,22 @@ def problems(draw: st.DrawFn) -> Problem:
         boxed=draw(st.integers(0, 8)) if labelled < pictures else 0,
         labelled=labelled,
     )
-    return make_problem(draw(forests()), sizes, draw(some_constants()), draw(st.integers(0, 2**32)))
+    seed = draw(st.integers(0, 2**32))
+    return with_doubts(make_problem(draw(forests()), sizes, draw(some_constants()), seed), seed)
+
+
+def with_doubts(problem: Problem, seed: int) -> Problem:
+    """The same problem, where a teacher saw some of the objects, doubts others, and cannot name some."""
+    random = np.random.default_rng((seed, 1))
+    boxed = [
+        replace(
+            truth,
+            confidence=float(random.choice([1.0, 0.6, 0.0])),
+            node=NO_NODE if random.random() < 0.2 else truth.node,
+        )
+        for truth in problem.boxed
+    ]
+    return replace(problem, boxed=boxed)
 
 
 def make_problem(parents: Sequence[int], sizes: Sizes, chosen: Constants, seed: int) -> Problem:
@@ -165,6 +180,7 @@ def as_tensors(problem: Problem, dtype: torch.dtype = torch.float64) -> Tensors:
         boxes=torch.tensor([truth.box for truth in problem.boxed], dtype=dtype).view(-1, 4),
         nodes=torch.tensor([truth.node for truth in problem.boxed], dtype=torch.int64),
         picture=torch.tensor([truth.picture for truth in problem.boxed], dtype=torch.int64),
+        confidence=torch.tensor([truth.confidence for truth in problem.boxed], dtype=dtype),
         negative_weight=torch.tensor(problem.negative_weight, dtype=dtype),
         class_only_pictures=torch.tensor([truth.picture for truth in problem.labelled], dtype=torch.int64),
         class_only_nodes=torch.tensor([truth.node for truth in problem.labelled], dtype=torch.int64),

@@ -18,11 +18,12 @@ X, Y, WIDTH, HEIGHT, OBJECTNESS = range(5)
 
 @dataclass(frozen=True)
 class Truth:
-    """An object; or, without a box, the label of a picture."""
+    """An object; or, without a box, the label of a picture. An object of no known kind has the node -1."""
 
     picture: int
     node: int
     box: Box | None = None
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def region_loss(problem: Problem) -> Loss:
         if place in responsible:
             number = responsible[place]
             _object(loss, problem, place, problem.boxed[number])
-            _classes(loss, problem, place, problem.boxed[number].node, number)
+            _classes(loss, problem, place, problem.boxed[number], number)
         elif place[0] not in class_only:
             if constants.prior:
                 for side, goal in ((X, 0.5), (Y, 0.5), (WIDTH, 0.0), (HEIGHT, 0.0)):
@@ -121,7 +122,7 @@ def region_loss(problem: Problem) -> Loss:
         objectness = sigmoid(problem.raw[place][OBJECTNESS])
         if objectness < constants.class_only_iou:
             loss.objectness("objectness", place, objectness, constants.class_only_iou, constants.object_scale)
-        _classes(loss, problem, place, truth.node, len(problem.boxed) + number)
+        _classes(loss, problem, place, truth, len(problem.boxed) + number)
     return loss
 
 
@@ -130,7 +131,8 @@ def _object(loss: Loss, problem: Problem, place: Place, truth: Truth) -> None:
     assert truth.box is not None
     _, anchor, row, column = place
     x, y, width, height = truth.box
-    raw, scale = problem.raw[place], loss.constants.coordinate_scale * (2 - width * height)
+    raw = problem.raw[place]
+    scale = truth.confidence * loss.constants.coordinate_scale * (2 - width * height)
     anchor_width, anchor_height = problem.anchors[anchor]
     loss.squared_error("coordinates", place, X, sigmoid(raw[X]), x * problem.width - column, scale)
     loss.squared_error("coordinates", place, Y, sigmoid(raw[Y]), y * problem.height - row, scale)
@@ -138,18 +140,22 @@ def _object(loss: Loss, problem: Problem, place: Place, truth: Truth) -> None:
     loss.squared_error("coordinates", place, WIDTH, raw[WIDTH], goal, scale)
     goal = math.log(height * problem.height / anchor_height)
     loss.squared_error("coordinates", place, HEIGHT, raw[HEIGHT], goal, scale)
-    scale = loss.constants.iou_scale / loss.pictures
+    scale = truth.confidence * loss.constants.iou_scale / loss.pictures
     loss.parts["coordinates"] += scale * (1 - generalised_iou(decode(problem, place), truth.box))
     for number in (X, Y, WIDTH, HEIGHT):
         loss.raw[place][number] -= scale * slope_of_generalised_iou(problem, place, number, truth.box)
     goal = iou(decode(problem, place), truth.box) if loss.constants.rescore else 1.0
-    loss.objectness("objectness", place, sigmoid(raw[OBJECTNESS]), goal, loss.constants.object_scale)
+    scale = truth.confidence * loss.constants.object_scale
+    loss.objectness("objectness", place, sigmoid(raw[OBJECTNESS]), goal, scale)
 
 
-def _classes(loss: Loss, problem: Problem, place: Place, label: int, number: int) -> None:
+def _classes(loss: Loss, problem: Problem, place: Place, truth: Truth, number: int) -> None:
     """Add the class error: on the path to the label, and beneath it towards the teacher."""
+    label = truth.node
+    if label < 0:
+        return
     parents, logits, gradient = problem.parents, problem.logits[place], loss.logits[place]
-    scale = loss.constants.class_scale / loss.pictures
+    scale = truth.confidence * loss.constants.class_scale / loss.pictures
     for step in path_to(parents, label):
         group = siblings(parents, parents[step])
         for node, probability in zip(group, softmax([logits[node] for node in group]), strict=True):
@@ -158,7 +164,7 @@ def _classes(loss: Loss, problem: Problem, place: Place, label: int, number: int
                 loss.parts["classes"] -= scale * math.log(probability)
     if problem.teacher is not None:
         value, slopes = distillation(parents, logits, problem.teacher[number], label)
-        scale = loss.constants.distillation_scale / loss.pictures
+        scale = truth.confidence * loss.constants.distillation_scale / loss.pictures
         loss.parts["distillation"] += scale * value
         for node, slope in enumerate(slopes):
             gradient[node] += scale * slope

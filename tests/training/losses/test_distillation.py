@@ -5,8 +5,8 @@ import torch
 from tests.training.networks.parts.test_class_layer import FEATURES, started
 from training.losses.distillation import classifier_opinion
 from training.losses.targets import Truths
+from training.networks.parts.classifier_inside import INNER_PART
 from training.networks.parts.regions import integral_image
-from training.networks.yolov2_lite import INNER_PART
 
 
 def truths() -> Truths:
@@ -14,6 +14,7 @@ def truths() -> Truths:
         boxes=torch.tensor([[0.125, 0.875, 0.2, 0.2], [0.5, 0.5, 1.0, 1.0]]),  # the cell at the bottom left, and all
         nodes=torch.tensor([3, 4]),
         picture=torch.tensor([1, 0]),
+        confidence=torch.ones(2),
         negative_weight=torch.tensor([0.0, 1.0]),
         class_only_pictures=torch.tensor([1]),
         class_only_nodes=torch.tensor([2]),

@@ -21,7 +21,7 @@ from tests.training.losses.problems import (
 from tests.training.losses.reference_region_loss import Constants, Place, Problem, Truth, best_place, region_loss
 from tests.training.networks.darknet_cfg import needs_darknet, read_sections
 from training.losses.region import ObjectnessLoss, RegionLoss, RegionLossConfiguration, RegionLossParts
-from training.losses.targets import assign_anchors
+from training.losses.targets import Grid, assign_anchors
 from training.networks.parts.detector import BoxIndex, Detector, Location, Prediction, decode_boxes
 
 # living thing (animal (dog (beagle, pug), cat), plant), vehicle (bicycle, car)
@@ -31,7 +31,7 @@ DOG, BEAGLE, PUG = 6, 8, 9
 
 def parts_of(tensors: Tensors) -> RegionLossParts:
     parts: RegionLossParts = tensors.loss(
-        tensors.detector, tensors.prediction, tensors.truths, tensors.seen, tensors.teacher
+        tensors.detector, [tensors.prediction], tensors.truths, tensors.seen, tensors.teacher
     )
     return parts
 
@@ -202,7 +202,7 @@ def test_offsets_are_learned_as_they_are_decoded() -> None:
     problem = problem_of(constants(), boxed=1)
     tensors = as_tensors(problem)
     tensors.detector.location = Location.OFFSETS
-    index = assign_anchors(tensors.truths, tensors.detector.anchors, problem.height, problem.width)
+    (index,) = assign_anchors(tensors.truths, [Grid(tensors.detector.anchors, problem.height, problem.width)])
     place = tuple(int(part.item()) for part in index.boxes)
     truth, anchor = tensors.truths.boxes[0], tensors.detector.anchors[int(place[1])].double()
     grid = torch.tensor([problem.width, problem.height])
@@ -232,7 +232,7 @@ def test_its_gradient_is_that_of_its_value(objectness: ObjectnessLoss) -> None:
     pictures = torch.rand(2, 2, 2, 3, dtype=torch.float64, requires_grad=True)
 
     def total(*_: Tensor) -> Tensor:  # gradcheck moves the very tensors it is given, the detector's own among them
-        parts: RegionLossParts = loss(detector, detector(pictures), tensors.truths, 0, tensors.teacher)
+        parts: RegionLossParts = loss(detector, detector.grids(pictures), tensors.truths, 0, tensors.teacher)
         return parts.total()
 
     assert torch.autograd.gradcheck(total, (pictures, *detector.parameters()))

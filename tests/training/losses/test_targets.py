@@ -27,15 +27,17 @@ from tests.training.losses.reference_region_loss import (
 from training.data import anchors
 from training.losses import targets as module
 from training.losses.targets import (
+    Grid,
     Truths,
     assign_anchors,
+    assign_cells,
     best_iou,
     class_only_boxes,
     generalised_iou_of_pairs,
     iou_of_pairs,
     shape_iou,
 )
-from training.networks.parts.detector import BoxIndex, Prediction, decode_boxes
+from training.networks.parts.detector import BoxIndex, Location, Prediction, decode_boxes
 
 ANCHORS = torch.tensor([[1.0, 1.0], [3.0, 1.5], [1.5, 3.0]])
 
@@ -43,7 +45,8 @@ ANCHORS = torch.tensor([[1.0, 1.0], [3.0, 1.5], [1.5, 3.0]])
 def truths_of(boxes: list[tuple[float, float, float, float]], picture: list[int] | None = None) -> Truths:
     where = torch.tensor(picture or [0] * len(boxes), dtype=torch.int64)
     nothing = torch.zeros(0, dtype=torch.int64)
-    return Truths(torch.tensor(boxes).view(-1, 4), torch.zeros_like(where), where, torch.ones(4), nothing, nothing)
+    labels, sure = torch.zeros_like(where), torch.ones(len(boxes))
+    return Truths(torch.tensor(boxes).view(-1, 4), labels, where, sure, torch.ones(4), nothing, nothing)
 
 
 def random_boxes(count: int, seed: int) -> Tensor:
@@ -56,7 +59,8 @@ def random_boxes(count: int, seed: int) -> Tensor:
 def test_assignments_agree_with_a_loop(problem: Problem) -> None:
     tensors = as_tensors(problem)
     least = problem.constants.further_anchor_iou
-    found = assign_anchors(tensors.truths, tensors.detector.anchors, problem.height, problem.width, least)
+    grid = Grid(tensors.detector.anchors, problem.height, problem.width)
+    (found,) = assign_anchors(tensors.truths, [grid], least)
     expected = responsible_places(problem)
 
     places = torch.stack(tuple(found.boxes), 1).tolist()
@@ -75,14 +79,14 @@ def test_assignments_agree_with_a_loop(problem: Problem) -> None:
     ],
 )
 def test_known_assignments(box: tuple[float, float, float, float], anchor: int, row: int, column: int) -> None:
-    found = assign_anchors(truths_of([box]), ANCHORS, height=4, width=6)
+    (found,) = assign_anchors(truths_of([box]), [Grid(ANCHORS, 4, 6)])
 
     assert [part.item() for part in found.boxes] == [0, anchor, row, column]
 
 
 def test_of_two_truths_that_want_one_box_the_later_has_it() -> None:
     box, other = (0.5, 0.5, 0.2, 0.2), (0.1, 0.1, 0.2, 0.2)
-    found = assign_anchors(truths_of([box, other, box, box], [0, 0, 1, 0]), ANCHORS, height=4, width=6)
+    (found,) = assign_anchors(truths_of([box, other, box, box], [0, 0, 1, 0]), [Grid(ANCHORS, 4, 6)])
 
     assert sorted(found.truth.tolist()) == [1, 2, 3]
     assert len({*map(tuple, torch.stack(tuple(found.boxes), 1).tolist())}) == 3
@@ -91,8 +95,8 @@ def test_of_two_truths_that_want_one_box_the_later_has_it() -> None:
 def test_further_anchors_never_take_a_box_from_the_truth_it_fits_best() -> None:
     square, upright = (0.5, 0.5, 0.3, 0.45), (0.5, 0.5, 0.2, 0.7)  # in cells 1.8 x 1.8 and 1.2 x 2.8
     anchors = torch.tensor([[1.8, 1.8], [1.2, 2.8]])
-    both = assign_anchors(truths_of([upright, square]), anchors, height=4, width=6, further_iou=0.4)
-    alone = assign_anchors(truths_of([square]), anchors, height=4, width=6, further_iou=0.4)
+    (both,) = assign_anchors(truths_of([upright, square]), [Grid(anchors, 4, 6)], further_iou=0.4)
+    (alone,) = assign_anchors(truths_of([square]), [Grid(anchors, 4, 6)], further_iou=0.4)
 
     assert dict(zip(both.boxes.anchor.tolist(), both.truth.tolist(), strict=True)) == {0: 1, 1: 0}
     assert sorted(alone.boxes.anchor.tolist()) == [0, 1]
@@ -116,7 +120,7 @@ def test_known_generalised_ious(box: tuple[float, float, float, float], value: f
 
 
 def test_no_truths_are_assigned_to_no_boxes() -> None:
-    found = assign_anchors(truths_of([]), ANCHORS, height=4, width=6)
+    (found,) = assign_anchors(truths_of([]), [Grid(ANCHORS, 4, 6)])
 
     assert [part.shape for part in (found.truth, *found.boxes)] == [(0,)] * 5
 
@@ -173,7 +177,10 @@ def test_the_best_box_of_a_label_agrees_with_a_loop(candidates: int) -> None:
         sizes = Sizes(pictures=3, anchors=2, height=2, width=3, boxed=0, labelled=2)
         problem = make_problem(parents, sizes, constants(class_only_candidates=candidates), seed)
         tensors = as_tensors(problem)
-        found = class_only_boxes(tensors.detector, tensors.prediction, tensors.truths, softmax_of(parents), candidates)
+        ((rows, found),) = class_only_boxes(
+            tensors.detector, [tensors.prediction], tensors.truths, softmax_of(parents), candidates
+        )
+        assert rows.tolist() == list(range(len(rows)))
 
         places = list(map(tuple, torch.stack(tuple(found), 1).tolist()))
         assert places == [best_place(problem, label) for label in problem.labelled]
@@ -200,7 +207,7 @@ def test_only_the_candidates_class_logits_are_computed() -> None:
     tensors = as_tensors(problem)
     detector = Counting(tensors.detector.anchors, len(parents))
     prediction = Prediction(tensors.raw, (tensors.logits,))
-    found = class_only_boxes(detector, prediction, tensors.truths, softmax_of(parents), candidates=5)
+    ((_, found),) = class_only_boxes(detector, [prediction], tensors.truths, softmax_of(parents), candidates=5)
 
     assert detector.asked == [2 * 5]
     assert [part.shape for part in found] == [(2,)] * 4
@@ -214,6 +221,89 @@ def test_rows_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
     found = []
     for rows in (1024, 40):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", rows)
-        found.append(class_only_boxes(detector, tensors.prediction, tensors.truths, softmax_of(parents), 0))
+        ((_, boxes),) = class_only_boxes(detector, [tensors.prediction], tensors.truths, softmax_of(parents), 0)
+        found.append(boxes)
     assert detector.asked == [96, 40, 40, 16]
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+class TestCells:
+    """Which cells answer for a truth in networks whose boxes are distances from a cell's middle."""
+
+    GRIDS = (Grid(torch.ones(1, 2), 8, 8), Grid(torch.ones(1, 2), 4, 4))
+
+    def predictions(
+        self, boxes: dict[tuple[int, int, int, int], list[float]], objectness: float = 0
+    ) -> list[Prediction]:
+        """Every box is tiny and lies at its cell's middle, but for those given by grid, picture, row and column."""
+        found = []
+        for number, grid in enumerate(self.GRIDS):
+            raw = torch.full((2, 1, grid.height, grid.width, 5), objectness)
+            raw[..., :4] = 0.01
+            decoded = decode_boxes(raw, grid.anchors, Location.DISTANCES)
+            for (of, picture, row, column), box in boxes.items():
+                if of == number:
+                    decoded[picture, 0, row, column] = torch.tensor(box)
+            found.append(Prediction(raw, (decoded,)))
+        return found
+
+    def cells(self, truths: Truths, predictions: list[Prediction]) -> list[tuple[int, int, int, int, int, float]]:
+        """Grid, truth, picture, row, column and quality of each."""
+        found = []
+        for grid, one in enumerate(assign_cells(truths, predictions, self.GRIDS)):
+            assert one.quality is not None
+            columns = (one.truth, one.boxes.picture, one.boxes.row, one.boxes.column, one.quality)
+            for truth, picture, row, column, quality in zip(*(column.tolist() for column in columns), strict=True):
+                found.append((grid, truth, picture, row, column, quality))
+        return found
+
+    def test_the_cell_that_fits_best_has_the_best_iou_for_its_quality(self) -> None:
+        truth = [0.5, 0.5, 0.5, 0.5]
+        near = {(0, 1, 3, 3): [0.5, 0.5, 0.5, 0.4], (1, 1, 1, 2): [0.5, 0.5, 0.5, 0.3]}
+        found = self.cells(truths_of([tuple(truth)], [1]), self.predictions(near))  # type: ignore[list-item]
+        qualities = {(grid, row, column): quality for grid, _, _, row, column, quality in found}
+        assert {picture for _, _, picture, *_ in found} == {1}
+        assert len(found) == 6
+        assert qualities[0, 3, 3] == pytest.approx(0.8)
+        assert qualities[1, 1, 2] == pytest.approx(0.8 * (0.62 / 0.82) ** 4, rel=1e-3)
+        assert max(set(qualities.values()) - {qualities[0, 3, 3], qualities[1, 1, 2]}) < 1e-3
+
+    def test_cells_outside_an_object_do_not_answer_for_it(self) -> None:
+        outside = {(0, 0, 0, 0): [0.5, 0.5, 0.25, 0.25]}
+        found = self.cells(truths_of([(0.5, 0.5, 0.25, 0.25)]), self.predictions(outside))
+        assert (0, 0) not in {(row, column) for grid, _, _, row, column, _ in found if grid == 0}
+
+    def test_a_tiny_object_has_the_cells_about_its_middle(self) -> None:
+        found = self.cells(truths_of([(0.5, 0.5, 0.01, 0.01)]), self.predictions({}))
+        middle = {(0, row, column) for row in (3, 4) for column in (3, 4)}
+        middle |= {(1, row, column) for row in (1, 2) for column in (1, 2)}
+        assert len(found) == 6
+        assert {(grid, row, column) for grid, _, _, row, column, _ in found} < middle
+
+    def test_an_object_larger_than_a_distance_is_left_to_coarser_grids(self) -> None:
+        grids = (Grid(torch.ones(1, 2), 40, 40), Grid(torch.ones(1, 2), 4, 4))
+        predictions = []
+        for grid in grids:
+            raw = torch.zeros(1, 1, grid.height, grid.width, 5)
+            predictions.append(Prediction(raw, (decode_boxes(raw, grid.anchors, Location.DISTANCES),)))
+        fine, coarse = assign_cells(truths_of([(0.5, 0.5, 0.9, 0.3)]), predictions, grids)
+        assert len(fine.truth) == 0
+        assert len(coarse.truth) > 0
+
+    def test_a_cell_has_one_truth_even_if_two_are_the_same(self) -> None:
+        truths = truths_of([(0.5, 0.5, 0.25, 0.25)] * 2)
+        found = self.cells(truths, self.predictions({(0, 0, 3, 3): [0.5, 0.5, 0.25, 0.25]}))
+        places = [(grid, picture, row, column) for grid, _, picture, row, column, _ in found]
+        assert len(set(places)) == len(places)
+
+    def test_objectness_decides_between_cells_that_fit_alike(self) -> None:
+        alike = {(0, 0, 3, 3): [0.5, 0.5, 0.3, 0.3], (0, 0, 4, 4): [0.5, 0.5, 0.3, 0.3]}
+        predictions = self.predictions(alike, objectness=-3)
+        predictions[0].boxes[0, 0, 4, 4, 4] = 3
+        found = self.cells(truths_of([(0.5, 0.5, 0.3, 0.3)]), predictions)
+        qualities = {(row, column): quality for grid, _, _, row, column, quality in found if grid == 0}
+        assert qualities[4, 4] == pytest.approx(1)
+        assert qualities[3, 3] < 0.5
+
+    def test_without_truths_nothing_is_assigned(self) -> None:
+        assert self.cells(truths_of([]), self.predictions({})) == []

@@ -8,7 +8,15 @@ import torch
 from training.darknet.network import build_network
 from training.darknet.presets import PRESETS
 from training.darknet.weights import parts
-from training.networks.catalogue import ANCHORS, BACKBONE, WITH_PASSTHROUGH, Design, DetectorName, build_detector
+from training.networks.catalogue import (
+    ANCHORS,
+    BACKBONE,
+    PYRAMID,
+    WITH_PASSTHROUGH,
+    Design,
+    DetectorName,
+    build_detector,
+)
 from training.networks.parts.detector import Detector
 
 DARKNETS = [name for name in get_args(DetectorName) if name in PRESETS]
@@ -28,8 +36,9 @@ def test_darknets_networks_have_its_weights_files_layout_and_anchors(name: Detec
 
 @pytest.mark.parametrize("name", get_args(DetectorName))
 def test_each_has_a_backbone_and_its_anchors(name: DetectorName) -> None:
-    made = build_detector(Design(name, ((1, 2), (3, 4.5))), 7)
-    assert made.anchors.tolist() == [[1, 2], [3, 4.5]]
+    anchors = ANCHORS[name] if name == PYRAMID else ((1, 2), (3, 4.5))
+    made = build_detector(Design(name, anchors), 7)
+    assert made.anchors.tolist() == [list(anchor) for anchor in anchors]
     assert made.classes == 7
     assert any(key.startswith(BACKBONE) for key in made.state_dict())
     assert made.multiple == 32

@@ -15,10 +15,11 @@ from training.configurations.detect import NetworkConfiguration
 from training.export.model_file import export_detector
 from training.export.rounding import fold_norms
 from training.networks.catalogue import build_detector
+from training.networks.parts.classifier_inside import inner_part, reduced_side
 from training.networks.parts.detector import BoxIndex, Prediction, decode_boxes
 from training.networks.parts.regions import pool_regions
-from training.networks.two_scales import LARGE, TwoScaleLite, reduced_side
-from training.networks.yolov2_lite import STRIDE, YOLOv2Lite, inner_part
+from training.networks.two_scales import LARGE, TwoScaleLite
+from training.networks.yolov2_lite import STRIDE, YOLOv2Lite
 
 ANCHORS = ((0.8, 1.1), (5.0, 4.0))
 CLASSES = len(tiny_metadata().trained)

@@ -11,8 +11,9 @@ from torch.nn import functional
 from tests.training.networks.given_backbones import lively_backbone
 from tests.training.networks.parts.test_regions import covered
 from training.networks.backbones.efficientnet_lite import EfficientNetLite
+from training.networks.parts.classifier_inside import INNER_PART, inner_part
 from training.networks.parts.detector import BoxIndex, decode_boxes
-from training.networks.yolov2_lite import INITIAL_OBJECTNESS, INNER_PART, YOLOv2Lite, inner_part
+from training.networks.yolov2_lite import INITIAL_OBJECTNESS, YOLOv2Lite
 
 ANCHORS = ((0.3, 0.4), (1.5, 2.0), (6.0, 5.0))
 CLASSES = 7

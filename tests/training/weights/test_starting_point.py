@@ -21,7 +21,7 @@ from training.networks.parts.detector import BoxIndex
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.weights.checkpoint import InvalidCheckpointError, save_checkpoint
 from training.weights.norm_calibration import calibrate_norms
-from training.weights.starting_point import StartingPoint, read_starting_point, start_lite
+from training.weights.starting_point import StartingPoint, read_starting_point, start_around
 
 ANCHORS = ((0.8, 1.1), (2.0, 1.5))
 DOG = "n02084071"
@@ -119,7 +119,7 @@ def test_a_model_file_starts_the_detector_it_was_exported_from(
     other = detector(nodes, seed=1)
     start = read_starting_point(model_file, LITE)
     assert start.wnids == names(nodes)
-    start_lite(other, start, names(nodes))
+    start_around(other, start, names(nodes))
     for found, expected in zip(answers(other), answers(rounded), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
@@ -166,14 +166,14 @@ def test_a_quantised_model_file_starts_the_detector_too(
             continue
         step = value.flatten(1).abs().amax(1) / 63  # of 7 bits with a sign
         assert ((found - value).flatten(1).abs().amax(1) <= step / 2 + 1e-6).all(), name
-    start_lite(detector(nodes, seed=1), start, names(nodes))
+    start_around(detector(nodes, seed=1), start, names(nodes))
 
 
 def test_a_runs_folder_gives_its_average(tmp_path: Path, nodes: list[int]) -> None:
     made, other = detector(nodes, seed=0), detector(nodes, seed=1)
     tensors = {f"average.{name}": value for name, value in made.state_dict().items()}
     save_checkpoint(tmp_path, tensors, {"step": 1, "trained": nodes, "tree": packaged_tree().digest})
-    start_lite(other, read_starting_point(tmp_path, LITE), names(nodes))
+    start_around(other, read_starting_point(tmp_path, LITE), names(nodes))
 
     for found, expected in zip(answers(other), answers(made), strict=True):
         torch.testing.assert_close(found, expected)
@@ -183,7 +183,7 @@ def test_class_rows_follow_their_synsets(nodes: list[int]) -> None:
     more = trained(DOG, RACCOON)
     made, other = detector(nodes, seed=0), detector(more, seed=1)
     before = other.class_layer.correction.weight.detach().clone()
-    start_lite(other, StartingPoint(made.state_dict(), names(nodes)), names(more))
+    start_around(other, StartingPoint(made.state_dict(), names(nodes)), names(more))
 
     for row, node in enumerate(more):
         expected = made.class_layer.correction.weight[nodes.index(node)] if node in nodes else before[row]
@@ -193,7 +193,7 @@ def test_class_rows_follow_their_synsets(nodes: list[int]) -> None:
 def test_a_tree_with_nothing_in_common_brings_no_rows(nodes: list[int]) -> None:
     made, other = detector(nodes, seed=0), detector(nodes, seed=1)
     before = other.class_layer.correction.weight.detach().clone()
-    start_lite(other, StartingPoint(made.state_dict(), tuple("x" for _ in nodes)), names(nodes))
+    start_around(other, StartingPoint(made.state_dict(), tuple("x" for _ in nodes)), names(nodes))
 
     assert torch.equal(other.class_layer.correction.weight, before)
     torch.testing.assert_close(answers(other)[0], answers(made)[0])
@@ -204,10 +204,10 @@ def test_another_networks_weights(nodes: list[int]) -> None:
     state = made.state_dict()
     del state["box.weight"]
     with pytest.raises(InvalidCheckpointError, match=r"another network's: they have no box\.weight"):
-        start_lite(made, StartingPoint(state, names(nodes)), names(nodes))
+        start_around(made, StartingPoint(state, names(nodes)), names(nodes))
     state = made.state_dict() | {"box.weight": torch.zeros(3)}
     with pytest.raises(InvalidCheckpointError, match="another network's"):
-        start_lite(made, StartingPoint(state, names(nodes)), names(nodes))
+        start_around(made, StartingPoint(state, names(nodes)), names(nodes))
 
 
 def test_the_embedded_default() -> None:
@@ -240,7 +240,7 @@ def test_the_weights_that_come_with_the_package_fit_todays_network_and_configura
     anchors = torch.tensor(network["anchors"])
     assert backbone_name(start.weights) == network["backbone"]
     made = YOLOv2Lite(anchors, len(start.wnids), EfficientNetLite(network["backbone"]))
-    start_lite(made, start, start.wnids)
+    start_around(made, start, start.wnids)
 
     assert torch.equal(made.anchors, anchors)
     assert torch.equal(made.class_layer.correction.weight, start.weights["class_layer.correction.weight"])

@@ -17,6 +17,10 @@ learns it; elsewhere it is 1, or what was learned before. Measured on the boxes 
 true synsets 59 % instead of 56 % have a probability of .5 at the end of the path, and the expected error of
 probabilities on COCO's falls from .105 to .087.
 
+A detector may know some kinds by itself, as one trained on COCO knows 80. What it says of them is summed up the tree in
+the same way, and each node has a weight by which the logarithm of that sum is added. So horse and sheep are told apart
+by whoever learned them on 118,000 pictures, and two breeds of dogs, of which it says nothing, by the classifier.
+
 The classes are kept in the tree's depth-first order, in which those beneath a node stand side by side; their
 probability is a difference of two cumulative sums.
 """
@@ -42,14 +46,19 @@ class TreeClassLayer(nn.Module):
         flat_classes: outputs of the flat classifier.
         nodes: nodes of the tree.
         evidence: length of the further vector the correction sees.
+        kinds: what the detector knows by itself; their probabilities are the last of the evidence.
     """
 
     first: Tensor
     last: Tensor
     reliability: Tensor
+    kind_order: Tensor
+    kind_first: Tensor
+    kind_last: Tensor
 
-    def __init__(self, features: int, flat_classes: int, nodes: int, *, evidence: int) -> None:
+    def __init__(self, features: int, flat_classes: int, nodes: int, *, evidence: int, kinds: int = 0) -> None:
         super().__init__()
+        self.kinds = kinds
         self.flat = nn.Linear(features, flat_classes).requires_grad_(False)
         self.correction = nn.Linear(features + evidence, nodes)
         nn.init.zeros_(self.correction.weight)
@@ -61,25 +70,30 @@ class TreeClassLayer(nn.Module):
         self.register_buffer("first", torch.zeros(nodes, dtype=torch.int64))
         self.register_buffer("last", torch.zeros(nodes, dtype=torch.int64))
         self.register_buffer("reliability", torch.ones(nodes))
+        if kinds:
+            self.kind_weight = nn.Parameter(torch.zeros(nodes))
+            self.register_buffer("kind_order", torch.arange(kinds))
+            self.register_buffer("kind_first", torch.zeros(nodes, dtype=torch.int64))
+            self.register_buffer("kind_last", torch.zeros(nodes, dtype=torch.int64))
 
     @torch.no_grad()
     def start_from(self, weight: Tensor, bias: Tensor, wnids: Sequence[str], tree: WordTree) -> None:
         """Take over a flat classifier: its last layer [classes, features], [classes] and the synset of each class."""
-        paths = {number: tree.path(tree.index(wnid)) for number, wnid in enumerate(wnids) if wnid in tree}
-        order = sorted(paths, key=lambda number: paths[number])
-        order += [number for number in range(len(wnids)) if number not in paths]
+        order, first, last = _beneath(wnids, tree)
         self.flat.weight.copy_(weight[order])
         self.flat.bias.copy_(bias[order])
-        self.first.zero_()
-        self.last.zero_()
-        for place, number in enumerate(order[: len(paths)]):
-            for node in paths[number]:
-                if self.last[node] == 0:
-                    self.first[node] = place
-                self.last[node] = place + 1
+        self.first.copy_(first)
+        self.last.copy_(last)
         for trained in (self.correction, self.log_temperature):
             trained.weight.zero_()
             trained.bias.zero_()
+
+    @torch.no_grad()
+    def know(self, wnids: Sequence[str], tree: WordTree) -> None:
+        """Say which synsets the detector's own kinds are; what it says of them counts nothing yet."""
+        for known, found in zip((self.kind_order, self.kind_first, self.kind_last), _beneath(wnids, tree), strict=True):
+            known.copy_(found)
+        self.kind_weight.zero_()
 
     def trust(self, boxes: Tensor, half: float = HALF_TRUSTED) -> None:
         """Let corrections count as far as there is evidence.
@@ -99,7 +113,11 @@ class TreeClassLayer(nn.Module):
         """Return the logits [K, nodes] before they are divided by the temperatures."""
         correction = self.correction(torch.cat((features, evidence), dim=1))
         logits: Tensor = self.classifier_logits(features) + self.reliability * correction
-        return logits
+        return logits if self.kinds == 0 else logits + self.kind_weight * self.kind_logits(evidence)
+
+    def kind_logits(self, evidence: Tensor) -> Tensor:
+        """Return log P(node) [K, nodes] as the detector's own kinds have it, of at least LEAST_PROBABILITY."""
+        return _summed(evidence[:, -self.kinds :][:, self.kind_order], self.kind_first, self.kind_last)
 
     def temperatures(self, features: Tensor, evidence: Tensor) -> Tensor:
         """Return the temperature of each box, [K, 1]."""
@@ -108,15 +126,37 @@ class TreeClassLayer(nn.Module):
 
     def classifier_logits(self, features: Tensor) -> Tensor:
         """Return log P(node) [K, nodes] as the flat classifier alone has it, of at least LEAST_PROBABILITY."""
-        # In float64: of a difference of float32 sums near 1 a probability of 1e-5 keeps two digits.
-        sums = F.pad(F.softmax(self.flat(features), dim=1).double().cumsum(1), (1, 0))
-        logits: Tensor = (
-            (sums[:, self.last] - sums[:, self.first]).to(features.dtype).clamp(min=LEAST_PROBABILITY).log()
-        )
-        return logits
+        return _summed(F.softmax(self.flat(features), dim=1), self.first, self.last)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Take what was saved before there were temperatures, too."""
         for name, value in self.log_temperature.state_dict(prefix=f"{prefix}log_temperature.").items():
             state_dict.setdefault(name, torch.zeros_like(value))
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _beneath(wnids: Sequence[str], tree: WordTree) -> tuple[Tensor, Tensor, Tensor]:
+    """Order classes so that those at and beneath a node stand side by side.
+
+    Returns:
+        [classes] the numbers of the classes in that order, those that the tree lacks at the end; [nodes] the place of
+        the first class at or beneath each node, and of the first one after them.
+    """
+    paths = {number: tree.path(tree.index(wnid)) for number, wnid in enumerate(wnids) if wnid in tree}
+    order = sorted(paths, key=lambda number: paths[number])
+    first, last = (torch.zeros(len(tree), dtype=torch.int64) for _ in range(2))
+    for place, number in enumerate(order):
+        for node in paths[number]:
+            if last[node] == 0:
+                first[node] = place
+            last[node] = place + 1
+    order += [number for number in range(len(wnids)) if number not in paths]
+    return torch.tensor(order, dtype=torch.int64), first, last
+
+
+def _summed(probabilities: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Return log P(node) [K, nodes], of at least LEAST_PROBABILITY, from those of classes [K, classes]."""
+    # In float64: of a difference of float32 sums near 1 a probability of 1e-5 keeps two digits.
+    sums = F.pad(probabilities.double().cumsum(1), (1, 0))
+    logits: Tensor = (sums[:, last] - sums[:, first]).to(probabilities.dtype).clamp(min=LEAST_PROBABILITY).log()
+    return logits

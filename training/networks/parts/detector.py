@@ -7,6 +7,7 @@ objectness gate of the exported graph, asks for.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -19,10 +20,14 @@ class Location(StrEnum):
 
     DIRECT: where in its cell it lies, by a sigmoid. OFFSETS: how far from the cell's middle, anywhere in the picture,
     in widths and heights of the anchor, as region proposal networks have it; what the paper found to be unstable.
+
+    DISTANCES is not the paper's: the four numbers are how far the left, top, right and bottom side of the box are from
+    the cell's middle, in cells, and anchors say nothing (Tian et al., "FCOS", ICCV 2019, section 3.1).
     """
 
     DIRECT = "direct"
     OFFSETS = "offsets"
+    DISTANCES = "distances"
 
 
 class BoxIndex(NamedTuple):
@@ -37,7 +42,8 @@ class BoxIndex(NamedTuple):
 class Prediction(NamedTuple):
     """What a detector says of a batch of B pictures on a grid of H x W cells with A anchors.
 
-    boxes: [B, A, H, W, 5], the raw outputs (tx, ty, tw, th, to) of paper section 2, "direct location prediction".
+    boxes: [B, A, H, W, 5], the raw outputs (tx, ty, tw, th, to) of paper section 2, "direct location prediction", or
+        what `Location` has in their place.
     features: the tensors `Detector.class_logits` gathers from; each detector has its own.
     """
 
@@ -48,16 +54,18 @@ class Prediction(NamedTuple):
 class Detector(nn.Module, ABC):
     """A YOLOv2-style detector.
 
+    A network of one grid overrides `forward`, one of several `grids` and `anchors_of`.
+
     Attributes:
-        anchors: [A, 2] buffer, width and height of each anchor in cells.
-        stride: pixels of the input picture to one cell.
+        anchors: [A, 2] buffer, width and height of each anchor in cells; of all grids, in cells of the finest.
+        stride: pixels of the input picture to one cell; of the finest grid, where there are several.
         multiple: what an input picture's sides have to be multiples of, px.
         classes: number of class logits a box has.
         location: what tx and ty say.
     """
 
     anchors: Tensor
-    location = Location.DIRECT
+    location: Location = Location.DIRECT
 
     def __init__(self, anchors: Tensor, classes: int, stride: int = 32, multiple: int = 32) -> None:
         super().__init__()
@@ -66,20 +74,38 @@ class Detector(nn.Module, ABC):
         self.stride = stride
         self.multiple = multiple
 
-    @abstractmethod
     def forward(self, pictures: Tensor) -> Prediction:
-        """Predict from RGB pictures [B, 3, S, S] with values 0 to 255; S is a multiple of `multiple`.
+        """Predict, with a network of one grid, from RGB pictures [B, 3, S, S], 0 to 255, S a multiple of `multiple`.
 
         Normalisation belongs to the network, so that training, evaluation and the exported graph cannot differ.
         """
+        raise NotImplementedError(f"{type(self).__name__} has several grids: call grids()")
+
+    def grids(self, pictures: Tensor) -> tuple[Prediction, ...]:
+        """Predict on every grid that is trained, the finest first: most networks have one alone."""
+        return (self(pictures),)
 
     def look(self, pictures: Tensor) -> tuple[Prediction, ...]:
-        """Predict at every scale that a trained detector looks at pictures [B, 3, S, S] at: most know one alone."""
-        return (self(pictures),)
+        """Predict as a trained detector does from pictures [B, 3, S, S]: on its grids, at every scale it looks at."""
+        return self.grids(pictures)
+
+    def anchors_of(self, grid: int) -> Tensor:  # noqa: ARG002 - all that `look` gives of one grid has the same
+        """Return the anchors [A, 2] of one of what `grids` or `look` gives, in cells of that grid."""
+        return self.anchors
 
     @abstractmethod
     def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
         """Return the class logits [K, classes] of the K boxes of `index`."""
+
+    def logits_of(self, predictions: Sequence[Prediction], indexes: Sequence[BoxIndex]) -> Tensor:
+        """Return the class logits [K, classes] of the boxes of several predictions, one after the other.
+
+        Args:
+            predictions: what `grids` or `look` gave.
+            indexes: which boxes of each.
+        """
+        rows = [self.class_logits(one.features, index) for one, index in zip(predictions, indexes, strict=True)]
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
 def cell_shift(raw: Tensor, anchors: Tensor, location: Location) -> Tensor:
@@ -90,7 +116,13 @@ def cell_shift(raw: Tensor, anchors: Tensor, location: Location) -> Tensor:
         anchors: the boxes' anchors [..., 2], broadcast.
         location: what they say.
     """
-    return raw.sigmoid() if location is Location.DIRECT else 0.5 + raw * anchors
+    match location:
+        case Location.DIRECT:
+            return raw.sigmoid()
+        case Location.OFFSETS:
+            return 0.5 + raw * anchors
+        case Location.DISTANCES:
+            raise ValueError("distances say no centre by themselves")
 
 
 def shift_error(raw: Tensor, goal: Tensor | float, anchors: Tensor, location: Location) -> Tensor:
@@ -98,7 +130,9 @@ def shift_error(raw: Tensor, goal: Tensor | float, anchors: Tensor, location: Lo
 
     Of a sigmoid the error is that of its value; of offsets that of tx and ty themselves.
     """
-    return raw.sigmoid() - goal if location is Location.DIRECT else raw - (goal - 0.5) / anchors
+    if location is Location.OFFSETS:
+        return raw - (goal - 0.5) / anchors
+    return cell_shift(raw, anchors, location) - goal
 
 
 def decode_boxes(boxes: Tensor, anchors: Tensor, location: Location = Location.DIRECT) -> Tensor:
@@ -133,6 +167,11 @@ def _decode(
 ) -> Tensor:
     """Decode raw outputs [..., 5], given the cell and the anchor [..., 2] of each, broadcast."""
     height, width = grid  # numbers: as tensors they would be constants of an exported graph, whatever its input's size
+    if location is Location.DISTANCES:
+        left, top, right, bottom = raw[..., :4].unbind(-1)
+        x = (column + 0.5 + (right - left) / 2) / width
+        y = (row + 0.5 + (bottom - top) / 2) / height
+        return torch.stack((x, y, (left + right) / width, (top + bottom) / height), dim=-1)
     shift = cell_shift(raw[..., :2], anchor, location)
     x = (shift[..., 0] + column) / width
     y = (shift[..., 1] + row) / height

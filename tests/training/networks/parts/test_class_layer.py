@@ -203,3 +203,32 @@ def test_with_the_published_weights_a_cat_is_a_cat() -> None:
 
     path = [trained.wnids[node] for node in walk(trained, logits.numpy(), threshold=0.5).paths[0] if node >= 0]
     assert CAT in path
+
+
+KINDS = ("dog", "car", "ghost")
+
+
+def knowing() -> TreeClassLayer:
+    """A layer whose last three numbers of evidence are what the detector says of its own kinds."""
+    made = TreeClassLayer(FEATURES, len(CLASSES), len(WNIDS), evidence=EVIDENCE + len(KINDS), kinds=len(KINDS))
+    made.start_from(*flat_layer(), CLASSES, tree())
+    made.know(KINDS, tree())
+    return made
+
+
+def said_of_kinds(dog: float, car: float, ghost: float) -> Tensor:
+    return torch.cat((evidence(), torch.tensor([[dog, car, ghost]]).expand(6, -1)), 1)
+
+
+def test_what_a_detector_says_of_its_own_kinds_counts_nothing_at_first() -> None:
+    torch.testing.assert_close(knowing()(features(), said_of_kinds(0.7, 0.2, 0.1)), started()(features(), evidence()))
+
+
+def test_what_a_detector_says_of_its_own_kinds_is_summed_up_the_tree_and_weighted() -> None:
+    made = knowing()
+    torch.nn.init.constant_(made.kind_weight, 0.5)
+    added = made(features(), said_of_kinds(0.7, 0.2, 0.1)) - started()(features(), evidence())
+    expected = {"thing": 0.9, "animal": 0.7, "dog": 0.7, "car": 0.2}
+    for node, wnid in enumerate(WNIDS):
+        logarithm = torch.tensor(expected.get(wnid, LEAST_PROBABILITY)).log()
+        torch.testing.assert_close(added[:, node], (0.5 * logarithm).expand(6), rtol=1e-4, atol=1e-4)

@@ -11,13 +11,14 @@ from training.networks.parts.detector import BoxIndex, Location, cell_shift, dec
 ANCHORS = torch.tensor([[0.5, 2.0], [3.0, 1.5]])
 HEIGHT, WIDTH = 2, 3
 locations = pytest.mark.parametrize("location", list(Location))
+with_anchors = pytest.mark.parametrize("location", [Location.DIRECT, Location.OFFSETS])
 
 
 def raw_boxes() -> Tensor:
     return torch.randn(2, len(ANCHORS), HEIGHT, WIDTH, 5, generator=torch.Generator().manual_seed(0))
 
 
-@locations
+@with_anchors
 def test_boxes_one_by_one(location: Location) -> None:
     raw = raw_boxes()
     boxes = decode_boxes(raw, ANCHORS, location)
@@ -40,7 +41,7 @@ def test_chosen_boxes_are_those_of_the_grid(location: Location) -> None:
     torch.testing.assert_close(found, decode_boxes(raw, ANCHORS, location)[tuple(index)])
 
 
-@locations
+@with_anchors
 def test_there_is_no_error_where_the_goal_is_reached(location: Location) -> None:
     raw = torch.randn(4, 2)
     goal = cell_shift(raw, ANCHORS[[0, 1, 0, 1]], location)

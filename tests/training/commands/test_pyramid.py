@@ -1,0 +1,97 @@
+"""yolov2-pyramid from published weights to a model file: start, train, refit, export."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from model.bundle import BundleMetadata
+from model.runtime import OnnxDetector
+from tests.training.networks.published_nanodet import made_up_weights
+from tests.training.tiny_data import tiny_run, write_data
+from training.command_line import ConfigurationError
+from training.commands.detect import train_detector
+from training.commands.export import ExportConfiguration, export_run
+from training.commands.refit import RefitConfiguration, refit_run
+from training.networks.backbones.nanodet import PIXEL_MEAN
+from training.weights.checkpoint import InvalidCheckpointError, load_checkpoint
+
+pytestmark = pytest.mark.slow
+
+LOSS = {"iou_scale": 1, "objectness": "focal", "object_scale": 1, "distillation_scale": 1}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pyramid")
+    write_data(folder)
+    save_file(made_up_weights(), folder / "start.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def started(root: Path) -> Path:
+    """The folder of a run of no steps: what it starts from."""
+    return _run(root, "started", 0)
+
+
+def _run(root: Path, name: str, steps: int) -> Path:
+    network = {"name": "yolov2-pyramid", "anchors": None, "start": root / "start.safetensors"}
+    optimizer = {"steps": steps, "batch": 4, "warmup": 1}
+    assert train_detector(tiny_run(root, root / name, network=network, loss=LOSS, optimizer=optimizer))
+    return root / name
+
+
+def test_no_steps_leave_what_it_starts_from(started: Path) -> None:
+    tensors, state = load_checkpoint(started)
+    published = made_up_weights()
+    assert state["step"] == 0
+    for prefix in ("network.", "average."):
+        assert torch.equal(tensors[f"{prefix}trunk.stage8.first.weight"], published["stage8.first.weight"])
+        assert torch.equal(tensors[f"{prefix}heads.2.objectness.bias"], published["obj.2.bias"])
+
+
+def test_it_trains_its_trunk_and_its_heads(root: Path, started: Path) -> None:
+    before, _ = load_checkpoint(started)
+    after, state = load_checkpoint(_run(root, "trained", 2))
+    assert state["step"] == 2
+    changed = {name for name in before if name.startswith("network.") and not torch.equal(before[name], after[name])}
+    assert {
+        "network.trunk.stem.weight",
+        "network.heads.0.output.weight",
+        "network.heads.1.objectness.weight",
+    } <= changed
+    assert not any(name.startswith("network.backbone.") for name in changed)
+
+
+def test_it_is_refitted_and_exported(root: Path, started: Path) -> None:
+    refitted = root / "refitted"
+    assert refit_run(RefitConfiguration(run=started, output=refitted, workers=0, sizes=(64, 96), passes=20)) > 0
+    before, after = load_checkpoint(started).tensors, load_checkpoint(refitted).tensors
+    assert not torch.equal(
+        before["average.class_layer.correction.weight"], after["average.class_layer.correction.weight"]
+    )
+    assert after["average.class_layer.kind_weight"].abs().max() > 0
+
+    path = root / "model.onnx"
+    report = export_run(ExportConfiguration(run=refitted, output=path, sizes=(64, 96), default_size=64))
+    assert report.probabilities < 1e-2
+    bundle: BundleMetadata = OnnxDetector.load(path, threads=1).bundle
+    assert bundle.stride == 8
+    assert bundle.preprocessing.mean == PIXEL_MEAN
+
+
+def test_weights_of_another_kind_are_refused(root: Path) -> None:
+    with pytest.raises(ConfigurationError, match="can only start yolov2-pyramid, not yolov2-lite"):
+        train_detector(tiny_run(root, root / "other", network={"start": root / "start.safetensors"}))
+    save_file({"stem.weight": torch.zeros(1)}, root / "wrong.safetensors")
+    network = {"name": "yolov2-pyramid", "anchors": None, "start": root / "wrong.safetensors"}
+    with pytest.raises(InvalidCheckpointError, match=r"wrong\.safetensors: the weights are not NanoDet-g's"):
+        train_detector(tiny_run(root, root / "wrong", network=network, loss=LOSS))
+
+
+def test_boxes_are_learned_by_their_iou(root: Path) -> None:
+    network = {"name": "yolov2-pyramid", "anchors": None}
+    with pytest.raises(ConfigurationError, match=r"loss\.iou_scale: yolov2-pyramid learns boxes by their IOU alone"):
+        train_detector(tiny_run(root, root / "none", network=network, loss={**LOSS, "iou_scale": 0}))

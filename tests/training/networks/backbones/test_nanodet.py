@@ -1,0 +1,73 @@
+"""NanoDet-g, beside its graph written plainly."""
+
+import pytest
+import torch
+from torch import nn
+
+from tests.training.networks.published_nanodet import made_up_weights, published_answers
+from training.networks.backbones.nanodet import GridAnswers, Head, Neck, Trunk, load_nanodet
+
+
+def heads() -> nn.ModuleList:
+    return nn.ModuleList(Head() for _ in range(3))
+
+
+@pytest.mark.parametrize("separator", [".", "_"])
+def test_it_computes_what_the_published_graph_does(separator: str) -> None:
+    weights, trunk, neck, three = made_up_weights(), Trunk().eval(), Neck().eval(), heads()
+    named = {
+        f"{name.rpartition('.')[0].replace('.', separator)}.{name.rpartition('.')[2]}": weights[name]
+        for name in weights
+    }
+    load_nanodet(trunk, neck, three, named)
+    pictures = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(1)) * 255
+    with torch.no_grad():
+        found = [head(x) for head, x in zip(three, neck(*trunk(pictures)), strict=True)]
+        expected = published_answers(weights, pictures)
+    assert [each.kinds.shape for each in found] == [(2, 80, 12, 12), (2, 80, 6, 6), (2, 80, 3, 3)]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert theirs.std() > 0.01
+        together = torch.cat((ours.kinds, ours.sides, ours.objectness), 1)
+        torch.testing.assert_close(together, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_its_parameters_are_as_many_as_published() -> None:
+    """3.30 million, 0.44 in the convolutions before the outputs, and 0.05 in these."""
+    three = sum(value.numel() for name, value in Neck().named_parameters() if name.startswith("head"))
+    both = sum(value.numel() for module in (Trunk(), Neck()) for value in module.parameters())
+    assert round(three / 1e6, 2) == 0.44
+    assert round((both - three) / 1e6, 2) == 3.30
+
+
+@pytest.mark.parametrize("name", ["stage8.first.weight", "lateral16.bias", "output16.weight", "obj.1.bias"])
+def test_other_weights_are_refused(name: str) -> None:
+    weights = made_up_weights()
+    weights[name] = torch.zeros(3)
+    with pytest.raises(ValueError, match="not NanoDet-g's: they have no "):
+        load_nanodet(Trunk(), Neck(), heads(), weights)
+
+
+def test_without_objectness_the_heads_keep_their_own() -> None:
+    weights, three = made_up_weights(), heads()
+    before = three.state_dict()
+    kept = {name: value.clone() for name, value in before.items() if "output" not in name}
+    published = {name: value for name, value in weights.items() if not name.startswith(("hid", "obj"))}
+    load_nanodet(Trunk(), Neck(), three, published)
+    after = three.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in kept.items())
+    assert torch.equal(after["1.output.weight"], weights["output16.weight"])
+
+
+def test_distances_are_expectations() -> None:
+    sides = torch.full((1, 44, 1, 1), -50.0)
+    sides[0, [0, 11 + 10, 22 + 3, 22 + 4, 33 + 7]] = 0
+    answers = GridAnswers(torch.zeros(1, 1, 1, 1), torch.zeros(1, 80, 1, 1), sides)
+    torch.testing.assert_close(answers.distances().flatten(), torch.tensor([0.0, 10.0, 3.5, 7.0]), atol=1e-4, rtol=0)
+
+
+def test_shares_are_parts_of_the_sum_of_the_scores() -> None:
+    kinds = torch.full((1, 80, 1, 1), -20.0)
+    kinds[0, 3], kinds[0, 5] = 0.0, 20.0
+    shares = GridAnswers(torch.zeros(1, 1, 1, 1), kinds, torch.zeros(1, 44, 1, 1)).shares().flatten()
+    assert float(shares.sum()) == pytest.approx(1)
+    assert float(shares[5] / shares[3]) == pytest.approx(2, rel=1e-4)

@@ -1,0 +1,115 @@
+"""yolov2-lite: boxes from a network that knows COCO, names from one that knows ImageNet, small enough to ship.
+
+What is YOLOv2's: objectness, one class answer a box and not one a class (paper section 2), and a WordTree class layer
+(section 4). What is not: there are three grids, of strides 8, 16 and 32, and a cell says the distances of a box's sides
+from its middle (`Location.DISTANCES`), because trunk, neck and outputs are NanoDet-g's
+(`training.networks.backbones.nanodet`), which learned both on forty times as many pictures as are at hand here.
+Measured on coco_val at 416 px, AP50: its own outputs with an objectness fitted to its largest class score .324; fresh
+outputs with anchors and direct location on the same features .146.
+
+What a box is called comes from the classifier inside (`training.networks.parts.classifier_inside`), which sees the
+picture reduced to five eighths: it learned on objects 150 to 220 px large. What the trunk says of COCO's 80 kinds, the
+cell's own features, and the trunk's features at stride 32, averaged over the inner part of the box, correct it.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.networks.backbones.efficientnet_lite import HEAD_CHANNELS, IMAGENET_CLASSES, EfficientNetLite
+from training.networks.backbones.nanodet import CHANNELS, CLASSES, DEEP_CHANNELS, STRIDES, Head, Neck, Trunk
+from training.networks.parts.class_layer import TreeClassLayer
+from training.networks.parts.classifier_inside import ClassifierInside, inner_part, reduced_side
+from training.networks.parts.detector import BoxIndex, Location, Prediction, decode_boxes
+from training.networks.parts.regions import integral_image, pool_regions
+
+
+class YOLOv2Pyramid(ClassifierInside):
+    """The detector of the embedded default.
+
+    Args:
+        anchors: [3, 2], the cell of each grid in cells of 8 px: the unit of the distances.
+        classes: nodes of the trained WordTree.
+        backbone: with a classifier's weights; it is not trained any more.
+        flat_classes: of that classifier.
+
+    Raises:
+        ValueError: there are not three anchors.
+    """
+
+    location = Location.DISTANCES
+
+    def __init__(
+        self, anchors: Tensor, classes: int, backbone: EfficientNetLite, *, flat_classes: int = IMAGENET_CLASSES
+    ) -> None:
+        super().__init__(anchors, classes, STRIDES[0], multiple=STRIDES[-1])
+        if len(anchors) != len(STRIDES):
+            raise ValueError(f"three grids need three anchors, not {len(anchors)}")
+        self.backbone = backbone.requires_grad_(False)
+        self.trunk = Trunk()
+        self.neck = Neck()
+        self.heads = nn.ModuleList(Head() for _ in STRIDES)
+        self.class_layer = TreeClassLayer(
+            HEAD_CHANNELS, flat_classes, classes, evidence=CHANNELS + DEEP_CHANNELS + CLASSES, kinds=CLASSES
+        )
+
+    def anchors_of(self, grid: int) -> Tensor:
+        """Return the anchor [1, 2] of a grid, in its cells."""
+        return self.anchors[grid : grid + 1] * (STRIDES[0] / STRIDES[grid])
+
+    def grids(self, pictures: Tensor) -> tuple[Prediction, ...]:
+        """Predict from RGB pictures [B, 3, S, S], 0 to 255, S a multiple of 32, on the grids of strides 8, 16 and 32.
+
+        The features of each are: the integral image of the classifier's features of the reduced picture, that of the
+        trunk's at stride 32 [B, S/32 + 1, S/32 + 1, 512], the neck's map of this grid [B, 128, H, W], P(kind) of its
+        cells [B, 80, H, W], and its boxes [B, 1, H, W, 4] as fractions, cut off from the gradient.
+        """
+        height, width = pictures.shape[2:]
+        reduced = F.interpolate(
+            pictures, size=(reduced_side(height), reduced_side(width)), mode="bilinear", antialias=True
+        )
+        classifier = integral_image(self.backbone.head(self.backbone(reduced)[2]))
+        trunk = self.trunk(pictures)
+        deep = integral_image(trunk[-1])
+        found = []
+        for grid, (head, own) in enumerate(zip(self.heads, self.neck(*trunk), strict=True)):
+            answers = head(own)
+            raw = torch.cat((answers.distances(), answers.objectness), dim=1).permute(0, 2, 3, 1)[:, None]
+            boxes = raw.to(classifier.dtype)
+            decoded = decode_boxes(boxes.detach(), self.anchors_of(grid), self.location)
+            found.append(Prediction(boxes, (classifier, deep, own, answers.shares(), decoded)))
+        return tuple(found)
+
+    def class_inputs(self, features: tuple[Tensor, ...], index: BoxIndex) -> tuple[Tensor, Tensor]:
+        """Return what the class layer sees of the K boxes of `index` of one grid."""
+        return self._class_inputs(features[:2], *_own(features, index), index.picture)
+
+    def logits_of(self, predictions: Sequence[Prediction], indexes: Sequence[BoxIndex]) -> Tensor:
+        """Return the class logits [K, classes] of the boxes of all grids: what all of them share is pooled once."""
+        own = [_own(one.features, index) for one, index in zip(predictions, indexes, strict=True)]
+        cells, kinds, boxes = (torch.cat(parts) for parts in zip(*own, strict=True))
+        picture = torch.cat([index.picture for index in indexes])
+        shared = predictions[0].features[:2]
+        logits: Tensor = self.class_layer(*self._class_inputs(shared, cells, kinds, boxes, picture))
+        return logits
+
+    @staticmethod
+    def _class_inputs(
+        shared: tuple[Tensor, ...], cells: Tensor, kinds: Tensor, boxes: Tensor, picture: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        classifier, deep = shared
+        regions = inner_part(boxes)
+        pooled = pool_regions(deep, regions, picture)
+        evidence = torch.cat((cells.to(classifier.dtype), pooled, kinds.to(classifier.dtype)), dim=1)
+        return pool_regions(classifier, regions, picture), evidence
+
+
+def _own(features: tuple[Tensor, ...], index: BoxIndex) -> tuple[Tensor, Tensor, Tensor]:
+    """Return of boxes the features [K, 128] of their cells, P(kind) there [K, 80], and the boxes [K, 4]."""
+    own, kinds, boxes = features[2:]
+    at = (index.picture, index.row, index.column)
+    # channels last, as the convolutions have them: in another order the gradient would have to be rearranged
+    cells = own.permute(0, 2, 3, 1)[at]
+    return cells, kinds.permute(0, 2, 3, 1)[at], boxes[index.picture, index.anchor, index.row, index.column]
