@@ -44,6 +44,8 @@ FITTED: Final = (
     "log_temperature.bias",
     "reliability",
     "kind_weight",
+    "log_kind_factor.weight",
+    "log_kind_factor.bias",
 )
 PICTURES: Final = 16  # looked at at once
 ROWS: Final = 4096  # of the kept features in double precision at once
@@ -60,13 +62,20 @@ class RefitConfiguration(BaseModel):
     epochs: PositiveInt = Field(1, description="times the run's pictures are looked at, each time in other views")
     passes: PositiveFloat = Field(2, description="times every object seen is learned from")
     batch: PositiveInt = Field(128, description="objects in a batch")
-    learning_rate: PositiveFloat = Field(5e-4, description="peak learning rate, Adam's")
-    temperature_rate: NonNegativeFloat = Field(3e-3, description="the same for the temperature; 0: leave that at 1")
-    decay: NonNegativeFloat = Field(0.06, description="weight of the sum of the squared corrections in the loss")
-    kind_rate: NonNegativeFloat = Field(
-        1e-2, description="the same for the weights of what yolov2-pyramid says of COCO's kinds; 0: it counts nothing"
+    learning_rate: PositiveFloat = Field(3e-2, description="peak learning rate, Adam's")
+    temperature_rate: NonNegativeFloat = Field(
+        2e-2, description="the same for the temperature and for how much kinds count; 0: leave both at 1"
     )
-    temperature_decay: NonNegativeFloat = Field(1e-4, description="the same for the temperature's weights")
+    decay: NonNegativeFloat = Field(
+        3e-6,
+        description="weight of the sum of the squared corrections in the loss, of inputs with a variance of 1 in all",
+    )
+    kind_rate: NonNegativeFloat = Field(
+        1e-2, description="the same for the weights of what yolov2-pyramid says of COCO's kinds; 0: they stay 1"
+    )
+    temperature_decay: NonNegativeFloat = Field(
+        1e-4, description="the same for the weights of the temperature and of how much kinds count"
+    )
     logit_adjustment: NonNegativeFloat = Field(
         0,
         description="how much of what is frequent in a set is put down to the set and not learned: 0 nothing, 1 all. A "
@@ -184,8 +193,8 @@ def fit(
     many of its labels lie at and beneath a node. That a kind is frequent in a set need then not be learned, and is not
     there when a picture comes from elsewhere (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021).
 
-    The temperature is learned on standardised inputs, so that decay means the same for all of them; mean and deviation
-    are multiplied into its layer at the end.
+    All is learned on standardised inputs, so that decay means the same for all of them; mean and deviation are
+    multiplied into the layer at the end.
 
     Args:
         layer: its reliability is set; its device computes.
@@ -199,19 +208,17 @@ def fit(
     examples = ClassExamples(*(part.to(device) for part in examples))
     steps = max(1, round(configuration.passes * len(examples.nodes) / configuration.batch))
     generator = torch.Generator().manual_seed(configuration.seed)
-    nn.init.zeros_(layer.correction.weight)
-    nn.init.zeros_(layer.correction.bias)
     standard = _Standardised(examples)
     frequent = configuration.logit_adjustment * label_counts(examples, len(shares), softmax).add(1).log()
-    temperature = nn.Linear(len(standard.mean), 1, device=device)
-    nn.init.zeros_(temperature.weight)
-    nn.init.zeros_(temperature.bias)
+    correction, temperature, kind_factor = (
+        _zero_layer(len(standard.mean), rows, device) for rows in (layer.correction.out_features, 1, 1)
+    )
     learned = [
-        {"params": layer.correction.parameters(), "lr": configuration.learning_rate},
-        {"params": temperature.parameters(), "lr": configuration.temperature_rate},
+        {"params": correction.parameters(), "lr": configuration.learning_rate},
+        {"params": [*temperature.parameters(), *kind_factor.parameters()], "lr": configuration.temperature_rate},
     ]
     if layer.kinds:
-        nn.init.zeros_(layer.kind_weight)
+        nn.init.ones_(layer.kind_weight)
         learned.append({"params": [layer.kind_weight], "lr": configuration.kind_rate})
     optimizer = torch.optim.Adam(learned)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -223,20 +230,33 @@ def fit(
             examples.evidence[drawn].float(),
             examples.nodes[drawn],
         )
-        logits = layer.corrected(features, evidence) / temperature(standard(features, evidence)).exp()
+        seen = standard(features, evidence)
+        factor = kind_factor(seen).exp() if layer.kinds else None
+        logits = layer.joined(features, evidence, correction(seen), factor) / temperature(seen).exp()
         teacher = layer.classifier_logits(features).detach()
         loss = softmax.path_loss(logits + frequent[examples.sources[drawn]], nodes).mean()
         loss = loss + configuration.distillation_scale * softmax.distillation_loss(logits, teacher, nodes).mean()
-        loss = loss + configuration.decay * layer.correction.weight.square().sum()
-        loss = loss + configuration.temperature_decay * temperature.weight.square().sum()
+        loss = loss + configuration.decay * correction.weight.square().sum()
+        for factors in (temperature, kind_factor):
+            loss = loss + configuration.temperature_decay * factors.weight.square().sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         losses.append(loss.detach())
+    standard.fold(correction, layer.correction)
     standard.fold(temperature, layer.log_temperature)
+    if layer.kinds:
+        standard.fold(kind_factor, layer.log_kind_factor)
     last = losses[-max(1, steps // 10) :]
     return float(torch.stack(last).mean())
+
+
+def _zero_layer(inputs: int, outputs: int, device: torch.device) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs, device=device)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class _Standardised:

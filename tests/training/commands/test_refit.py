@@ -234,3 +234,24 @@ def test_another_network_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="only yolov2-lite"):
         refit_run(settings(tmp_path))
     assert not json.loads((other / "checkpoint.json").read_text()).get("refit")
+
+
+def test_what_the_detector_knows_by_itself_is_weighed() -> None:
+    """Kinds that are always right count more than they say."""
+    layer = TreeClassLayer(4, 3, len(TREE), evidence=5, kinds=3)
+    wnids = [TREE.wnids[node] for node in (DOG, CAT, TOOL)]
+    layer.start_from(torch.zeros(3, 4), torch.zeros(3), wnids, TREE)
+    layer.know(wnids, TREE)
+    layer.trust(torch.zeros(len(TREE)))  # no correction: only the kinds can help
+    examples = make_examples(40)
+    right = torch.stack([examples.nodes == node for node in (DOG, CAT, TOOL)], dim=1)
+    kinds = torch.where(right, 0.6, 0.2)
+    informed = examples._replace(evidence=torch.cat((examples.evidence, kinds.half()), dim=1))
+    softmax = HierarchicalSoftmax(TREE)
+    configuration = RefitConfiguration(run=Path("run"), output=Path("out"), passes=100, batch=40, kind_rate=0.05)
+    fit(layer, informed, [1, 1], softmax, configuration)
+    with torch.no_grad():
+        sure = softmax.log_conditionals(layer(informed.features.float(), informed.evidence.float())).exp()
+    dogs = examples.nodes == DOG
+    assert layer.kind_weight[DOG] > 1
+    assert sure[dogs, DOG].min() > 0.75  # .6 : .2 alone

@@ -25,6 +25,9 @@ CLASSES: Final = 80
 SIDES: Final = 4
 DISTANCES: Final = 11  # of a side, 0 to 10 cells, each with a probability: the distance is their expectation
 INITIAL_OBJECTNESS: Final = 0.003
+SHARPNESS: Final = 2.0
+"""Power of a kind's score when it becomes a share. Of 80 small scores the sum is large: with 1 the likeliest kind of
+coco_train's found objects has a share of .41 on average, and is right 73 % of the time."""
 # The published pixels are BGR: less these, divided by those. Ours are RGB, in whose order they stand here.
 PIXEL_MEAN: Final = (123.675, 116.28, 103.53)
 PIXEL_SCALE: Final = (58.395, 57.12, 57.375)
@@ -155,8 +158,8 @@ class GridAnswers(NamedTuple):
         return torch.einsum("bsdhw,d->bshw", likely, cells)
 
     def shares(self) -> Tensor:
-        """Return P(kind | object) [B, 80, H, W]: the sigmoids of the logits, as parts of their sum."""
-        return F.logsigmoid(self.kinds).softmax(1)
+        """Return P(kind | object) [B, 80, H, W]: the scores, to the power of SHARPNESS, as parts of their sum."""
+        return (SHARPNESS * F.logsigmoid(self.kinds)).softmax(1)
 
 
 class Head(nn.Module):

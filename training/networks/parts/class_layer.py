@@ -18,8 +18,9 @@ true synsets 59 % instead of 56 % have a probability of .5 at the end of the pat
 probabilities on COCO's falls from .105 to .087.
 
 A detector may know some kinds by itself, as one trained on COCO knows 80. What it says of them is summed up the tree in
-the same way, and each node has a weight by which the logarithm of that sum is added. So horse and sheep are told apart
-by whoever learned them on 118,000 pictures, and two breeds of dogs, of which it says nothing, by the classifier.
+the same way, and the logarithm of that sum is added, times a weight for each node and a factor for each box, again the
+exponential of a linear function. So horse and sheep are told apart by whoever learned them on 118,000 pictures, and two
+breeds of dogs, of which it says nothing, by the classifier; and on a few pixels the classifier counts little.
 
 The classes are kept in the tree's depth-first order, in which those beneath a node stand side by side; their
 probability is a difference of two cumulative sums.
@@ -72,6 +73,9 @@ class TreeClassLayer(nn.Module):
         self.register_buffer("reliability", torch.ones(nodes))
         if kinds:
             self.kind_weight = nn.Parameter(torch.zeros(nodes))
+            self.log_kind_factor = nn.Linear(features + evidence, 1).requires_grad_(False)  # learned by `refit` alone
+            nn.init.zeros_(self.log_kind_factor.weight)
+            nn.init.zeros_(self.log_kind_factor.bias)
             self.register_buffer("kind_order", torch.arange(kinds))
             self.register_buffer("kind_first", torch.zeros(nodes, dtype=torch.int64))
             self.register_buffer("kind_last", torch.zeros(nodes, dtype=torch.int64))
@@ -111,9 +115,20 @@ class TreeClassLayer(nn.Module):
 
     def corrected(self, features: Tensor, evidence: Tensor) -> Tensor:
         """Return the logits [K, nodes] before they are divided by the temperatures."""
-        correction = self.correction(torch.cat((features, evidence), dim=1))
+        seen = torch.cat((features, evidence), dim=1)
+        kind_factor = self.log_kind_factor(seen).exp() if self.kinds else None
+        return self.joined(features, evidence, self.correction(seen), kind_factor)
+
+    def joined(self, features: Tensor, evidence: Tensor, correction: Tensor, kind_factor: Tensor | None) -> Tensor:
+        """Return the logits [K, nodes] that the classifier, the kinds and a correction make together.
+
+        Args:
+            features, evidence: as `forward` has them.
+            correction: [K, nodes].
+            kind_factor: [K, 1], how much each box's kinds count; None where there are none.
+        """
         logits: Tensor = self.classifier_logits(features) + self.reliability * correction
-        return logits if self.kinds == 0 else logits + self.kind_weight * self.kind_logits(evidence)
+        return logits if kind_factor is None else logits + kind_factor * self.kind_weight * self.kind_logits(evidence)
 
     def kind_logits(self, evidence: Tensor) -> Tensor:
         """Return log P(node) [K, nodes] as the detector's own kinds have it, of at least LEAST_PROBABILITY."""

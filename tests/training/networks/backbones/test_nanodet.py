@@ -70,4 +70,4 @@ def test_shares_are_parts_of_the_sum_of_the_scores() -> None:
     kinds[0, 3], kinds[0, 5] = 0.0, 20.0
     shares = GridAnswers(torch.zeros(1, 1, 1, 1), kinds, torch.zeros(1, 44, 1, 1)).shares().flatten()
     assert float(shares.sum()) == pytest.approx(1)
-    assert float(shares[5] / shares[3]) == pytest.approx(2, rel=1e-4)
+    assert float(shares[5] / shares[3]) == pytest.approx(2**2, rel=1e-4)  # scores of 1 and .5

@@ -232,3 +232,14 @@ def test_what_a_detector_says_of_its_own_kinds_is_summed_up_the_tree_and_weighte
     for node, wnid in enumerate(WNIDS):
         logarithm = torch.tensor(expected.get(wnid, LEAST_PROBABILITY)).log()
         torch.testing.assert_close(added[:, node], (0.5 * logarithm).expand(6), rtol=1e-4, atol=1e-4)
+
+
+def test_how_much_kinds_count_depends_on_the_box() -> None:
+    made = knowing()
+    torch.nn.init.constant_(made.kind_weight, 1.0)
+    plain = made(features(), said_of_kinds(0.7, 0.2, 0.1)) - started()(features(), evidence())
+    with torch.no_grad():
+        made.log_kind_factor.weight[0, 0] = 1  # of the classifier's first feature
+        made.log_kind_factor.bias.fill_(0.5)
+    added = made(features(), said_of_kinds(0.7, 0.2, 0.1)) - started()(features(), evidence())
+    torch.testing.assert_close(added, plain * (features()[:, :1] + 0.5).exp(), rtol=1e-3, atol=1e-4)
