@@ -43,9 +43,8 @@ FITTED: Final = (
     "log_temperature.weight",
     "log_temperature.bias",
     "reliability",
-    "kind_weight",
-    "log_kind_factor.weight",
-    "log_kind_factor.bias",
+    "kind_share.weight",
+    "kind_share.bias",
 )
 PICTURES: Final = 16  # looked at at once
 ROWS: Final = 4096  # of the kept features in double precision at once
@@ -64,17 +63,14 @@ class RefitConfiguration(BaseModel):
     batch: PositiveInt = Field(128, description="objects in a batch")
     learning_rate: PositiveFloat = Field(3e-2, description="peak learning rate, Adam's")
     temperature_rate: NonNegativeFloat = Field(
-        2e-2, description="the same for the temperature and for how much kinds count; 0: leave both at 1"
+        2e-2, description="the same for the temperature and for the share of kinds; 0: they stay 1 and a half"
     )
     decay: NonNegativeFloat = Field(
-        3e-6,
+        1e-4,
         description="weight of the sum of the squared corrections in the loss, of inputs with a variance of 1 in all",
     )
-    kind_rate: NonNegativeFloat = Field(
-        1e-2, description="the same for the weights of what yolov2-pyramid says of COCO's kinds; 0: they stay 1"
-    )
     temperature_decay: NonNegativeFloat = Field(
-        1e-4, description="the same for the weights of the temperature and of how much kinds count"
+        1e-4, description="the same for the weights of the temperature and of the share of kinds"
     )
     logit_adjustment: NonNegativeFloat = Field(
         0,
@@ -210,16 +206,13 @@ def fit(
     generator = torch.Generator().manual_seed(configuration.seed)
     standard = _Standardised(examples)
     frequent = configuration.logit_adjustment * label_counts(examples, len(shares), softmax).add(1).log()
-    correction, temperature, kind_factor = (
+    correction, temperature, share = (
         _zero_layer(len(standard.mean), rows, device) for rows in (layer.correction.out_features, 1, 1)
     )
     learned = [
         {"params": correction.parameters(), "lr": configuration.learning_rate},
-        {"params": [*temperature.parameters(), *kind_factor.parameters()], "lr": configuration.temperature_rate},
+        {"params": [*temperature.parameters(), *share.parameters()], "lr": configuration.temperature_rate},
     ]
-    if layer.kinds:
-        nn.init.ones_(layer.kind_weight)
-        learned.append({"params": [layer.kind_weight], "lr": configuration.kind_rate})
     optimizer = torch.optim.Adam(learned)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     losses = []
@@ -231,14 +224,14 @@ def fit(
             examples.nodes[drawn],
         )
         seen = standard(features, evidence)
-        factor = kind_factor(seen).exp() if layer.kinds else None
-        logits = layer.joined(features, evidence, correction(seen), factor) / temperature(seen).exp()
+        shared = share(seen).sigmoid() if layer.kinds else None
+        logits = layer.joined(features, evidence, correction(seen), shared) / temperature(seen).exp()
         teacher = layer.classifier_logits(features).detach()
         loss = softmax.path_loss(logits + frequent[examples.sources[drawn]], nodes).mean()
         loss = loss + configuration.distillation_scale * softmax.distillation_loss(logits, teacher, nodes).mean()
         loss = loss + configuration.decay * correction.weight.square().sum()
-        for factors in (temperature, kind_factor):
-            loss = loss + configuration.temperature_decay * factors.weight.square().sum()
+        for one_a_box in (temperature, share):
+            loss = loss + configuration.temperature_decay * one_a_box.weight.square().sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -247,7 +240,7 @@ def fit(
     standard.fold(correction, layer.correction)
     standard.fold(temperature, layer.log_temperature)
     if layer.kinds:
-        standard.fold(kind_factor, layer.log_kind_factor)
+        standard.fold(share, layer.kind_share)
     last = losses[-max(1, steps // 10) :]
     return float(torch.stack(last).mean())
 

@@ -72,7 +72,7 @@ def test_it_is_refitted_and_exported(root: Path, started: Path) -> None:
     assert not torch.equal(
         before["average.class_layer.correction.weight"], after["average.class_layer.correction.weight"]
     )
-    assert after["average.class_layer.kind_weight"].abs().max() > 0
+    assert after["average.class_layer.kind_share.weight"].abs().max() > 0
 
     path = root / "model.onnx"
     report = export_run(ExportConfiguration(run=refitted, output=path, sizes=(64, 96), default_size=64))

@@ -236,8 +236,7 @@ def test_another_network_is_refused(run: Path, tmp_path: Path) -> None:
     assert not json.loads((other / "checkpoint.json").read_text()).get("refit")
 
 
-def test_what_the_detector_knows_by_itself_is_weighed() -> None:
-    """Kinds that are always right count more than they say."""
+def test_what_the_detector_knows_by_itself_is_taken_where_the_classifier_knows_nothing() -> None:
     layer = TreeClassLayer(4, 3, len(TREE), evidence=5, kinds=3)
     wnids = [TREE.wnids[node] for node in (DOG, CAT, TOOL)]
     layer.start_from(torch.zeros(3, 4), torch.zeros(3), wnids, TREE)
@@ -248,10 +247,11 @@ def test_what_the_detector_knows_by_itself_is_weighed() -> None:
     kinds = torch.where(right, 0.6, 0.2)
     informed = examples._replace(evidence=torch.cat((examples.evidence, kinds.half()), dim=1))
     softmax = HierarchicalSoftmax(TREE)
-    configuration = RefitConfiguration(run=Path("run"), output=Path("out"), passes=100, batch=40, kind_rate=0.05)
+    configuration = RefitConfiguration(run=Path("run"), output=Path("out"), passes=100, batch=40)
     fit(layer, informed, [1, 1], softmax, configuration)
     with torch.no_grad():
         sure = softmax.log_conditionals(layer(informed.features.float(), informed.evidence.float())).exp()
     dogs = examples.nodes == DOG
-    assert layer.kind_weight[DOG] > 1
-    assert sure[dogs, DOG].min() > 0.75  # .6 : .2 alone
+    seen = torch.cat((informed.features, informed.evidence), dim=1).float()
+    assert layer.kind_share(seen).sigmoid().min() > 0.6  # it began with .5
+    assert sure[dogs, DOG].min() > 0.75  # .6 : .2 alone, and a temperature below 1

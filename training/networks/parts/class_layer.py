@@ -17,10 +17,14 @@ learns it; elsewhere it is 1, or what was learned before. Measured on the boxes 
 true synsets 59 % instead of 56 % have a probability of .5 at the end of the path, and the expected error of
 probabilities on COCO's falls from .105 to .087.
 
-A detector may know some kinds by itself, as one trained on COCO knows 80. What it says of them is summed up the tree in
-the same way, and the logarithm of that sum is added, times a weight for each node and a factor for each box, again the
-exponential of a linear function. So horse and sheep are told apart by whoever learned them on 118,000 pictures, and two
-breeds of dogs, of which it says nothing, by the classifier; and on a few pixels the classifier counts little.
+A detector may know some kinds by itself, as one trained on COCO knows 80. What it says of them is summed up the tree
+in the same way, and the two probabilities of a node are mixed: how much the detector's counts, its **share**, is the
+sigmoid of a linear function of what the box shows (a mixture of experts: Jacobs et al., 1991). So horse and sheep are
+told apart by whoever learned them on 118,000 pictures, two breeds of dogs, of which that one says nothing, by the
+classifier, and on a few pixels the classifier counts little. Adding logarithms with weights instead does worse: a
+thing of none of the 80 kinds is then denied wherever one of them would have been. Of synsets that had no label the
+walk named 39 % rightly to the leaf with added logarithms and 50 % with the mixture, of coco_train's objects 65 and 69
+% (features kept, one seed).
 
 The classes are kept in the tree's depth-first order, in which those beneath a node stand side by side; their
 probability is a difference of two cumulative sums.
@@ -36,6 +40,7 @@ from torch.nn import functional as F
 from model.wordtree import WordTree
 
 HALF_TRUSTED: Final = 30  # boxes labelled within a group at which its correction counts half
+NO_SHARE: Final = -12.0  # the logit of a share of nothing
 LEAST_PROBABILITY: Final = 1e-3  # of a node; what a classifier says below that is no evidence between siblings
 
 
@@ -72,10 +77,9 @@ class TreeClassLayer(nn.Module):
         self.register_buffer("last", torch.zeros(nodes, dtype=torch.int64))
         self.register_buffer("reliability", torch.ones(nodes))
         if kinds:
-            self.kind_weight = nn.Parameter(torch.zeros(nodes))
-            self.log_kind_factor = nn.Linear(features + evidence, 1).requires_grad_(False)  # learned by `refit` alone
-            nn.init.zeros_(self.log_kind_factor.weight)
-            nn.init.zeros_(self.log_kind_factor.bias)
+            self.kind_share = nn.Linear(features + evidence, 1).requires_grad_(False)  # learned by `refit` alone
+            nn.init.zeros_(self.kind_share.weight)
+            nn.init.constant_(self.kind_share.bias, NO_SHARE)
             self.register_buffer("kind_order", torch.arange(kinds))
             self.register_buffer("kind_first", torch.zeros(nodes, dtype=torch.int64))
             self.register_buffer("kind_last", torch.zeros(nodes, dtype=torch.int64))
@@ -97,7 +101,8 @@ class TreeClassLayer(nn.Module):
         """Say which synsets the detector's own kinds are; what it says of them counts nothing yet."""
         for known, found in zip((self.kind_order, self.kind_first, self.kind_last), _beneath(wnids, tree), strict=True):
             known.copy_(found)
-        self.kind_weight.zero_()
+        self.kind_share.weight.zero_()
+        self.kind_share.bias.fill_(NO_SHARE)
 
     def trust(self, boxes: Tensor, half: float = HALF_TRUSTED) -> None:
         """Let corrections count as far as there is evidence.
@@ -116,19 +121,21 @@ class TreeClassLayer(nn.Module):
     def corrected(self, features: Tensor, evidence: Tensor) -> Tensor:
         """Return the logits [K, nodes] before they are divided by the temperatures."""
         seen = torch.cat((features, evidence), dim=1)
-        kind_factor = self.log_kind_factor(seen).exp() if self.kinds else None
-        return self.joined(features, evidence, self.correction(seen), kind_factor)
+        share = self.kind_share(seen).sigmoid() if self.kinds else None
+        return self.joined(features, evidence, self.correction(seen), share)
 
-    def joined(self, features: Tensor, evidence: Tensor, correction: Tensor, kind_factor: Tensor | None) -> Tensor:
+    def joined(self, features: Tensor, evidence: Tensor, correction: Tensor, share: Tensor | None) -> Tensor:
         """Return the logits [K, nodes] that the classifier, the kinds and a correction make together.
 
         Args:
             features, evidence: as `forward` has them.
             correction: [K, nodes].
-            kind_factor: [K, 1], how much each box's kinds count; None where there are none.
+            share: [K, 1], of each box's kinds in the mixture, 0 to 1; None where there are none.
         """
-        logits: Tensor = self.classifier_logits(features) + self.reliability * correction
-        return logits if kind_factor is None else logits + kind_factor * self.kind_weight * self.kind_logits(evidence)
+        known = self.classifier_logits(features)
+        if share is not None:
+            known = (share * self.kind_logits(evidence).exp() + (1 - share) * known.exp()).log()
+        return known + self.reliability * correction
 
     def kind_logits(self, evidence: Tensor) -> Tensor:
         """Return log P(node) [K, nodes] as the detector's own kinds have it, of at least LEAST_PROBABILITY."""

@@ -221,25 +221,28 @@ def said_of_kinds(dog: float, car: float, ghost: float) -> Tensor:
 
 
 def test_what_a_detector_says_of_its_own_kinds_counts_nothing_at_first() -> None:
-    torch.testing.assert_close(knowing()(features(), said_of_kinds(0.7, 0.2, 0.1)), started()(features(), evidence()))
+    found = knowing()(features(), said_of_kinds(0.7, 0.2, 0.1))
+    torch.testing.assert_close(found, started()(features(), evidence()), rtol=1e-3, atol=1e-3)
 
 
-def test_what_a_detector_says_of_its_own_kinds_is_summed_up_the_tree_and_weighted() -> None:
+@pytest.mark.parametrize("share", [0.25, 0.9])
+def test_what_a_detector_says_of_its_own_kinds_is_summed_up_the_tree_and_mixed(share: float) -> None:
     made = knowing()
-    torch.nn.init.constant_(made.kind_weight, 0.5)
-    added = made(features(), said_of_kinds(0.7, 0.2, 0.1)) - started()(features(), evidence())
-    expected = {"thing": 0.9, "animal": 0.7, "dog": 0.7, "car": 0.2}
+    torch.nn.init.constant_(made.kind_share.bias, float(torch.logit(torch.tensor(share))))
+    mixed = made(features(), said_of_kinds(0.7, 0.2, 0.1)).exp()
+    alone = started()(features(), evidence()).exp()
+    said = {"thing": 0.9, "animal": 0.7, "dog": 0.7, "car": 0.2}
     for node, wnid in enumerate(WNIDS):
-        logarithm = torch.tensor(expected.get(wnid, LEAST_PROBABILITY)).log()
-        torch.testing.assert_close(added[:, node], (0.5 * logarithm).expand(6), rtol=1e-4, atol=1e-4)
+        expected = share * said.get(wnid, LEAST_PROBABILITY) + (1 - share) * alone[:, node]
+        torch.testing.assert_close(mixed[:, node], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_how_much_kinds_count_depends_on_the_box() -> None:
     made = knowing()
-    torch.nn.init.constant_(made.kind_weight, 1.0)
-    plain = made(features(), said_of_kinds(0.7, 0.2, 0.1)) - started()(features(), evidence())
     with torch.no_grad():
-        made.log_kind_factor.weight[0, 0] = 1  # of the classifier's first feature
-        made.log_kind_factor.bias.fill_(0.5)
-    added = made(features(), said_of_kinds(0.7, 0.2, 0.1)) - started()(features(), evidence())
-    torch.testing.assert_close(added, plain * (features()[:, :1] + 0.5).exp(), rtol=1e-3, atol=1e-4)
+        made.kind_share.weight[0, 0] = 1  # of the classifier's first feature
+        made.kind_share.bias.fill_(0.5)
+    mixed = made(features(), said_of_kinds(0.7, 0.2, 0.1)).exp()
+    share = (features()[:, 0] + 0.5).sigmoid()
+    expected = share * 0.2 + (1 - share) * started()(features(), evidence()).exp()[:, WNIDS.index("car")]
+    torch.testing.assert_close(mixed[:, WNIDS.index("car")], expected, rtol=1e-4, atol=1e-5)
