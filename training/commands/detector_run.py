@@ -152,11 +152,12 @@ class DetectorRun:
             start_around(self.detector, start, self.tree.wnids)
         self.check_anchors()
         if start.folded:
-            calibrate_norms(self.detector, self._pictures(settings.optimizer.batch, CALIBRATION_BATCHES))
+            calibrate_norms(self.detector, self._first_pictures())
 
-    def _pictures(self, batch: int, batches: int) -> Iterator[Tensor]:
-        """Yield the first views of the run's pictures, [B, 3, S, S] on the device."""
+    def _first_pictures(self) -> Iterator[Tensor]:
+        """Yield the first batches of the run's pictures, [B, 3, S, S] on the device."""
         settings = self.configuration
-        stream = Stream(len(self.mixture), batch, settings.sizes, settings.seed, 0, batches)
+        batch = settings.optimizer.batch
+        stream = Stream(len(self.mixture), batch, settings.sizes, settings.seed, 0, CALIBRATION_BATCHES)
         for found in load_batches(self.mixture, stream, settings.loop.workers):
             yield found.pictures.to(self.device).permute(0, 3, 1, 2).float()

@@ -63,7 +63,8 @@ class RefitConfiguration(BaseModel):
     batch: PositiveInt = Field(128, description="objects in a batch")
     learning_rate: PositiveFloat = Field(3e-2, description="peak learning rate, Adam's")
     temperature_rate: NonNegativeFloat = Field(
-        2e-2, description="the same for the temperature and for the share of kinds; 0: they stay 1 and a half"
+        2e-2,
+        description="the same for the temperature and for the share of kinds; 0: the temperature stays 1, the share .5",
     )
     decay: NonNegativeFloat = Field(
         1e-4,

@@ -13,13 +13,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from model.pictures.decoding import PictureError, decode_picture
 from training.data.augment import AugmentConfiguration, augment
 from training.data.background import background
 from training.data.formats.coco import InvalidDatasetError, LabelledPicture
 from training.data.formats.folder import ClassifiedPicture
 from training.data.mosaic import TILES, mosaic
 from training.data.opinions import Opinions
+from training.data.reading import boxes_on, crowds_on, read_picture
 from training.losses.hierarchical import NO_NODE
 from training.losses.targets import Truths
 
@@ -175,14 +175,14 @@ class Mixture(Dataset[Example]):
         """
         image = read_picture(picture)
         if isinstance(picture, LabelledPicture):
-            boxes, nodes, label = _boxes_on(image, picture), picture.nodes, None
+            boxes, nodes, label = boxes_on(image, picture), picture.nodes, None
         else:
             boxes, nodes, label = np.zeros((0, 4), np.float32), np.zeros(0, np.int32), picture.node
         ones = np.ones(len(boxes), np.float32)
         trained = None if label is None else int(self.trained[label])
         if source.opinions is None:
             return _Shown(image, boxes, self._trained(nodes), ones, len(boxes), trained)
-        crowds = _crowds_on(image, picture)
+        crowds = crowds_on(image, picture)
         beyond = source.opinions.beyond(picture.path, np.concatenate((boxes, crowds)), label)
         # in front: of two that want one box, the later has it
         return _Shown(
@@ -238,46 +238,6 @@ def chances_of(nodes: NDArray[np.int64], drawn: int) -> NDArray[np.float64] | No
     chances = np.zeros(len(nodes))
     chances[-drawn:] = 1 / (len(counts) * counts[kinds])
     return chances
-
-
-def read_picture(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
-    """Decode a picture, held upright.
-
-    Raises:
-        InvalidDatasetError: it cannot be read.
-    """
-    try:
-        return decode_picture(picture.path.read_bytes())
-    except (OSError, PictureError) as error:
-        raise InvalidDatasetError(f"{picture.path}: {error}; replace the picture or take it out") from error
-
-
-def _boxes_on(image: Image.Image, picture: LabelledPicture) -> NDArray[np.float32]:
-    """Return a picture's boxes in the pixels of its file, which may be a larger or smaller copy of what was labelled.
-
-    Another shape means another picture, or one that was labelled lying on its side.
-    """
-    shift = abs(image.width * picture.height - image.height * picture.width)
-    if shift > picture.width + picture.height:  # more than rounding the sides to whole pixels explains
-        raise InvalidDatasetError(
-            f"{picture.path}: the picture, held upright, is {image.width}x{image.height} pixels, but its annotations "
-            f"say {picture.width}x{picture.height}; use the picture they were drawn on"
-        )
-    return _scaled(picture.boxes, image, picture)
-
-
-def _crowds_on(image: Image.Image, picture: LabelledPicture | ClassifiedPicture) -> NDArray[np.float32]:
-    """Return the boxes around crowds in the pixels of a picture's file."""
-    if isinstance(picture, ClassifiedPicture):
-        return np.zeros((0, 4), np.float32)
-    return _scaled(picture.crowd_boxes, image, picture)
-
-
-def _scaled(boxes: NDArray[np.float32], image: Image.Image, picture: LabelledPicture) -> NDArray[np.float32]:
-    scaled: NDArray[np.float32] = boxes * np.array(
-        [image.width / picture.width, image.height / picture.height] * 2, np.float32
-    )
-    return scaled
 
 
 class Stream(Sampler[list[Draw]]):

@@ -14,8 +14,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.data.augment import AugmentConfiguration, place, recolour
-from training.data.batches import Draw, Example, read_picture
+from training.data.batches import Draw, Example
 from training.data.formats.folder import ClassifiedPicture
+from training.data.reading import read_picture
 
 Pixels = NDArray[np.uint8]
 

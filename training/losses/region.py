@@ -142,14 +142,18 @@ class RegionLoss(nn.Module):
             Grid(detector.anchors_of(number), one.boxes.shape[2], one.boxes.shape[3])
             for number, one in enumerate(predictions)
         ]
+        decoded = [
+            decode_boxes(one.boxes.detach(), grid.anchors, detector.location)
+            for grid, one in zip(grids, predictions, strict=True)
+        ]
         assigned = (
-            assign_cells(truths, predictions, grids)
+            assign_cells(truths, decoded, [one.boxes.detach()[..., 4] for one in predictions], grids)
             if detector.location is Location.DISTANCES
             else assign_anchors(truths, grids, settings.further_anchor_iou)
         )
         boxes = [
-            self._box_losses(detector.location, grid, one.boxes, index, truths, seen)
-            for grid, one, index in zip(grids, predictions, assigned, strict=True)
+            self._box_losses(detector.location, grid, one.boxes, found, index, truths, seen)
+            for grid, one, found, index in zip(grids, predictions, decoded, assigned, strict=True)
         ]
         coordinates, objectness, no_objectness, prior = (torch.stack(part).sum() for part in zip(*boxes, strict=True))
 
@@ -169,11 +173,10 @@ class RegionLoss(nn.Module):
         return RegionLossParts(*(part / batch for part in parts))
 
     def _box_losses(
-        self, location: Location, grid: Grid, raw: Tensor, index: Assignment, truths: Truths, seen: int
+        self, location: Location, grid: Grid, raw: Tensor, decoded: Tensor, index: Assignment, truths: Truths, seen: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the sums over one grid's raw outputs [B, A, H, W, 5]: of all parts but those of classes."""
         settings = self.configuration
-        decoded = decode_boxes(raw.detach(), grid.anchors, location)
         place = tuple(index.boxes)
         chosen, wanted = raw[place], truths.boxes[index.truth]
         confidence = truths.confidence[index.truth]

@@ -101,16 +101,22 @@ def _assign(truths: Truths, truth: Tensor, anchor: Tensor, grid: Grid, scale: Te
     column = cells[:, 0].clamp(0, grid.width - 1)
     row = cells[:, 1].clamp(0, grid.height - 1)
     number = ((truths.picture[truth] * len(grid.anchors) + anchor) * grid.height + row) * grid.width + column
-    if len(number):
-        unique, inverse = torch.unique(number, return_inverse=True)
-        order = torch.arange(len(number), device=number.device)
-        last = torch.zeros_like(unique).scatter_reduce(0, inverse, order, "amax", include_self=False)
-        truth, anchor, row, column = truth[last], anchor[last], row[last], column[last]
+    last = _last_of_each(number)
+    truth, anchor, row, column = truth[last], anchor[last], row[last], column[last]
     return Assignment(truth, BoxIndex(truths.picture[truth], anchor, row, column))
 
 
+def _last_of_each(number: Tensor) -> Tensor:
+    """Return where each of the numbers [K] occurs for the last time, by ascending number."""
+    unique, inverse = torch.unique(number, return_inverse=True)
+    order = torch.arange(len(number), device=number.device)
+    return torch.zeros_like(unique).scatter_reduce(0, inverse, order, "amax", include_self=False)
+
+
 @torch.no_grad()
-def assign_cells(truths: Truths, predictions: Sequence[Prediction], grids: Sequence[Grid]) -> tuple[Assignment, ...]:
+def assign_cells(
+    truths: Truths, boxes: Sequence[Tensor], objectness: Sequence[Tensor], grids: Sequence[Grid]
+) -> tuple[Assignment, ...]:
     """Give each truth the few cells, of all grids, that answer for it best already.
 
     For networks whose boxes are distances from a cell's middle (`Location.DISTANCES`): any cell inside an object, or
@@ -121,32 +127,32 @@ def assign_cells(truths: Truths, predictions: Sequence[Prediction], grids: Seque
 
     Args:
         truths: the T objects.
-        predictions: of each grid, one box a cell.
+        boxes: of each grid [B, 1, H, W, 4], decoded.
+        objectness: of each grid [B, 1, H, W], logits.
         grids: their sizes.
     """
     shapes = [(1, grid.height, grid.width) for grid in grids]
     cells = torch.cat([_cells(grid, truths.boxes) for grid in grids])
-    boxes = torch.cat([one.features[-1].flatten(1, 3) for one in predictions], dim=1).to(truths.boxes.dtype)
-    objectness = torch.cat([one.boxes[..., 4].flatten(1) for one in predictions], dim=1).sigmoid().to(boxes.dtype)
+    found = torch.cat([one.flatten(1, 3) for one in boxes], dim=1).to(truths.boxes.dtype)
+    likely = torch.cat([one.flatten(1) for one in objectness], dim=1).sigmoid().to(found.dtype)
     away = (cells[None, :, :2] - truths.boxes[:, None, :2]).abs()
     sizes = truths.boxes[:, None, 2:]
     allowed = ((away < sizes / 2) | (away < cells[None, :, 2:])).all(2)
     allowed &= (sizes / 2 < FARTHEST * cells[None, :, 2:]).all(2)
-    overlap = iou_of_pairs(truths.boxes[:, None], boxes[truths.picture])
-    merit = (objectness[truths.picture].sqrt() + LEAST_MERIT) * (overlap + LEAST_OVERLAP) ** MERIT_POWER * allowed
+    overlap = iou_of_pairs(truths.boxes[:, None], found[truths.picture])
+    merit = (likely[truths.picture].sqrt() + LEAST_MERIT) * (overlap + LEAST_OVERLAP) ** MERIT_POWER * allowed
     best, place = merit.topk(min(CELLS_A_TRUTH, merit.shape[1]), dim=1)
     truth = torch.arange(len(best), device=best.device)[:, None].expand_as(place)
     truth, place, merit = (each[best > 0] for each in (truth, place, best))
-    number = truths.picture[truth] * len(cells) + place
-    rank = merit.argsort().argsort()  # no two are equal: a cell answers for one of two objects that were drawn twice
-    mine = rank == rank.new_zeros(len(boxes) * len(cells)).scatter_reduce(0, number, rank, "amax")[number]
+    rising = merit.argsort()
+    mine = rising[_last_of_each((truths.picture[truth] * len(cells) + place)[rising])]
     truth, place, merit = truth[mine], place[mine], merit[mine]
     none = merit.new_zeros(len(truths.boxes))
     most = none.scatter_reduce(0, truth, merit, "amax")
     nearest = none.scatter_reduce(0, truth, overlap[truth, place], "amax")
     quality = merit / most[truth] * nearest[truth]
-    found = on_grids(truths.picture[truth], place, shapes)
-    return tuple(Assignment(truth[each.rows], each.boxes, quality[each.rows]) for each in found)
+    chosen = on_grids(truths.picture[truth], place, shapes)
+    return tuple(Assignment(truth[each.rows], each.boxes, quality[each.rows]) for each in chosen)
 
 
 def _cells(grid: Grid, like: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from tests.training.losses.reference_region_loss import (
 from training.data import anchors
 from training.losses import targets as module
 from training.losses.targets import (
+    Assignment,
     Grid,
     Truths,
     assign_anchors,
@@ -247,10 +248,16 @@ class TestCells:
             found.append(Prediction(raw, (decoded,)))
         return found
 
+    def assigned(
+        self, truths: Truths, predictions: list[Prediction], grids: tuple[Grid, ...]
+    ) -> tuple[Assignment, ...]:
+        objectness = [one.boxes[..., 4] for one in predictions]
+        return assign_cells(truths, [one.features[-1] for one in predictions], objectness, grids)
+
     def cells(self, truths: Truths, predictions: list[Prediction]) -> list[tuple[int, int, int, int, int, float]]:
         """Grid, truth, picture, row, column and quality of each."""
         found = []
-        for grid, one in enumerate(assign_cells(truths, predictions, self.GRIDS)):
+        for grid, one in enumerate(self.assigned(truths, predictions, self.GRIDS)):
             assert one.quality is not None
             columns = (one.truth, one.boxes.picture, one.boxes.row, one.boxes.column, one.quality)
             for truth, picture, row, column, quality in zip(*(column.tolist() for column in columns), strict=True):
@@ -286,7 +293,7 @@ class TestCells:
         for grid in grids:
             raw = torch.zeros(1, 1, grid.height, grid.width, 5)
             predictions.append(Prediction(raw, (decode_boxes(raw, grid.anchors, Location.DISTANCES),)))
-        fine, coarse = assign_cells(truths_of([(0.5, 0.5, 0.9, 0.3)]), predictions, grids)
+        fine, coarse = self.assigned(truths_of([(0.5, 0.5, 0.9, 0.3)]), predictions, grids)
         assert len(fine.truth) == 0
         assert len(coarse.truth) > 0
 

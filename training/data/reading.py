@@ -1,0 +1,52 @@
+"""Reading a set's pictures, and bringing what was labelled to the pixels of their files."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.pictures.decoding import PictureError, decode_picture
+from training.data.formats.coco import InvalidDatasetError, LabelledPicture
+from training.data.formats.folder import ClassifiedPicture
+
+
+def read_picture(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
+    """Decode a picture, held upright.
+
+    Raises:
+        InvalidDatasetError: it cannot be read.
+    """
+    try:
+        return decode_picture(picture.path.read_bytes())
+    except (OSError, PictureError) as error:
+        raise InvalidDatasetError(f"{picture.path}: {error}; replace the picture or take it out") from error
+
+
+def boxes_on(image: Image.Image, picture: LabelledPicture) -> NDArray[np.float32]:
+    """Return a picture's boxes in the pixels of its file, which may be a larger or smaller copy of what was labelled.
+
+    Another shape means another picture, or one that was labelled lying on its side.
+
+    Raises:
+        InvalidDatasetError: it has another shape.
+    """
+    shift = abs(image.width * picture.height - image.height * picture.width)
+    if shift > picture.width + picture.height:  # more than rounding the sides to whole pixels explains
+        raise InvalidDatasetError(
+            f"{picture.path}: the picture, held upright, is {image.width}x{image.height} pixels, but its annotations "
+            f"say {picture.width}x{picture.height}; use the picture they were drawn on"
+        )
+    return _scaled(picture.boxes, image, picture)
+
+
+def crowds_on(image: Image.Image, picture: LabelledPicture | ClassifiedPicture) -> NDArray[np.float32]:
+    """Return the boxes around crowds in the pixels of a picture's file."""
+    if isinstance(picture, ClassifiedPicture):
+        return np.zeros((0, 4), np.float32)
+    return _scaled(picture.crowd_boxes, image, picture)
+
+
+def _scaled(boxes: NDArray[np.float32], image: Image.Image, picture: LabelledPicture) -> NDArray[np.float32]:
+    scaled: NDArray[np.float32] = boxes * np.array(
+        [image.width / picture.width, image.height / picture.height] * 2, np.float32
+    )
+    return scaled
