@@ -129,8 +129,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
 
 def trained_classifier(folder: Path) -> Path:
     """Train a classifier of two kinds for one step."""
-    from training.commands.classify import train_classifier
-    from training.configurations.classify import ClassifyConfiguration
+    from training.commands.pretrain import train_classifier
+    from training.configurations.pretrain import PretrainConfiguration
 
     for wnid, colour in ((DOG, "red"), (BEAGLE, "blue")):
         (folder / "labelled" / wnid).mkdir(parents=True)
@@ -144,7 +144,7 @@ def trained_classifier(folder: Path) -> Path:
         "optimizer": {"epochs": None, "steps": 1, "batch": 2},
         "loop": {"workers": 0, "precision": "float32", "tensorboard": False},
     }
-    assert train_classifier(ClassifyConfiguration.model_validate(configuration)).finished
+    assert train_classifier(PretrainConfiguration.model_validate(configuration)).finished
     return folder / "run"
 
 

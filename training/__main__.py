@@ -2,8 +2,8 @@
 
 wordtree         build a WordTree of a list of labels from WordNet
 anchors          find a detector's anchors by k-means over the boxes of data sets
-classify         pre-train a backbone on pictures with labels
-detect           joint training of a detector on pictures with boxes and pictures with labels
+pretrain         train a backbone, Darknet-19 or an EfficientNet-Lite, on pictures with labels
+train            train a detector on pictures with boxes and pictures with labels
 refit            learn the class layer of a yolov2-lite anew, on the boxes its run finds
 export           write a run's weights as one model file
 evaluate         score a model file on detection sets
@@ -41,25 +41,25 @@ def anchors(arguments: Sequence[str]) -> int:
     return 0
 
 
-def classify(arguments: Sequence[str]) -> int:
-    """Pre-train a classifier."""
+def pretrain(arguments: Sequence[str]) -> int:
+    """Pre-train a backbone."""
     from training.command_line import configure
-    from training.commands.classify import train_classifier
-    from training.configurations.classify import ClassifyConfiguration
+    from training.commands.pretrain import train_classifier
+    from training.configurations.pretrain import PretrainConfiguration
 
-    result = train_classifier(configure(ClassifyConfiguration, f"{PROGRAM} classify", arguments))
+    result = train_classifier(configure(PretrainConfiguration, f"{PROGRAM} pretrain", arguments))
     if result.scores is not None:
         sys.stdout.write(f"{result.scores.table()}\n")
     return 0 if result.finished else STOPPED
 
 
-def detect(arguments: Sequence[str]) -> int:
+def train(arguments: Sequence[str]) -> int:
     """Train a detector."""
     from training.command_line import configure
-    from training.commands.detect import train_detector
-    from training.configurations.detect import DetectConfiguration
+    from training.commands.train import train_detector
+    from training.configurations.train import TrainConfiguration
 
-    return 0 if train_detector(configure(DetectConfiguration, f"{PROGRAM} detect", arguments)) else STOPPED
+    return 0 if train_detector(configure(TrainConfiguration, f"{PROGRAM} train", arguments)) else STOPPED
 
 
 def refit(arguments: Sequence[str]) -> int:
@@ -147,8 +147,8 @@ def export_darknet(arguments: Sequence[str]) -> int:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "wordtree": wordtree,
     "anchors": anchors,
-    "classify": classify,
-    "detect": detect,
+    "pretrain": pretrain,
+    "train": train,
     "refit": refit,
     "export": export,
     "evaluate": evaluate,
@@ -156,6 +156,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "import-darknet": import_darknet,
     "export-darknet": export_darknet,
 }
+RENAMED = {"detect": "train", "classify": "pretrain"}  # `yolo9000 detect` predicts
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -166,7 +167,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     command = COMMANDS.get(arguments[0])
     if command is None:
-        sys.stderr.write(f"{arguments[0]!r} is no command; there are: {', '.join(COMMANDS)}\n")
+        now = RENAMED.get(arguments[0])
+        known = f"it is now {now!r}" if now else f"use one of: {', '.join(COMMANDS)}"
+        sys.stderr.write(f"There is no command {arguments[0]!r}; {known}.\n")
         return FAILED
     try:
         return _run(command, arguments[1:])

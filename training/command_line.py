@@ -1,9 +1,12 @@
 """One configuration class a command: its fields are the flags, and the keys of the YAML file.
 
-`--configuration FILE` gives a YAML file; flags override what it says; what neither says has the class's default.
+`--configuration FILE` gives a YAML file; flags override what it says; what neither says has the class's default. A
+class with many fields lists in `important` those that most runs need: `--help` shows them.
 """
 
 import argparse
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,6 +25,9 @@ from pydantic_settings import (
 
 Configuration = TypeVar("Configuration", bound=BaseModel)
 
+HELP: Final = frozenset({"-h", "--help"})
+HELP_ALL: Final = "--help-all"
+WIDEST: Final = 100  # characters of a line
 LONGEST_VALUE: Final = 60  # characters of a wrong value that a message repeats
 
 
@@ -39,7 +45,7 @@ def configure(kind: type[Configuration], program: str, arguments: Sequence[str])
 
     Raises:
         ConfigurationError: an unreadable file, an unknown key or flag, a missing or a wrong value.
-        SystemExit: after `--help`.
+        SystemExit: after `--help` or `--help-all`.
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--configuration", type=Path, metavar="FILE")
@@ -80,6 +86,10 @@ def configure(kind: type[Configuration], program: str, arguments: Sequence[str])
                 InitSettingsSource(settings_cls, values),
             )
 
+    if HELP & set(rest) or HELP_ALL in rest:
+        parser = CliSettingsSource[argparse.ArgumentParser](Settings).root_parser
+        sys.stdout.write(help_text(parser, getattr(kind, "important", ()), everything=HELP_ALL in rest))
+        raise SystemExit(0)
     try:
         settings = Settings()
         return kind.model_validate(settings.model_dump())
@@ -89,6 +99,46 @@ def configure(kind: type[Configuration], program: str, arguments: Sequence[str])
     except SettingsError as error:
         reason = str(error).removeprefix("error parsing CLI: ")
         raise ConfigurationError(f"the command line cannot be used: {reason}; see `{program} --help`") from error
+
+
+def help_text(parser: argparse.ArgumentParser, important: tuple[str, ...], *, everything: bool) -> str:
+    """Return the help of a command.
+
+    Args:
+        parser: of the command; a group of options for each part of its configuration.
+        important: the dotted keys to show, in this order; without any, all options are shown.
+        everything: show all options.
+    """
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    formatter = argparse.HelpFormatter(parser.prog, max_help_position=32, width=width)
+    formatter.add_usage(f"{parser.prog} [options]", (), ())
+    formatter.add_text(parser.description)
+    groups = _groups(parser)
+    options = {option.dest: option for group in groups.values() for option in group}
+    if important and not everything:
+        groups = {"the options that most runs need": [options[key] for key in important]}
+    for title, group in groups.items():
+        formatter.start_section(title)
+        formatter.add_arguments(group)
+        formatter.end_section()
+    if important and not everything:
+        formatter.add_text(f"{HELP_ALL} shows all {len(options)} options.")
+    return formatter.format_help()
+
+
+def _groups(parser: argparse.ArgumentParser) -> dict[str, list[argparse.Action]]:
+    """Return a parser's options by the title of their group, without --help and those that take a whole part as JSON.
+
+    argparse keeps its groups to itself, and has done so under these names since Python 3.2.
+    """
+    found = {}
+    for group in parser._action_groups:  # noqa: SLF001
+        title = group.title or ""
+        left_out = {"help", title.removesuffix(" options")}
+        options = [option for option in group._group_actions if option.dest not in left_out]  # noqa: SLF001
+        if options:
+            found[title] = options
+    return found
 
 
 def explain(error: ValidationError) -> str:

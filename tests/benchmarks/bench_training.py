@@ -25,10 +25,10 @@ from PIL import Image
 
 from model.wordtree import packaged_tree
 from tests.proofs.clients import PICTURE
-from training.commands.classify import ClassifierLoss, Labels
 from training.commands.detector_run import DetectorRun, peak_rate
-from training.configurations.detect import DetectConfiguration
+from training.commands.pretrain import ClassifierLoss, Labels
 from training.configurations.mixing import read_data, trained_index
+from training.configurations.train import TrainConfiguration
 from training.data.batches import Batch, Mixture, Stream, load_batches
 from training.data.formats.folder import ClassifiedPicture
 from training.data.views import ViewConfiguration, Views
@@ -66,7 +66,7 @@ def write_pictures(folder: Path) -> None:
 
 def detector_trainer(folder: Path) -> Trainer:
     """Return a trainer of yolov2-lite."""
-    configuration = DetectConfiguration.model_validate(
+    configuration = TrainConfiguration.model_validate(
         {
             "output": folder,
             "detection": [{"annotations": folder / "set.json", "pictures": folder / "images"}],

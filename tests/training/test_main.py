@@ -14,9 +14,10 @@ from tests.training.detection_sets import Drawn, write_pictures
 from training import __main__ as program
 from training.__main__ import COMMANDS, main
 from training.command_line import ConfigurationError
-from training.commands import detect, export
+from training.commands import export
+from training.commands import train as train_command
 from training.commands.export import ExportConfiguration
-from training.configurations.detect import DetectConfiguration
+from training.configurations.train import TrainConfiguration
 from training.darknet.errors import DarknetError
 from training.data.formats.coco import InvalidDatasetError
 from training.export.model_file import ExportError, ExportReport
@@ -51,11 +52,32 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(("train",)) == 2
+    assert main(("learn",)) == 2
     assert capsys.readouterr().err == (
-        "'train' is no command; there are: wordtree, anchors, classify, detect, refit, export, evaluate, "
-        "quantize, import-darknet, export-darknet\n"
+        "There is no command 'learn'; use one of: wordtree, anchors, pretrain, train, refit, export, evaluate, "
+        "quantize, import-darknet, export-darknet.\n"
     )
+
+
+def test_help_shows_what_most_runs_need_and_help_all_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = []
+    for flag in ("--help", "--help-all"):
+        with pytest.raises(SystemExit) as caught:
+            main(("train", flag))
+        assert caught.value.code == 0
+        texts.append(capsys.readouterr().out)
+    short, long = ({line.split()[0].strip(",") for line in text.splitlines() if "  --" in line} for text in texts)
+    assert len(short) == 10
+    assert short < long
+    assert f"--help-all shows all {len(long)} options." in texts[0]
+    assert "--network" not in long
+    assert "network options:" in texts[1]
+
+
+@pytest.mark.parametrize(("former", "now"), [("detect", "train"), ("classify", "pretrain")])
+def test_a_former_name_leads_to_the_new_one(former: str, now: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main((former, "--help")) == 2
+    assert capsys.readouterr().err == f"There is no command {former!r}; it is now {now!r}.\n"
 
 
 @pytest.mark.slow
@@ -101,8 +123,8 @@ def test_what_the_caller_can_put_right_is_told(
     def fail(_: Sequence[str]) -> int:
         raise error
 
-    monkeypatch.setitem(COMMANDS, "detect", fail)
-    assert main(("detect",)) == 2
+    monkeypatch.setitem(COMMANDS, "train", fail)
+    assert main(("train",)) == 2
     assert capsys.readouterr() == ("", "this is wrong\n")
 
 
@@ -110,32 +132,32 @@ def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -
     def fail(_: Sequence[str]) -> int:
         raise ValueError("shapes differ")
 
-    monkeypatch.setitem(COMMANDS, "detect", fail)
+    monkeypatch.setitem(COMMANDS, "train", fail)
     with pytest.raises(ValueError, match="shapes differ"):
-        main(("detect",))
+        main(("train",))
 
 
 @pytest.mark.parametrize(("reached", "status"), [(True, 0), (False, 130)])
-def test_detect(reached: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train(reached: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
 
-    def train(configuration: DetectConfiguration) -> bool:
+    def train(configuration: TrainConfiguration) -> bool:
         given.append(configuration)
         return reached
 
-    monkeypatch.setattr(detect, "train_detector", train)
-    assert main(("detect", *LEAST, "--seed", "4")) == status
+    monkeypatch.setattr(train_command, "train_detector", train)
+    assert main(("train", *LEAST, "--seed", "4")) == status
     assert (given[0].seed, given[0].output) == (4, Path("a"))
 
 
 def test_an_interrupt_before_training_is_a_stop(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def train(_: DetectConfiguration) -> bool:
+    def train(_: TrainConfiguration) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(detect, "train_detector", train)
-    assert main(("detect", *LEAST)) == 130
+    monkeypatch.setattr(train_command, "train_detector", train)
+    assert main(("train", *LEAST)) == 130
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -166,8 +188,8 @@ def test_without_the_packages_of_training(capsys: pytest.CaptureFixture[str], mo
     def fail(_: Sequence[str]) -> int:
         raise ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
 
-    monkeypatch.setitem(COMMANDS, "detect", fail)
-    assert main(("detect",)) == 2
+    monkeypatch.setitem(COMMANDS, "train", fail)
+    assert main(("train",)) == 2
     assert capsys.readouterr().err == "torch.nn is not installed; training needs `pip install yolo9000[train,cpu]`\n"
 
 
@@ -175,6 +197,6 @@ def test_a_module_of_our_own_that_is_missing_is_a_fault(monkeypatch: pytest.Monk
     def fail(_: Sequence[str]) -> int:
         raise ModuleNotFoundError("No module named 'training.nothing'", name="training.nothing")
 
-    monkeypatch.setitem(COMMANDS, "detect", fail)
+    monkeypatch.setitem(COMMANDS, "train", fail)
     with pytest.raises(ModuleNotFoundError):
-        main(("detect",))
+        main(("train",))

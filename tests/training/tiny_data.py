@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from training.configurations.detect import DetectConfiguration
+from training.configurations.train import TrainConfiguration
 
 DOG, BICYCLE = "n02084071", "n02834778"
 BEAGLE, RACCOON = "n02088364", "n02508021"
@@ -42,7 +42,7 @@ def write_data(root: Path) -> None:
             Image.fromarray(pixels).save(root / "labelled" / wnid / f"{number}.jpg")
 
 
-def tiny_run(root: Path, output: Path, **changes: Any) -> DetectConfiguration:
+def tiny_run(root: Path, output: Path, **changes: Any) -> TrainConfiguration:
     """Return the configuration of a run of four steps; `changes` replace whole keys."""
     values: dict[str, Any] = {
         "output": output,
@@ -56,4 +56,4 @@ def tiny_run(root: Path, output: Path, **changes: Any) -> DetectConfiguration:
         "optimizer": {"steps": 4, "batch": 4, "warmup": 2},
         "loop": {"workers": 0, "precision": "float32"},
     }
-    return DetectConfiguration.model_validate({**values, **changes})
+    return TrainConfiguration.model_validate({**values, **changes})

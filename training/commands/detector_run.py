@@ -9,8 +9,8 @@ from torch import Tensor
 
 from model.wordtree import WordTree
 from training.command_line import ConfigurationError
-from training.configurations.detect import DetectConfiguration, NetworkConfiguration
 from training.configurations.mixing import labelled_in_group
+from training.configurations.train import NetworkConfiguration, TrainConfiguration
 from training.darknet.labels import known_labels
 from training.data.batches import Batch, Mixture, Stream, load_batches
 from training.losses.distillation import classifier_opinion
@@ -37,7 +37,7 @@ PUBLISHED: Final = ".safetensors"
 CALIBRATION_BATCHES: Final = 8  # that norms take their first statistics from
 
 
-def peak_rate(name: str, configuration: DetectConfiguration) -> float:
+def peak_rate(name: str, configuration: TrainConfiguration) -> float:
     """Return the peak learning rate of a parameter.
 
     Pre-trained are yolov2-lite's copy of the classifier's last blocks, yolov2-pyramid's trunk and neck, and the others'
@@ -81,7 +81,7 @@ class DetectorRun:
 
     def __init__(
         self,
-        configuration: DetectConfiguration,
+        configuration: TrainConfiguration,
         tree: WordTree,
         mixture: Mixture,
         classifier: FlatClassifier | None,

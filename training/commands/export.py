@@ -14,8 +14,8 @@ from model.bundle import BundleMetadata, Preprocessing, Thresholds, TreeMetadata
 from model.pictures.decoding import PictureError, decode_picture, letterbox
 from model.wordtree import WordTree
 from training.command_line import ConfigurationError, explain
-from training.configurations.classify import ClassifyConfiguration
-from training.configurations.detect import DetectConfiguration, InputSize
+from training.configurations.pretrain import PretrainConfiguration
+from training.configurations.train import InputSize, TrainConfiguration
 from training.evaluation.report import Report, SetReport
 from training.export.classifier import ClassifierMetadata, export_classifier
 from training.export.model_file import ExportReport, export_detector
@@ -50,7 +50,7 @@ class ExportConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: Path = Field(description="output folder of a `detect` run, finished or not")
+    run: Path = Field(description="output folder of a `train` run, finished or not")
     output: Path = Field(description="the model file to write (.onnx)")
     name: str | None = Field(None, min_length=1, description="the model's name; default: its network's")
     version: str = Field("1", min_length=1, description="the model's version")
@@ -88,7 +88,7 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         ExportError: the file does not compute what torch does.
     """
     tensors, state = load_checkpoint(configuration.run)
-    run = read_record(DetectConfiguration, configuration.run / CONFIGURATION)
+    run = read_record(TrainConfiguration, configuration.run / CONFIGURATION)
     tree = load_tree(configuration.run, state)
     trained = trained_nodes(configuration.run, state, tree)
     detector = averaged_detector(run, tensors, len(trained))
@@ -131,7 +131,7 @@ def export_classifier_run(configuration: ExportConfiguration) -> float:
     """
     folder = configuration.run
     tensors, state = load_checkpoint(folder)
-    run = read_record(ClassifyConfiguration, folder / CONFIGURATION)
+    run = read_record(PretrainConfiguration, folder / CONFIGURATION)
     classifier, tree = ClassifierState.read(folder, state), load_tree(folder, state)
     nodes: list[int] = state["trained"]
     network = build_classifier(classifier.network, len(nodes))
@@ -162,7 +162,7 @@ def export_classifier_run(configuration: ExportConfiguration) -> float:
     return export_classifier(network, metadata, subset, configuration.output, half_storage=configuration.half_storage)
 
 
-def averaged_detector(run: DetectConfiguration, tensors: dict[str, Tensor], classes: int) -> Detector:
+def averaged_detector(run: TrainConfiguration, tensors: dict[str, Tensor], classes: int) -> Detector:
     """Build a run's detector with the moving average of its weights, ready to predict."""
     state = tensors_of(tensors, AVERAGE_PREFIX)
     flat = state.get(FLAT)
@@ -205,7 +205,7 @@ def read_input(path: Path, size: int) -> NDArray[np.uint8]:
 
 
 def training_summary(
-    run: DetectConfiguration, state: dict[str, Any], tree: WordTree, backbone: LiteName | None
+    run: TrainConfiguration, state: dict[str, Any], tree: WordTree, backbone: LiteName | None
 ) -> dict[str, JsonValue]:
     """Tell how a model came about, without the paths of the machine that trained it.
 

@@ -13,7 +13,7 @@ from model.bundle import BundleMetadata, Thresholds, TreeMetadata
 from model.wordtree import WordTree, packaged_tree
 from training.command_line import ConfigurationError
 from training.commands.export import read_input
-from training.configurations.detect import InputSize
+from training.configurations.train import InputSize
 from training.darknet.cfg import Cfg, read_cfg
 from training.darknet.detectors import UnderRoot
 from training.darknet.download import Digest, download

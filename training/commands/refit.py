@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from training.command_line import ConfigurationError
-from training.commands.detect import check_nodes
 from training.commands.export import averaged_detector, read_record
-from training.configurations.detect import DetectConfiguration, InputSize
+from training.commands.train import check_nodes
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
+from training.configurations.train import InputSize, TrainConfiguration
 from training.data.batches import Mixture, Stream
 from training.data.class_examples import ClassExamples, collect_examples
 from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
@@ -56,7 +56,7 @@ class RefitConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: Path = Field(description="output folder of a `detect` run of one of the two, finished or not")
+    run: Path = Field(description="output folder of a `train` run of one of the two, finished or not")
     output: Path = Field(description="folder for the run with the new class layer")
     epochs: PositiveInt = Field(1, description="times the run's pictures are looked at, each time in other views")
     passes: PositiveFloat = Field(2, description="times every object seen is learned from")
@@ -119,7 +119,7 @@ def refit_run(configuration: RefitConfiguration) -> int:
         InvalidDatasetError: a set cannot be used.
     """
     tensors, state = load_checkpoint(configuration.run)
-    run = read_record(DetectConfiguration, configuration.run / CONFIGURATION)
+    run = read_record(TrainConfiguration, configuration.run / CONFIGURATION)
     tree = load_tree(configuration.run, state)
     trained = trained_nodes(configuration.run, state, tree)
     detector = averaged_detector(run, tensors, len(trained))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.wordtree import WordTree
-from training.configurations.detect import DetectConfiguration
+from training.configurations.train import TrainConfiguration
 from training.data.batches import Mixture, Source
 from training.data.formats.coco import DetectionSet, LabelledPicture
 from training.data.formats.folder import ClassifiedPicture, read_folder
@@ -37,7 +37,7 @@ class Data(NamedTuple):
     trained: NDArray[np.int64]
 
 
-def read_data(configuration: DetectConfiguration, tree: WordTree, known: Iterable[str]) -> Data:
+def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable[str]) -> Data:
     """Read every set of a run.
 
     Args:
@@ -77,7 +77,7 @@ def read_data(configuration: DetectConfiguration, tree: WordTree, known: Iterabl
 
 
 def _opinions(
-    configuration: DetectConfiguration,
+    configuration: TrainConfiguration,
     path: Path | None,
     pictures: Iterable[LabelledPicture | ClassifiedPicture],
     folder: Path,

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from training.command_line import read_yaml
-from training.commands.detect import train_detector
 from training.commands.evaluate import EvaluateConfiguration, evaluate
 from training.commands.export import ExportConfiguration, export_run, read_record
-from training.configurations.detect import DetectConfiguration
+from training.commands.train import train_detector
+from training.configurations.train import TrainConfiguration
 from training.evaluation.report import Report, SetReport
 from training.weights.checkpoint import has_checkpoint
 
@@ -33,15 +33,15 @@ def with_changes(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, A
     return merged
 
 
-def configuration_of(path: Path, steps: int | None, changes: dict[str, Any]) -> DetectConfiguration:
+def configuration_of(path: Path, steps: int | None, changes: dict[str, Any]) -> TrainConfiguration:
     """Read the configuration that a proof's runs share, and apply what is different in one of them."""
     values = with_changes(read_yaml(path), changes)
     if steps is not None:
         values = with_changes(values, {"optimizer": {"steps": steps}})
-    return DetectConfiguration.model_validate(values)
+    return TrainConfiguration.model_validate(values)
 
 
-def train_and_score(configuration: DetectConfiguration, annotations: Path, pictures: Path, size: int) -> SetReport:
+def train_and_score(configuration: TrainConfiguration, annotations: Path, pictures: Path, size: int) -> SetReport:
     """Train a run to its end, export it and score it on a set; `report.json` in its folder keeps the scores.
 
     Args:

@@ -1,4 +1,4 @@
-"""The flat classifier that yolov2-lite is built on: the published ImageNet one, or a run of `classify`."""
+"""The flat classifier that yolov2-lite is built on: the published ImageNet one, or a run of `pretrain`."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class FlatClassifier(NamedTuple):
 
 
 def is_classifier_run(path: Path | None) -> bool:
-    """Return whether a path is the output folder of a `classify` run."""
+    """Return whether a path is the output folder of a `pretrain` run."""
     return path is not None and has_checkpoint(path) and CLASSIFIER in load_state(path)
 
 

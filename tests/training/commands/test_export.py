@@ -17,7 +17,7 @@ from tests.training.tiny_data import BEAGLE, DOG
 from training.command_line import ConfigurationError
 from training.commands import export as module
 from training.commands.export import ExportConfiguration, evaluation_summary, export_run
-from training.configurations.detect import DetectConfiguration
+from training.configurations.train import TrainConfiguration
 from training.evaluation.lineage import LineageAccuracy
 from training.evaluation.report import CategoryReport, ModelReport, Report, SetReport
 from training.export.model_file import ExportReport
@@ -29,7 +29,7 @@ from training.weights.checkpoint import InvalidCheckpointError, save_checkpoint
 TRAINED = packaged_tree().closure([packaged_tree().index(BEAGLE)]).tolist()
 ANCHORS = ((0.5, 0.75), (2.0, 3.0))
 BIAS = torch.arange(10.0)  # of two anchors' five outputs
-RUN = DetectConfiguration.model_validate(
+RUN = TrainConfiguration.model_validate(
     {
         "output": "/home/somebody/runs/x",
         "detection": [{"annotations": "/home/somebody/annotations/pets.json", "pictures": "/home/somebody/pets"}],

@@ -8,10 +8,10 @@ import pytest
 from model.runtime import OnnxDetector
 from tests.training.tiny_data import tiny_run, write_data
 from training.command_line import ConfigurationError
-from training.commands.detect import classifier_backbone, train_detector
 from training.commands.export import ExportConfiguration, export_run
 from training.commands.refit import RefitConfiguration, refit_run
-from training.configurations.detect import DetectConfiguration, NetworkConfiguration
+from training.commands.train import classifier_backbone, train_detector
+from training.configurations.train import NetworkConfiguration, TrainConfiguration
 from training.networks.backbones.efficientnet_lite import backbone_name
 from training.weights.checkpoint import load_checkpoint
 
@@ -37,7 +37,7 @@ def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_of(root: Path, folder: Path, **network: Any) -> DetectConfiguration:
+def run_of(root: Path, folder: Path, **network: Any) -> TrainConfiguration:
     return tiny_run(root, folder, network={"anchors": ANCHORS, **network}, optimizer=TWO_STEPS)
 
 

@@ -11,9 +11,9 @@ from model.runtime import OnnxDetector
 from tests.training.networks.published_nanodet import made_up_weights
 from tests.training.tiny_data import tiny_run, write_data
 from training.command_line import ConfigurationError
-from training.commands.detect import train_detector
 from training.commands.export import ExportConfiguration, export_run
 from training.commands.refit import RefitConfiguration, refit_run
+from training.commands.train import train_detector
 from training.networks.backbones.nanodet import PIXEL_MEAN
 from training.weights.checkpoint import InvalidCheckpointError, load_checkpoint
 

@@ -12,9 +12,9 @@ from model.wordtree import WordTree
 from tests.training.tiny_data import tiny_run, write_data
 from training.command_line import ConfigurationError
 from training.commands import refit
-from training.commands.detect import train_detector
 from training.commands.export import ExportConfiguration, export_run
 from training.commands.refit import RefitConfiguration, chances, fit, label_counts, refit_run
+from training.commands.train import train_detector
 from training.data.batches import Mixture, Stream
 from training.data.class_examples import ClassExamples
 from training.losses.hierarchical import HierarchicalSoftmax

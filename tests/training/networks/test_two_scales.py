@@ -11,7 +11,7 @@ from torch.nn import functional
 from model.runtime import OnnxDetector
 from tests.bundles import tiny_metadata
 from tests.training.networks.given_backbones import lively_backbone
-from training.configurations.detect import NetworkConfiguration
+from training.configurations.train import NetworkConfiguration
 from training.export.model_file import export_detector
 from training.export.rounding import fold_norms
 from training.networks.catalogue import build_detector

@@ -12,7 +12,7 @@ import yaml
 from tests.training.distributed_run import alone
 from tests.training.tiny_data import tiny_run, write_data
 from tests.training.tiny_run import STEPS, Network, noise
-from training.commands.detect import train_detector
+from training.commands.train import train_detector
 from training.runs.processes import Processes, join_processes
 from training.weights.checkpoint import load_checkpoint
 
@@ -94,7 +94,7 @@ def test_the_command_under_torchrun(tmp_path: Path) -> None:
     assert train_detector(single)
     file = tmp_path / "shared.yaml"
     file.write_text(yaml.safe_dump(shared.model_dump(mode="json")))
-    result = torchrun("training", "detect", "--configuration", file)
+    result = torchrun("training", "train", "--configuration", file)
     assert result.returncode == 0, result.stderr
     found, expected = (load_checkpoint(tmp_path / name) for name in ("shared", "single"))
     assert found.state == expected.state

@@ -1,4 +1,4 @@
-"""The `detect` command: joint training on pictures with boxes and pictures with labels (paper section 4)."""
+"""The `train` command: joint training on pictures with boxes and pictures with labels (paper section 4)."""
 
 import logging
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ import torch
 from model.wordtree import WordTree, packaged_tree
 from training.command_line import ConfigurationError
 from training.commands.detector_run import PUBLISHED, DetectorRun, peak_rate
-from training.configurations.detect import DetectConfiguration
 from training.configurations.mixing import Data, read_data, trained_index
+from training.configurations.train import TrainConfiguration
 from training.data.batches import Mixture
 from training.networks.backbones.efficientnet_lite import LiteName, backbone_name
 from training.networks.catalogue import WITH_BACKBONES
@@ -25,7 +25,7 @@ from training.weights.starting_point import read_starting_point
 logger = logging.getLogger(__name__)
 
 
-def train_detector(configuration: DetectConfiguration) -> bool:
+def train_detector(configuration: TrainConfiguration) -> bool:
     """Train; return whether the last step was reached (False: stopped, and can be resumed).
 
     The output folder then holds the checkpoint, the log and configuration.json, which is what was asked for last.
@@ -41,7 +41,7 @@ def train_detector(configuration: DetectConfiguration) -> bool:
         return _train(configuration, processes)
 
 
-def _train(configuration: DetectConfiguration, processes: Processes) -> bool:
+def _train(configuration: TrainConfiguration, processes: Processes) -> bool:
     folder = configuration.output
     resumed = open_run_folder(folder, resume=configuration.resume)
     torch.manual_seed(configuration.seed)
@@ -87,7 +87,7 @@ def _train(configuration: DetectConfiguration, processes: Processes) -> bool:
     return trainer.run()
 
 
-def classifier_backbone(configuration: DetectConfiguration) -> LiteName:
+def classifier_backbone(configuration: TrainConfiguration) -> LiteName:
     """Return the backbone of a run's classifier: that of the weights it goes on or starts from, where there are any.
 
     Raises:

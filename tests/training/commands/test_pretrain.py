@@ -1,4 +1,4 @@
-"""Runs of `classify`: trained, scored, resumed, fine-tuned, exported, and built upon."""
+"""Runs of `pretrain`: trained, scored, resumed, fine-tuned, exported, and built upon."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from model.wordtree import packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON
 from training.__main__ import main
 from training.command_line import ConfigurationError
-from training.commands.classify import ClassifierLoss, Labels, train_classifier
-from training.configurations.classify import ClassifyConfiguration
+from training.commands.pretrain import ClassifierLoss, Labels, train_classifier
+from training.configurations.pretrain import PretrainConfiguration
 from training.data.batches import Batch
 from training.export.classifier import METADATA_KEY
 from training.runs.classifier_scores import ClassifierScores
@@ -41,7 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def configuration(data: Path, output: Path, **changes: Any) -> ClassifyConfiguration:
+def configuration(data: Path, output: Path, **changes: Any) -> PretrainConfiguration:
     values: dict[str, Any] = {
         "output": output,
         "classification": [{"folder": data, "held_out_every": 4}],
@@ -51,7 +51,7 @@ def configuration(data: Path, output: Path, **changes: Any) -> ClassifyConfigura
         "optimizer": {"epochs": 4, "batch": 6, "learning_rate": 0.02, "average_decay": 0.5, "fixed_statistics": True},
         "loop": {"workers": 0, "precision": "float32", "tensorboard": False},
     }
-    return ClassifyConfiguration.model_validate({**values, **changes})
+    return PretrainConfiguration.model_validate({**values, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_papers_schedule_is_the_default() -> None:
-    found = ClassifyConfiguration(output=Path("a"), classification=({"folder": "b"},))
+    found = PretrainConfiguration(output=Path("a"), classification=({"folder": "b"},))
     settings = found.optimizer
     assert (settings.method, settings.epochs, settings.batch, settings.learning_rate) == ("sgd", 160, 128, 0.1)
     assert (settings.schedule, settings.power, settings.momentum, settings.weight_decay) == ("polynomial", 4, 0.9, 5e-4)
@@ -104,7 +104,7 @@ def test_stopped_and_resumed(
         train_classifier(configuration(data, folder))
     file = tmp_path / "run.json"
     file.write_text(configuration(data, folder).model_dump_json())
-    assert main(("classify", "--configuration", str(file), "--resume")) == 0
+    assert main(("pretrain", "--configuration", str(file), "--resume")) == 0
     assert "6 pictures at 32 px: top-1 100.0%, top-5 100.0%\nwalked at 0: exact" in capsys.readouterr().out
     found, expected = load_checkpoint(folder), load_checkpoint(finished)
     assert found.state == expected.state

@@ -15,12 +15,12 @@ from PIL import Image
 from model.runtime import OnnxDetector
 from model.wordtree import packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, write_data
-from training.commands.detect import train_detector
 from training.commands.detector_run import DetectorRun, peak_rate
 from training.commands.evaluate import EvaluateConfiguration, evaluate
 from training.commands.export import ExportConfiguration, export_run
-from training.configurations.detect import DetectConfiguration
+from training.commands.train import train_detector
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
+from training.configurations.train import TrainConfiguration
 from training.data.batches import Batch, Mixture
 from training.data.formats.coco import LabelledPicture
 from training.data.formats.imagenet import imagenet_wnids
@@ -63,7 +63,7 @@ def test_what_a_run_leaves(root: Path, finished: Path) -> None:
     assert state["step"] == 4
     assert state["tree"] == packaged_tree().digest
     assert all(bool(value.isfinite().all()) for value in tensors.values())
-    written = DetectConfiguration.model_validate_json((finished / "configuration.json").read_text())
+    written = TrainConfiguration.model_validate_json((finished / "configuration.json").read_text())
     assert written == tiny_run(root, finished)
     start = load_imagenet_classifier().backbone.state_dict()
     for name, value in start.items():
@@ -130,7 +130,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(
     (folder / "configuration.json").unlink()
     again = tiny_run(root, folder, resume=True)
     assert train_detector(again)
-    assert DetectConfiguration.model_validate_json((folder / "configuration.json").read_text()) == again
+    assert TrainConfiguration.model_validate_json((folder / "configuration.json").read_text()) == again
     found, expected = load_checkpoint(folder), load_checkpoint(finished)
     assert found.state == expected.state
     assert found.tensors.keys() == expected.tensors.keys()
@@ -176,7 +176,7 @@ def test_resumed_with_other_anchors(root: Path, finished: Path, tmp_path: Path) 
     network: dict[str, Any] = {"anchors": [[0.4, 0.4], [1.2, 1.6]]}
     with pytest.raises(InvalidCheckpointError, match="were trained with the anchors"):
         train_detector(tiny_run(root, folder, resume=True, network=network))
-    written = DetectConfiguration.model_validate_json((folder / "configuration.json").read_text())
+    written = TrainConfiguration.model_validate_json((folder / "configuration.json").read_text())
     assert list(written.network.anchors or ()) == [(0.4, 0.4), (1.2, 1.5)]
 
 
@@ -259,7 +259,7 @@ def test_a_run_starts_from_what_another_learned(root: Path, finished: Path, tmp_
 def rates(network: dict[str, Any], *names: str) -> list[float]:
     optimizer = {"learning_rate": 3, "pretrained_learning_rate": 2, "class_learning_rate": 1}
     values = {"output": "a", "detection": [{"annotations": "a", "pictures": "b"}]}
-    run = DetectConfiguration.model_validate({**values, "network": network, "optimizer": optimizer})
+    run = TrainConfiguration.model_validate({**values, "network": network, "optimizer": optimizer})
     return [peak_rate(name, run) for name in names]
 
 

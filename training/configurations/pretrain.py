@@ -1,11 +1,11 @@
 """What a classification run is made of; the defaults are the paper's."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from training.configurations.detect import ClassificationSource, InputSize
+from training.configurations.train import ClassificationSource, InputSize
 from training.data.views import ViewConfiguration
 from training.networks.classifiers import ClassifierName
 from training.runs.computing import LoopConfiguration
@@ -42,10 +42,22 @@ class ClassifierOptimizer(OptimizerConfiguration):
     )
 
 
-class ClassifyConfiguration(BaseModel):
+class PretrainConfiguration(BaseModel):
     """Pre-train a backbone on pictures with labels alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    important: ClassVar[tuple[str, ...]] = (
+        "output",
+        "classification",
+        "validation",
+        "network.name",
+        "network.start",
+        "sizes",
+        "optimizer.epochs",
+        "optimizer.batch",
+        "loop.device",
+        "resume",
+    )
 
     output: Path = Field(description="folder for the checkpoint, the log, the scores and this configuration")
     classification: tuple[ClassificationSource, ...] = Field(

@@ -11,8 +11,8 @@ import training
 from training.command_line import explain
 from training.commands.export import ExportConfiguration
 from training.commands.refit import RefitConfiguration
-from training.configurations.classify import ClassifyConfiguration
-from training.configurations.detect import DetectConfiguration
+from training.configurations.pretrain import PretrainConfiguration
+from training.configurations.train import TrainConfiguration
 
 RUNS = sorted((Path(training.__file__).parent / "configurations").glob("*.yaml"))
 
@@ -24,7 +24,7 @@ LEAST: dict[str, Any] = {
 
 
 def test_the_least_there_is_to_say() -> None:
-    found = DetectConfiguration.model_validate(LEAST)
+    found = TrainConfiguration.model_validate(LEAST)
     assert found.output == Path("runs/a")
     assert found.detection[0].repeats == 1
     assert not found.classification
@@ -33,8 +33,8 @@ def test_the_least_there_is_to_say() -> None:
 
 
 def test_it_survives_being_written() -> None:
-    found = DetectConfiguration.model_validate(LEAST)
-    assert DetectConfiguration.model_validate_json(found.model_dump_json()) == found
+    found = TrainConfiguration.model_validate(LEAST)
+    assert TrainConfiguration.model_validate_json(found.model_dump_json()) == found
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
@@ -43,10 +43,10 @@ def test_the_runs_that_come_with_the_package(path: Path) -> None:
     if path.stem.endswith("-refit"):
         assert RefitConfiguration.model_validate(text).shares["coco_train"] == 2
         return
-    kind = ClassifyConfiguration if path.stem.startswith("darknet19") else DetectConfiguration
+    kind = PretrainConfiguration if path.stem.startswith("darknet19") else TrainConfiguration
     found = kind.model_validate(text)
     assert not found.resume
-    if isinstance(found, DetectConfiguration):
+    if isinstance(found, TrainConfiguration):
         assert len(found.network.design().anchors) == (3 if found.network.name == "yolo9000" else 6)
 
 
@@ -83,7 +83,7 @@ def test_what_cannot_be(changes: dict[str, Any], reason: str) -> None:
     """Each mistake is told in one line, and nothing but the mistake."""
     values = {key: value for key, value in {**LEAST, **changes}.items() if value is not None}
     with pytest.raises(ValidationError) as caught:
-        DetectConfiguration.model_validate(values)
+        TrainConfiguration.model_validate(values)
     (line,) = explain(caught.value).splitlines()
     assert line.startswith(f"  {reason}")
 
@@ -91,7 +91,7 @@ def test_what_cannot_be(changes: dict[str, Any], reason: str) -> None:
 def test_every_mistake_is_told_and_long_values_are_cut() -> None:
     values = {**LEAST, "seed": "x" * 500, "epochs": 3, "network": {"anchors": [[1, 2], 3, "four"]}}
     with pytest.raises(ValidationError) as caught:
-        DetectConfiguration.model_validate(values)
+        TrainConfiguration.model_validate(values)
     lines = explain(caught.value).splitlines()
     assert [line.split(":")[0].strip() for line in lines] == [
         "network.anchors.1",
@@ -114,7 +114,7 @@ def fields(kind: type[BaseModel]) -> list[tuple[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("kind", [DetectConfiguration, ClassifyConfiguration, ExportConfiguration])
+@pytest.mark.parametrize("kind", [TrainConfiguration, PretrainConfiguration, ExportConfiguration])
 def test_every_option_is_explained(kind: type[BaseModel]) -> None:
     found = fields(kind)
     assert len(found) > 8

@@ -13,9 +13,9 @@ from model.runtime import OnnxDetector
 from model.wordtree import WordTree, packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, write_data
 from training.command_line import ConfigurationError
-from training.commands.detect import train_detector
 from training.commands.detector_run import DetectorRun
 from training.commands.export import ExportConfiguration, averaged_detector, export_run
+from training.commands.train import train_detector
 from training.configurations.mixing import read_data, trained_index
 from training.darknet.weights import Header, write_weights
 from training.data.batches import Mixture

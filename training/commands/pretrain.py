@@ -1,4 +1,4 @@
-"""The `classify` command: pre-trains a backbone on pictures with labels, with a hierarchical or a flat softmax.
+"""The `pretrain` command: pre-trains a backbone on pictures with labels, with a hierarchical or a flat softmax.
 
 Paper section 3, "training for classification", and section 4, "hierarchical classification". The 448 px stage is a run
 of its own that starts from the first one's folder.
@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from model.wordtree import WordTree, packaged_tree
 from training.command_line import ConfigurationError
-from training.configurations.classify import ClassifyConfiguration
 from training.configurations.mixing import trained_index
+from training.configurations.pretrain import PretrainConfiguration
 from training.data.batches import Batch
 from training.data.formats.folder import ClassifiedPicture, read_folder
 from training.data.views import Views
@@ -70,7 +70,7 @@ class Outcome(NamedTuple):
     scores: ClassifierScores | None = None
 
 
-def train_classifier(configuration: ClassifyConfiguration) -> Outcome:
+def train_classifier(configuration: PretrainConfiguration) -> Outcome:
     """Train and, at the end, score.
 
     The output folder then holds the checkpoint, the log, configuration.json, and scores.json. A finished run that is
@@ -78,13 +78,13 @@ def train_classifier(configuration: ClassifyConfiguration) -> Outcome:
 
     Raises:
         ConfigurationError, FolderInUseError, InvalidCheckpointError, InvalidDatasetError, FloatingPointError: as
-            `training.commands.detect.train_detector`.
+            `training.commands.train.train_detector`.
     """
     with join_processes(configuration.loop.choose_device().type) as processes:
         return _train(configuration, processes)
 
 
-def _train(configuration: ClassifyConfiguration, processes: Processes) -> Outcome:
+def _train(configuration: PretrainConfiguration, processes: Processes) -> Outcome:
     folder = configuration.output
     resumed = open_run_folder(folder, resume=configuration.resume)
     torch.manual_seed(configuration.seed)
@@ -138,7 +138,7 @@ def _train(configuration: ClassifyConfiguration, processes: Processes) -> Outcom
 
 
 def read_pictures(
-    configuration: ClassifyConfiguration, tree: WordTree
+    configuration: PretrainConfiguration, tree: WordTree
 ) -> tuple[list[ClassifiedPicture], list[ClassifiedPicture]]:
     """Return the pictures of an epoch, and those to score on.
 
@@ -167,7 +167,7 @@ def _check_labels(held_out: list[ClassifiedPicture], labels: Labels) -> None:
 
 
 def _check_resumed(
-    folder: Path, state: Mapping[str, Any], labels: Labels, configuration: ClassifyConfiguration
+    folder: Path, state: Mapping[str, Any], labels: Labels, configuration: PretrainConfiguration
 ) -> None:
     before = ClassifierState.read(folder, state)
     now = ClassifierState(network=configuration.network.name, softmax=configuration.softmax)

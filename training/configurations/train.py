@@ -1,7 +1,7 @@
 """What a detection run is made of, as one documented object; it is written beside the results."""
 
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import (
     BaseModel,
@@ -168,10 +168,22 @@ class OpinionsConfiguration(BaseModel):
         return self
 
 
-class DetectConfiguration(BaseModel):
-    """A joint training run on pictures with boxes and pictures with labels."""
+class TrainConfiguration(BaseModel):
+    """Train a detector on pictures with boxes and pictures with labels."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    important: ClassVar[tuple[str, ...]] = (
+        "output",
+        "detection",
+        "classification",
+        "network.name",
+        "network.start",
+        "sizes",
+        "optimizer.steps",
+        "optimizer.batch",
+        "loop.device",
+        "resume",
+    )
 
     output: Path = Field(description="folder for the checkpoint, the log and this configuration")
     detection: tuple[DetectionSource, ...] = Field(
