@@ -1,4 +1,4 @@
-"""What a trained detector's class layer sees of the labelled objects of its data: one row an object."""
+"""What a trained detector sees of the labelled objects of its data, one row an object, and of boxes it is unsure of."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -8,10 +8,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from training.data.batches import Mixture, Stream, load_batches
+from training.data.box_examples import BoxExamples, examples_of
 from training.losses.hierarchical import NO_NODE
 from training.losses.targets import Truths, iou_of_pairs, on_grids
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.detector import BoxIndex
+from training.networks.yolov2_pyramid import YOLOv2Pyramid
 
 LEAST_OVERLAP: Final = 0.5  # IOU from which a box counts as having found an object
 
@@ -32,7 +34,9 @@ class ClassExamples(NamedTuple):
 
 
 @torch.no_grad()
-def collect_examples(detector: ClassifierInside, mixture: Mixture, stream: Stream, workers: int) -> ClassExamples:
+def collect_examples(
+    detector: ClassifierInside, mixture: Mixture, stream: Stream, workers: int, boxes_a_picture: int = 0
+) -> tuple[ClassExamples, BoxExamples | None]:
     """Look at the pictures of a stream of batches.
 
     Args:
@@ -40,6 +44,10 @@ def collect_examples(detector: ClassifierInside, mixture: Mixture, stream: Strea
         mixture: the pictures; a source is known by its place among the mixture's.
         stream: which of them, in batches.
         workers: processes that prepare pictures; 0: this one.
+        boxes_a_picture: how many boxes it is unsure of to pick, at most, if it looks a second time at them.
+
+    Returns:
+        What the class layer sees of objects, and what the quality of boxes is judged by; None where it is not.
 
     Raises:
         InvalidDatasetError: a picture cannot be used.
@@ -47,6 +55,8 @@ def collect_examples(detector: ClassifierInside, mixture: Mixture, stream: Strea
     places = {id(source): place for place, source in enumerate(mixture.sources)}
     device = detector.anchors.device
     rows: list[ClassExamples] = []
+    unsure: list[BoxExamples] = []
+    generator = torch.Generator().manual_seed(stream.seed)
     batches = zip(stream, load_batches(mixture, stream, workers), strict=True)
     for draws, batch in tqdm(batches, total=len(stream), unit="batch", mininterval=5):
         sources = torch.tensor([places[id(mixture.items[draw.item][0])] for draw in draws])
@@ -57,7 +67,11 @@ def collect_examples(detector: ClassifierInside, mixture: Mixture, stream: Strea
             here = BoxIndex(*(part.to(device) for part in index))
             features, evidence = (part.half().cpu() for part in detector.class_inputs(prediction.features, here))
             rows.append(ClassExamples(features, evidence, nodes, sources[index.picture]))
-    return ClassExamples(*(torch.cat(columns) for columns in zip(*rows, strict=True)))
+        if boxes_a_picture and isinstance(detector, YOLOv2Pyramid):
+            picked = examples_of(detector, every, batch.truths, sources, boxes_a_picture, generator)
+            unsure += [picked] if len(picked.seen) else []
+    objects = ClassExamples(*(torch.cat(columns) for columns in zip(*rows, strict=True)))
+    return objects, BoxExamples(*(torch.cat(columns) for columns in zip(*unsure, strict=True))) if unsure else None
 
 
 def finding_boxes(

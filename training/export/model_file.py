@@ -38,6 +38,9 @@ WEIGHT_PREFIX: Final = "detector."
 """A weight of a model file is called as in the detector's state dict, after this, where nothing was folded in."""
 HALF_MAXIMUM: Final = float(np.finfo(np.float16).max)
 
+MOST_FOUND: Final = 2**40
+"""Boxes of a grid that pass. Without a bound torch.export thinks the sum of three counts may exceed an int64."""
+
 TOLERANCE: Final = 1e-3
 """Largest difference to torch: in absolute probabilities, in objectness, and in boxes as a part of a cell."""
 HALF_TOLERANCE: Final = 5e-2
@@ -75,13 +78,15 @@ class ExportGraph(nn.Module):
         """Map the inputs that `model.bundle` describes to its outputs, in its order."""
         side = pictures.shape[1]
         every = self.detector.look(pictures.permute(0, 3, 1, 2).to(torch.float32))
-        objectness = [prediction.boxes[..., 4].sigmoid() for prediction in every]
-        found = [torch.nonzero(each >= threshold) for each in objectness]
+        least = self.detector.least_objectness(threshold)
+        found = [torch.nonzero(prediction.boxes[..., 4].sigmoid() >= least) for prediction in every]
+        for each in found:
+            torch._check(len(each) < MOST_FOUND)  # type: ignore[no-untyped-call]  # noqa: SLF001 - the documented name
         # One box more, dropped again at the end: so the class layer never sees zero boxes, which not every
         # operator can compute (an Einsum of ONNX Runtime 1.32 ends the process).
         found[-1] = torch.cat((found[-1], found[-1].new_zeros(1, 4)))
         indexes = [BoxIndex(*each.unbind(1)) for each in found]
-        logits = self.detector.logits_of(every, indexes)
+        judged = self.detector.judge(every, indexes)
         decoded = [
             decode_boxes(prediction.boxes, self.detector.anchors_of(grid), self.detector.location)[index]
             for grid, (prediction, index) in enumerate(zip(every, indexes, strict=True))
@@ -89,8 +94,12 @@ class ExportGraph(nn.Module):
         boxes = _joined(decoded)
         centre, sides = boxes[:, :2], boxes[:, 2:]
         corners = torch.cat((centre - sides / 2, centre + sides / 2), dim=1) * side
-        passing = _joined([each[index] for each, index in zip(objectness, indexes, strict=True)])
-        return corners[:-1], passing[:-1], _joined([index.picture for index in indexes])[:-1], logits[:-1]
+        picture = _joined([index.picture for index in indexes])
+        answers = corners[:-1], judged.objectness[:-1], picture[:-1], judged.class_logits[:-1]
+        if least is threshold:
+            return answers
+        passing = torch.nonzero(answers[1] >= threshold)[:, 0]
+        return answers[0][passing], answers[1][passing], answers[2][passing], answers[3][passing]
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

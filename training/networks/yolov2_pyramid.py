@@ -9,10 +9,12 @@ outputs with anchors and direct location on the same features .146.
 
 What a box is called comes from the classifier inside (`training.networks.parts.classifier_inside`), which sees the
 picture reduced to five eighths: it learned on objects 150 to 220 px large. What the trunk says of COCO's 80 kinds, the
-cell's own features, and the trunk's features at stride 32, averaged over the inner part of the box, correct it.
+cell's own features, and the trunk's features at stride 32, averaged over the inner part of the box, say how far to
+believe it. The same says how well a box fits (`training.networks.parts.box_quality`).
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +22,10 @@ from torch.nn import functional as F
 
 from training.networks.backbones.efficientnet_lite import HEAD_CHANNELS, IMAGENET_CLASSES, EfficientNetLite
 from training.networks.backbones.nanodet import CHANNELS, CLASSES, DEEP_CHANNELS, STRIDES, Head, Neck, Trunk
+from training.networks.parts.box_quality import BoxQuality, seen_of_boxes
 from training.networks.parts.class_layer import TreeClassLayer
 from training.networks.parts.classifier_inside import ClassifierInside, inner_part, reduced_side
-from training.networks.parts.detector import BoxIndex, Location, Prediction, decode_boxes
+from training.networks.parts.detector import BoxIndex, Judgement, Location, Prediction, decode_boxes
 from training.networks.parts.regions import integral_image, pool_regions
 
 
@@ -51,9 +54,9 @@ class YOLOv2Pyramid(ClassifierInside):
         self.trunk = Trunk()
         self.neck = Neck()
         self.heads = nn.ModuleList(Head() for _ in STRIDES)
-        self.class_layer = TreeClassLayer(
-            HEAD_CHANNELS, flat_classes, classes, evidence=CHANNELS + DEEP_CHANNELS + CLASSES, kinds=CLASSES
-        )
+        evidence = CHANNELS + DEEP_CHANNELS + CLASSES
+        self.class_layer = TreeClassLayer(HEAD_CHANNELS, flat_classes, classes, evidence=evidence, kinds=CLASSES)
+        self.quality = BoxQuality(HEAD_CHANNELS + evidence).requires_grad_(False)  # learned by `refit` alone
 
     def anchors_of(self, grid: int) -> Tensor:
         """Return the anchor [1, 2] of a grid, in its cells."""
@@ -84,32 +87,58 @@ class YOLOv2Pyramid(ClassifierInside):
 
     def class_inputs(self, features: tuple[Tensor, ...], index: BoxIndex) -> tuple[Tensor, Tensor]:
         """Return what the class layer sees of the K boxes of `index` of one grid."""
-        return self._class_inputs(features[:2], *_own(features, index), index.picture)
+        return _class_inputs(features[:2], _own(features, index), index.picture)
 
     def logits_of(self, predictions: Sequence[Prediction], indexes: Sequence[BoxIndex]) -> Tensor:
         """Return the class logits [K, classes] of the boxes of all grids: what all of them share is pooled once."""
-        own = [_own(one.features, index) for one, index in zip(predictions, indexes, strict=True)]
-        cells, kinds, boxes = (torch.cat(parts) for parts in zip(*own, strict=True))
-        picture = torch.cat([index.picture for index in indexes])
-        shared = predictions[0].features[:2]
-        logits: Tensor = self.class_layer(*self._class_inputs(shared, cells, kinds, boxes, picture))
+        logits: Tensor = self.class_layer(*self.seen_of(predictions, indexes)[:2])
         return logits
 
-    @staticmethod
-    def _class_inputs(
-        shared: tuple[Tensor, ...], cells: Tensor, kinds: Tensor, boxes: Tensor, picture: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        classifier, deep = shared
-        regions = inner_part(boxes)
-        pooled = pool_regions(deep, regions, picture)
-        evidence = torch.cat((cells.to(classifier.dtype), pooled, kinds.to(classifier.dtype)), dim=1)
-        return pool_regions(classifier, regions, picture), evidence
+    def judge(self, predictions: Sequence[Prediction], indexes: Sequence[BoxIndex]) -> Judgement:
+        """Return of boxes of all grids how sure they are, by objectness and quality, and their class logits."""
+        features, evidence, boxes, objectness = self.seen_of(predictions, indexes)
+        quality = self.quality(seen_of_boxes(features, evidence, boxes, objectness))
+        return Judgement(self.quality.answer(objectness, quality), self.class_layer(features, evidence))
+
+    def least_objectness(self, threshold: Tensor) -> Tensor:
+        """Return the objectness of a box, 0 to 1, without which `judge` cannot answer a threshold."""
+        return self.quality.least_objectness(threshold)
+
+    def seen_of(
+        self, predictions: Sequence[Prediction], indexes: Sequence[BoxIndex]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what is seen of the K boxes of all grids, one grid after the other.
+
+        Returns:
+            The two that `class_inputs` gives; the boxes [K, 4], centre x, centre y, width, height as fractions; the
+            logits of their objectness [K].
+        """
+        parts = [_own(one.features, index) for one, index in zip(predictions, indexes, strict=True)]
+        own = _Own(*(torch.cat(each) for each in zip(*parts, strict=True)))
+        picture = torch.cat([index.picture for index in indexes])
+        raw = torch.cat([one.boxes[tuple(index)] for one, index in zip(predictions, indexes, strict=True)])
+        return *_class_inputs(predictions[0].features[:2], own, picture), own.boxes, raw[:, 4]
 
 
-def _own(features: tuple[Tensor, ...], index: BoxIndex) -> tuple[Tensor, Tensor, Tensor]:
-    """Return of boxes the features [K, 128] of their cells, P(kind) there [K, 80], and the boxes [K, 4]."""
+class _Own(NamedTuple):
+    """What is seen of K boxes on their grid: features of their cells [K, 128], P(kind) [K, 80], the boxes [K, 4]."""
+
+    cells: Tensor
+    kinds: Tensor
+    boxes: Tensor
+
+
+def _class_inputs(shared: tuple[Tensor, ...], own: _Own, picture: Tensor) -> tuple[Tensor, Tensor]:
+    classifier, deep = shared
+    regions = inner_part(own.boxes)
+    pooled = pool_regions(deep, regions, picture)
+    evidence = torch.cat((own.cells.to(classifier.dtype), pooled, own.kinds.to(classifier.dtype)), dim=1)
+    return pool_regions(classifier, regions, picture), evidence
+
+
+def _own(features: tuple[Tensor, ...], index: BoxIndex) -> _Own:
     own, kinds, boxes = features[2:]
     at = (index.picture, index.row, index.column)
     # channels last, as the convolutions have them: in another order the gradient would have to be rearranged
     cells = own.permute(0, 2, 3, 1)[at]
-    return cells, kinds.permute(0, 2, 3, 1)[at], boxes[index.picture, index.anchor, index.row, index.column]
+    return _Own(cells, kinds.permute(0, 2, 3, 1)[at], boxes[index.picture, index.anchor, index.row, index.column])

@@ -67,16 +67,21 @@ def test_it_trains_its_trunk_and_its_heads(root: Path, started: Path) -> None:
 
 def test_it_is_refitted_and_exported(root: Path, started: Path) -> None:
     refitted = root / "refitted"
-    assert refit_run(RefitConfiguration(run=started, output=refitted, workers=0, sizes=(64, 96), passes=20)) > 0
+    assert (
+        refit_run(RefitConfiguration(run=started, output=refitted, workers=0, sizes=(64, 96), passes=20, boxes=60)) > 0
+    )
     before, after = load_checkpoint(started).tensors, load_checkpoint(refitted).tensors
     assert not torch.equal(
         before["average.class_layer.correction.weight"], after["average.class_layer.correction.weight"]
     )
-    assert after["average.class_layer.kind_share.weight"].abs().max() > 0
+    for learned in ("class_layer.mixture.output.weight", "quality.output.weight"):
+        assert after[f"average.{learned}"].abs().max() > 0
+    assert after["average.quality.power"] == 0.5
 
     path = root / "model.onnx"
     report = export_run(ExportConfiguration(run=refitted, output=path, sizes=(64, 96), default_size=64))
     assert report.probabilities < 1e-2
+    assert report.objectness < 1e-3
     bundle: BundleMetadata = OnnxDetector.load(path, threads=1).bundle
     assert bundle.stride == 8
     assert bundle.preprocessing.mean == PIXEL_MEAN

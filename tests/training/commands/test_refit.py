@@ -13,12 +13,13 @@ from tests.training.tiny_data import tiny_run, write_data
 from training.command_line import ConfigurationError
 from training.commands import refit
 from training.commands.export import ExportConfiguration, export_run
-from training.commands.refit import RefitConfiguration, chances, fit, label_counts, refit_run
+from training.commands.refit import RefitConfiguration, refit_run, trust
 from training.commands.train import train_detector
 from training.data.batches import Mixture, Stream
 from training.data.class_examples import ClassExamples
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.class_layer import TreeClassLayer
+from training.runs.class_fit import chances, fit_classes, label_counts
 from training.weights.checkpoint import FolderInUseError, load_checkpoint
 
 # thing (animal (dog, cat), tool), in depth-first order of its leaves
@@ -54,7 +55,7 @@ def settings(tmp_path: Path, **changes: object) -> RefitConfiguration:
 def test_it_learns_what_the_classifier_does_not_know(tmp_path: Path) -> None:
     layer, examples, softmax = make_layer(), make_examples(40), HierarchicalSoftmax(TREE)
     configuration = settings(tmp_path, learning_rate=0.05, decay=0, passes=300, batch=30)
-    loss = fit(layer, examples, [1, 1], softmax, configuration)
+    loss = fit_classes(layer, examples, [1, 1], softmax, configuration)
 
     with torch.no_grad():
         logits = layer(examples.features.float(), examples.evidence.float())
@@ -66,7 +67,7 @@ def test_it_learns_what_the_classifier_does_not_know(tmp_path: Path) -> None:
 def test_decay_keeps_it_near_the_classifier(tmp_path: Path) -> None:
     free, held = make_layer(), make_layer()
     for layer, decay in ((free, 0), (held, 100)):
-        fit(
+        fit_classes(
             layer,
             make_examples(20),
             [1, 1],
@@ -90,14 +91,14 @@ def test_what_says_little_has_a_high_temperature(tmp_path: Path) -> None:
     nodes = torch.tensor([DOG, CAT, TOOL])[true]
     examples = ClassExamples(features, evidence.half(), nodes, torch.zeros(2 * count, dtype=torch.int64))
     held = {"decay": 1e3, "passes": 60, "batch": 50, "distillation_scale": 0}
-    fit(layer, examples, [1], HierarchicalSoftmax(TREE), settings(tmp_path, temperature_rate=0.05, **held))
+    fit_classes(layer, examples, [1], HierarchicalSoftmax(TREE), settings(tmp_path, temperature_rate=0.05, **held))
 
     with torch.no_grad():
         temperatures = layer.temperatures(features.float(), evidence)[:, 0]
     assert temperatures[~blurred].max() < 1.2
     assert temperatures[blurred].min() > 2
 
-    fit(layer, examples, [1], HierarchicalSoftmax(TREE), settings(tmp_path, temperature_rate=0, **held))
+    fit_classes(layer, examples, [1], HierarchicalSoftmax(TREE), settings(tmp_path, temperature_rate=0, **held))
     with torch.no_grad():
         assert torch.equal(layer.temperatures(features.float(), evidence), torch.ones(2 * count, 1))
 
@@ -105,7 +106,7 @@ def test_what_says_little_has_a_high_temperature(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_layer(tmp_path: Path) -> None:
     layers = [make_layer() for _ in range(3)]
     for layer, seed in zip(layers, (1, 1, 2), strict=True):
-        fit(layer, make_examples(20), [1, 1], HierarchicalSoftmax(TREE), settings(tmp_path, seed=seed))
+        fit_classes(layer, make_examples(20), [1, 1], HierarchicalSoftmax(TREE), settings(tmp_path, seed=seed))
     first, again, other = (layer.correction.weight for layer in layers)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -187,7 +188,7 @@ def test_what_is_frequent_in_a_set_is_put_down_to_the_set(tmp_path: Path, adjust
         tmp_path, learning_rate=0.02, temperature_rate=0, passes=400, batch=40, logit_adjustment=adjustment
     )
     softmax = HierarchicalSoftmax(TREE)
-    fit(layer, examples, [1], softmax, configuration)
+    fit_classes(layer, examples, [1], softmax, configuration)
     with torch.no_grad():
         logits = layer(torch.zeros(1, 4), torch.zeros(1, 2))
     assert softmax.log_conditionals(logits)[0, DOG].exp().item() == pytest.approx(expected, abs=0.03)
@@ -206,7 +207,7 @@ def test_every_picture_is_looked_at_once_however_often_training_repeats_it(
     """The run shows its pictures with boxes twice an epoch."""
     looked: list[int] = []
 
-    def collect(_: object, mixture: Mixture, stream: Stream, __: int) -> ClassExamples:
+    def collect(_: object, mixture: Mixture, stream: Stream, *__: int) -> ClassExamples:
         looked.extend(draw.item for draws in stream for draw in draws)
         looked.append(len(mixture))
         raise ConfigurationError("seen enough")
@@ -236,22 +237,36 @@ def test_another_network_is_refused(run: Path, tmp_path: Path) -> None:
     assert not json.loads((other / "checkpoint.json").read_text()).get("refit")
 
 
-def test_what_the_detector_knows_by_itself_is_taken_where_the_classifier_knows_nothing() -> None:
+def knowing_layer() -> TreeClassLayer:
+    """The layer above in a detector that knows all three kinds by itself."""
     layer = TreeClassLayer(4, 3, len(TREE), evidence=5, kinds=3)
     wnids = [TREE.wnids[node] for node in (DOG, CAT, TOOL)]
     layer.start_from(torch.zeros(3, 4), torch.zeros(3), wnids, TREE)
     layer.know(wnids, TREE)
-    layer.trust(torch.zeros(len(TREE)))  # no correction: only the kinds can help
+    return layer
+
+
+def test_what_the_detector_knows_by_itself_is_taken_where_the_classifier_knows_nothing() -> None:
+    layer, softmax = knowing_layer(), HierarchicalSoftmax(TREE)
+    trust(layer, torch.full((len(TREE),), 1e6), softmax, 30)  # all is known: no correction, only the kinds can help
+    assert not layer.reliability.any()
     examples = make_examples(40)
     right = torch.stack([examples.nodes == node for node in (DOG, CAT, TOOL)], dim=1)
     kinds = torch.where(right, 0.6, 0.2)
     informed = examples._replace(evidence=torch.cat((examples.evidence, kinds.half()), dim=1))
-    softmax = HierarchicalSoftmax(TREE)
-    configuration = RefitConfiguration(run=Path("run"), output=Path("out"), passes=100, batch=40)
-    fit(layer, informed, [1, 1], softmax, configuration)
+    configuration = RefitConfiguration(run=Path("run"), output=Path("out"), passes=100, batch=40, logit_adjustment=0)
+    fit_classes(layer, informed, [1, 1], softmax, configuration)
     with torch.no_grad():
         sure = softmax.log_conditionals(layer(informed.features.float(), informed.evidence.float())).exp()
+        shares = layer.mixture(torch.cat((informed.features, informed.evidence), dim=1).float())
     dogs = examples.nodes == DOG
-    seen = torch.cat((informed.features, informed.evidence), dim=1).float()
-    assert layer.kind_share(seen).sigmoid().min() > 0.6  # it began with .5
+    assert shares[:, 0].max() < 0.2  # the classifier's; it began with all
     assert sure[dogs, DOG].min() > 0.75  # .6 : .2 alone, and a temperature below 1
+
+
+def test_corrections_are_for_groups_of_which_something_is_unknown() -> None:
+    layer, softmax = knowing_layer(), HierarchicalSoftmax(TREE)
+    layer.start_from(torch.zeros(1, 4), torch.zeros(1), [TREE.wnids[TOOL]], TREE)
+    layer.know([TREE.wnids[DOG]], TREE)  # of cats nobody knows anything
+    trust(layer, torch.full((len(TREE),), 90), softmax, 30)
+    assert layer.reliability.tolist() == [0, 0, 0, 0.75, 0.75]

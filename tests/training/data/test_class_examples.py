@@ -102,7 +102,8 @@ def test_rows_are_what_the_class_layer_sees(data: Path) -> None:
     torch.manual_seed(0)
     detector = YOLOv2Lite(torch.tensor([[0.4, 0.4], [1.2, 1.5]]), len(found.trained), EfficientNetLite()).eval()
     stream = Stream(len(mixture), 4, (64,), 0, 0, 3)
-    examples = collect_examples(detector, mixture, stream, 0)
+    examples, unsure = collect_examples(detector, mixture, stream, 0, 8)
+    assert unsure is None  # it judges no box a second time
 
     expected = []
     for batch in load_batches(mixture, stream, 0):

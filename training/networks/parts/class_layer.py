@@ -18,13 +18,10 @@ true synsets 59 % instead of 56 % have a probability of .5 at the end of the pat
 probabilities on COCO's falls from .105 to .087.
 
 A detector may know some kinds by itself, as one trained on COCO knows 80. What it says of them is summed up the tree
-in the same way, and the two probabilities of a node are mixed: how much the detector's counts, its **share**, is the
-sigmoid of a linear function of what the box shows (a mixture of experts: Jacobs et al., 1991). So horse and sheep are
-told apart by whoever learned them on 118,000 pictures, two breeds of dogs, of which that one says nothing, by the
-classifier, and on a few pixels the classifier counts little. Adding logarithms with weights instead does worse: a
-thing of none of the 80 kinds is then denied wherever one of them would have been. Of synsets that had no label the
-walk named 39 % rightly to the leaf with added logarithms and 50 % with the mixture, of coco_train's objects 65 and 69
-% (features kept, one seed).
+in the same way, and mixed with what the classifier says (`training.networks.parts.class_mixture`). So horse and sheep
+are told apart by whoever learned them on 118,000 pictures, two breeds of dogs, of which that one says nothing, by the
+classifier, and on a few pixels the classifier counts little. A correction then takes from both what they know: it is
+learned only where neither knows all siblings (`unknown`).
 
 The classes are kept in the tree's depth-first order, in which those beneath a node stand side by side; their
 probability is a difference of two cumulative sums.
@@ -38,9 +35,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.wordtree import WordTree
+from training.networks.parts.class_mixture import ClassMixture, mix
 
 HALF_TRUSTED: Final = 30  # boxes labelled within a group at which its correction counts half
-NO_SHARE: Final = -12.0  # the logit of a share of nothing
 LEAST_PROBABILITY: Final = 1e-3  # of a node; what a classifier says below that is no evidence between siblings
 
 
@@ -77,9 +74,8 @@ class TreeClassLayer(nn.Module):
         self.register_buffer("last", torch.zeros(nodes, dtype=torch.int64))
         self.register_buffer("reliability", torch.ones(nodes))
         if kinds:
-            self.kind_share = nn.Linear(features + evidence, 1).requires_grad_(False)  # learned by `refit` alone
-            nn.init.zeros_(self.kind_share.weight)
-            nn.init.constant_(self.kind_share.bias, NO_SHARE)
+            self.mixture = ClassMixture(features + evidence).requires_grad_(False)  # learned by `refit` alone
+            self.mixture.believe_the_classifier()
             self.register_buffer("kind_order", torch.arange(kinds))
             self.register_buffer("kind_first", torch.zeros(nodes, dtype=torch.int64))
             self.register_buffer("kind_last", torch.zeros(nodes, dtype=torch.int64))
@@ -101,8 +97,14 @@ class TreeClassLayer(nn.Module):
         """Say which synsets the detector's own kinds are; what it says of them counts nothing yet."""
         for known, found in zip((self.kind_order, self.kind_first, self.kind_last), _beneath(wnids, tree), strict=True):
             known.copy_(found)
-        self.kind_share.weight.zero_()
-        self.kind_share.bias.fill_(NO_SHARE)
+        self.mixture.believe_the_classifier()
+
+    def unknown(self) -> Tensor:
+        """Return of which nodes neither the classifier nor the kinds know anything, bool [nodes]."""
+        known = self.last > self.first
+        if self.kinds:
+            known = known | (self.kind_last > self.kind_first)
+        return ~known
 
     def trust(self, boxes: Tensor, half: float = HALF_TRUSTED) -> None:
         """Let corrections count as far as there is evidence.
@@ -121,24 +123,24 @@ class TreeClassLayer(nn.Module):
     def corrected(self, features: Tensor, evidence: Tensor) -> Tensor:
         """Return the logits [K, nodes] before they are divided by the temperatures."""
         seen = torch.cat((features, evidence), dim=1)
-        share = self.kind_share(seen).sigmoid() if self.kinds else None
-        return self.joined(features, evidence, self.correction(seen), share)
+        shares = self.mixture(seen) if self.kinds else None
+        return self.joined(features, evidence, self.correction(seen), shares)
 
-    def joined(self, features: Tensor, evidence: Tensor, correction: Tensor, share: Tensor | None) -> Tensor:
+    def joined(self, features: Tensor, evidence: Tensor, correction: Tensor, shares: Tensor | None) -> Tensor:
         """Return the logits [K, nodes] that the classifier, the kinds and a correction make together.
 
         Args:
             features, evidence: as `forward` has them.
             correction: [K, nodes].
-            share: [K, 1], of each box's kinds in the mixture, 0 to 1; None where there are none.
+            shares: [K, 3], as `ClassMixture` gives them; None where there are no kinds.
         """
-        known = self.classifier_logits(features)
-        if share is not None:
-            known = (share * self.kind_logits(evidence).exp() + (1 - share) * known.exp()).log()
-        return known + self.reliability * correction
+        known = self.classifier_probabilities(features)
+        if shares is not None:
+            known = mix(known, self.kind_probabilities(evidence), shares)
+        return known.log() + self.reliability * correction
 
-    def kind_logits(self, evidence: Tensor) -> Tensor:
-        """Return log P(node) [K, nodes] as the detector's own kinds have it, of at least LEAST_PROBABILITY."""
+    def kind_probabilities(self, evidence: Tensor) -> Tensor:
+        """Return P(node) [K, nodes] as the detector's own kinds have it, of at least LEAST_PROBABILITY."""
         return _summed(evidence[:, -self.kinds :][:, self.kind_order], self.kind_first, self.kind_last)
 
     def temperatures(self, features: Tensor, evidence: Tensor) -> Tensor:
@@ -148,6 +150,10 @@ class TreeClassLayer(nn.Module):
 
     def classifier_logits(self, features: Tensor) -> Tensor:
         """Return log P(node) [K, nodes] as the flat classifier alone has it, of at least LEAST_PROBABILITY."""
+        return self.classifier_probabilities(features).log()
+
+    def classifier_probabilities(self, features: Tensor) -> Tensor:
+        """Return P(node) [K, nodes] as the flat classifier alone has it, of at least LEAST_PROBABILITY."""
         return _summed(F.softmax(self.flat(features), dim=1), self.first, self.last)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -177,8 +183,8 @@ def _beneath(wnids: Sequence[str], tree: WordTree) -> tuple[Tensor, Tensor, Tens
 
 
 def _summed(probabilities: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Return log P(node) [K, nodes], of at least LEAST_PROBABILITY, from those of classes [K, classes]."""
+    """Return P(node) [K, nodes], of at least LEAST_PROBABILITY, from those of classes [K, classes]."""
     # In float64: of a difference of float32 sums near 1 a probability of 1e-5 keeps two digits.
     sums = F.pad(probabilities.double().cumsum(1), (1, 0))
-    logits: Tensor = (sums[:, last] - sums[:, first]).to(probabilities.dtype).clamp(min=LEAST_PROBABILITY).log()
-    return logits
+    summed: Tensor = (sums[:, last] - sums[:, first]).to(probabilities.dtype).clamp(min=LEAST_PROBABILITY)
+    return summed

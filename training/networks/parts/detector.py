@@ -51,6 +51,17 @@ class Prediction(NamedTuple):
     features: tuple[Tensor, ...]
 
 
+class Judgement(NamedTuple):
+    """What a detector answers of K boxes.
+
+    objectness: [K], 0 to 1.
+    class_logits: [K, classes].
+    """
+
+    objectness: Tensor
+    class_logits: Tensor
+
+
 class Detector(nn.Module, ABC):
     """A YOLOv2-style detector.
 
@@ -106,6 +117,21 @@ class Detector(nn.Module, ABC):
         """
         rows = [self.class_logits(one.features, index) for one, index in zip(predictions, indexes, strict=True)]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+    def judge(self, predictions: Sequence[Prediction], indexes: Sequence[BoxIndex]) -> Judgement:
+        """Return what is answered of boxes of several predictions, one after the other.
+
+        Args:
+            predictions: what `look` gave.
+            indexes: which boxes of each.
+        """
+        rows = [one.boxes[tuple(index)] for one, index in zip(predictions, indexes, strict=True)]
+        raw = rows[0] if len(rows) == 1 else torch.cat(rows)
+        return Judgement(raw[:, 4].sigmoid(), self.logits_of(predictions, indexes))
+
+    def least_objectness(self, threshold: Tensor) -> Tensor:
+        """Return the sigmoid of to without which `judge` answers less than a threshold, both 0 to 1."""
+        return threshold
 
 
 def cell_shift(raw: Tensor, anchors: Tensor, location: Location) -> Tensor:

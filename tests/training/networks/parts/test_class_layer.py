@@ -11,6 +11,7 @@ from training.data.formats.imagenet import imagenet_wnids
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.backbones.efficientnet_lite import load_imagenet_classifier
 from training.networks.parts.class_layer import HALF_TRUSTED, LEAST_PROBABILITY, TreeClassLayer
+from training.networks.parts.class_mixture import TOGETHER
 
 FEATURES, EVIDENCE = 5, 3
 CAT = "n02121620"
@@ -225,24 +226,45 @@ def test_what_a_detector_says_of_its_own_kinds_counts_nothing_at_first() -> None
     torch.testing.assert_close(found, started()(features(), evidence()), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("share", [0.25, 0.9])
-def test_what_a_detector_says_of_its_own_kinds_is_summed_up_the_tree_and_mixed(share: float) -> None:
+SAID = {"thing": 0.9, "animal": 0.7, "dog": 0.7, "car": 0.2}
+
+
+def expected_mixture(node: int, shares: Tensor) -> Tensor:
+    """What the shares [K, 3] make of the classifier, of SAID, and of their product."""
+    alone = started()(features(), evidence()).exp()[:, node]
+    said = torch.tensor(SAID.get(WNIDS[node], LEAST_PROBABILITY))
+    mixture: Tensor = shares[:, 0] * alone + shares[:, 1] * said + shares[:, 2] * (alone * said) ** TOGETHER
+    return mixture
+
+
+@pytest.mark.parametrize("shares", [(0.75, 0.25, 0), (0.1, 0.9, 0), (0.2, 0.3, 0.5)])
+def test_what_a_detector_says_of_its_own_kinds_is_summed_up_the_tree_and_mixed(shares: tuple[float, ...]) -> None:
     made = knowing()
-    torch.nn.init.constant_(made.kind_share.bias, float(torch.logit(torch.tensor(share))))
+    with torch.no_grad():
+        made.mixture.output.bias.copy_(torch.tensor(shares).clamp(min=1e-9).log())
     mixed = made(features(), said_of_kinds(0.7, 0.2, 0.1)).exp()
-    alone = started()(features(), evidence()).exp()
-    said = {"thing": 0.9, "animal": 0.7, "dog": 0.7, "car": 0.2}
-    for node, wnid in enumerate(WNIDS):
-        expected = share * said.get(wnid, LEAST_PROBABILITY) + (1 - share) * alone[:, node]
+    for node in range(len(WNIDS)):
+        expected = expected_mixture(node, torch.tensor(shares).expand(6, -1))
         torch.testing.assert_close(mixed[:, node], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_how_much_kinds_count_depends_on_the_box() -> None:
     made = knowing()
     with torch.no_grad():
-        made.kind_share.weight[0, 0] = 1  # of the classifier's first feature
-        made.kind_share.bias.fill_(0.5)
+        made.mixture.hidden.weight.zero_()
+        made.mixture.hidden.bias.zero_()
+        made.mixture.hidden.weight[0, 0] = 1  # of the classifier's first feature
+        made.mixture.output.weight[1, 0] = 1
+        made.mixture.output.bias.fill_(0.5)
     mixed = made(features(), said_of_kinds(0.7, 0.2, 0.1)).exp()
-    share = (features()[:, 0] + 0.5).sigmoid()
-    expected = share * 0.2 + (1 - share) * started()(features(), evidence()).exp()[:, WNIDS.index("car")]
-    torch.testing.assert_close(mixed[:, WNIDS.index("car")], expected, rtol=1e-4, atol=1e-5)
+    raised = torch.nn.functional.leaky_relu(features()[:, 0], 0.1)
+    shares = torch.stack((torch.zeros(6), raised, torch.zeros(6)), dim=1).softmax(1)
+    car = WNIDS.index("car")
+    torch.testing.assert_close(mixed[:, car], expected_mixture(car, shares), rtol=1e-4, atol=1e-5)
+
+
+def test_what_neither_knows_is_unknown() -> None:
+    assert [WNIDS[node] for node in torch.nonzero(knowing().unknown()).flatten().tolist()] == list(UNKNOWN)
+    rusty = knowing()
+    rusty.know(("rust", "car", "ghost"), tree())
+    assert [WNIDS[node] for node in torch.nonzero(rusty.unknown()).flatten().tolist()] == ["puppy"]

@@ -1,0 +1,159 @@
+"""How a class layer is learned from what a trained detector sees of its objects, with all else as it is."""
+
+import math
+from typing import Final
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from training.data.class_examples import ClassExamples
+from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
+from training.networks.parts.class_layer import TreeClassLayer
+from training.networks.parts.class_mixture import ClassMixture
+from training.runs.standardised import Standardised
+
+MIXTURE_INPUT: Final = 0.3  # deviation of the inputs of the mixture's hidden units
+
+
+class ClassFit(BaseModel):
+    """How to learn it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    passes: PositiveFloat = Field(5, description="times every object seen is learned from")
+    batch: PositiveInt = Field(256, description="objects in a batch")
+    learning_rate: PositiveFloat = Field(1e-2, description="peak learning rate of corrections, Adam's")
+    temperature_rate: NonNegativeFloat = Field(
+        2e-2, description="the same for the temperature; 0: the temperature stays 1"
+    )
+    mixture_rate: PositiveFloat = Field(
+        3e-3, description="the same for the mixture of what classifier and detector know"
+    )
+    decay: NonNegativeFloat = Field(
+        1e-3,
+        description="weight of the sum of the squared corrections in the loss, of inputs with a variance of 1 in all",
+    )
+    temperature_decay: NonNegativeFloat = Field(1e-4, description="the same for the weights of the temperature")
+    mixture_decay: NonNegativeFloat = Field(0.02, description="weight decay of the mixture, AdamW's")
+    mixture_dropout: float = Field(
+        0.4, ge=0, lt=1, description="part of the mixture's inputs and hidden units left out at random"
+    )
+    logit_adjustment: NonNegativeFloat = Field(
+        0.1,
+        description="how much of what is frequent in a set is put down to the set and not learned: 0 nothing, 1 all. A "
+        "set of apples alone should not teach that no fruit is a berry",
+    )
+    half_trusted: NonNegativeFloat = Field(
+        30, description="labels within a sibling group at which its corrections count half"
+    )
+    distillation_scale: NonNegativeFloat = Field(
+        0, description="weight of the agreement with the classifier beneath the labels"
+    )
+    overconfidence: PositiveFloat = Field(
+        1,
+        description="factor on every temperature at the end: on pictures it was trained on a detector is surer of "
+        "itself than on others; to be chosen on others, as `evaluate` shows what it does to the calibration error",
+    )
+    temperature_power: PositiveFloat = Field(
+        1,
+        description="power that every temperature is raised to at the end, for the same reason: above 1 it takes most "
+        "from names that are doubted already, and nothing from those at a temperature of 1",
+    )
+    seed: NonNegativeInt = Field(0, description="seed of every random choice")
+
+
+def fit_classes(
+    layer: TreeClassLayer,
+    examples: ClassExamples,
+    shares: list[float],
+    softmax: HierarchicalSoftmax,
+    settings: ClassFit,
+) -> float:
+    """Learn a layer's mixture, correction and temperature from zero; return the mean loss of the last tenth of batches.
+
+    While they are learned, the logits of a set's objects are raised by `logit_adjustment` times the logarithm of how
+    many of its labels lie at and beneath a node. That a kind is frequent in a set need then not be learned, and is not
+    there when a picture comes from elsewhere (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021).
+
+    Args:
+        layer: its reliability is set; its device computes.
+        examples: the objects.
+        shares: how much each source counts as a whole.
+        softmax: of the trained tree, on the same device.
+        settings: how to learn.
+    """
+    chance = chances(examples.sources, shares)  # objects are drawn on the CPU: the same whatever computes
+    device = layer.correction.weight.device
+    examples = ClassExamples(*(part.to(device) for part in examples))
+    steps = max(1, round(settings.passes * len(examples.nodes) / settings.batch))
+    generator = torch.Generator().manual_seed(settings.seed)
+    torch.manual_seed(settings.seed)  # of the mixture's first weights, and of what it leaves out
+    standard = Standardised(torch.cat((examples.features, examples.evidence), dim=1))
+    inputs = len(standard.mean)
+    frequent = settings.logit_adjustment * label_counts(examples, len(shares), softmax).add(1).log()
+    correction, temperature = (_zero_layer(inputs, rows, device) for rows in (layer.correction.out_features, 1))
+    mixture = ClassMixture(inputs, settings.mixture_dropout).to(device)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": correction.parameters(), "lr": settings.learning_rate},
+            {"params": temperature.parameters(), "lr": settings.temperature_rate},
+            {"params": mixture.parameters(), "lr": settings.mixture_rate, "weight_decay": settings.mixture_decay},
+        ],
+        weight_decay=0,
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    losses = []
+    for _ in tqdm(range(steps), unit="step", mininterval=5):
+        drawn = torch.multinomial(chance, settings.batch, replacement=True, generator=generator).to(device)
+        features, evidence = examples.features[drawn].float(), examples.evidence[drawn].float()
+        nodes = examples.nodes[drawn]
+        seen = standard(torch.cat((features, evidence), dim=1))
+        even = seen / math.sqrt(inputs)
+        share = mixture(seen * MIXTURE_INPUT) if layer.kinds else None
+        logits = layer.joined(features, evidence, correction(even), share) / temperature(even).exp()
+        loss = softmax.path_loss(logits + frequent[examples.sources[drawn]], nodes).mean()
+        if settings.distillation_scale:
+            teacher = layer.classifier_logits(features).detach()
+            loss = loss + settings.distillation_scale * softmax.distillation_loss(logits, teacher, nodes).mean()
+        loss = loss + settings.decay * correction.weight.square().sum()
+        loss = loss + settings.temperature_decay * temperature.weight.square().sum()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.detach())
+    standard.fold(correction, layer.correction, 1 / math.sqrt(inputs))
+    standard.fold(temperature, layer.log_temperature, 1 / math.sqrt(inputs))
+    if layer.kinds:
+        standard.fold(mixture.hidden, layer.mixture.hidden, MIXTURE_INPUT)
+        layer.mixture.output.load_state_dict(mixture.output.state_dict())
+    with torch.no_grad():
+        layer.log_temperature.weight.mul_(settings.temperature_power)
+        layer.log_temperature.bias.mul_(settings.temperature_power).add_(math.log(settings.overconfidence))
+    last = losses[-max(1, steps // 10) :]
+    return float(torch.stack(last).mean())
+
+
+def _zero_layer(inputs: int, outputs: int, device: torch.device) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs, device=device)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def label_counts(examples: ClassExamples, sets: int, softmax: HierarchicalSoftmax) -> Tensor:
+    """Return how many labels of each set lie at and beneath each node, [sets, nodes]."""
+    nodes = len(softmax.parents)
+    paths = softmax.paths[examples.nodes]
+    counts = torch.zeros(sets, nodes + 1, device=paths.device)  # the last for what fills up short paths
+    places = (examples.sources[:, None].expand_as(paths), paths.masked_fill(paths == NO_NODE, nodes))
+    return counts.index_put_(places, counts.new_ones(()), accumulate=True)[:, :nodes]
+
+
+def chances(sources: Tensor, shares: list[float]) -> Tensor:
+    """Return how likely each object [K] is to be drawn: a source's share, divided among its objects."""
+    counts = torch.bincount(sources, minlength=len(shares))
+    each = torch.tensor(shares) / counts.clamp(min=1)
+    return each[sources]

@@ -1,0 +1,114 @@
+"""How a detector learns to judge its boxes a second time, with all else as it is."""
+
+from typing import Final
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from training.data.box_examples import BoxExamples
+from training.networks.parts.box_quality import FURTHER, BoxQuality, logit_of
+from training.runs.class_fit import chances
+from training.runs.standardised import ROWS, Standardised
+
+NOTHING: Final = 0.3  # IOU up to which a box shows no object
+WHOLE: Final = 0.7  # IOU from which it shows one as well as can be
+FOUND: Final = 0.5  # IOU from which an answer is right
+CALIBRATION_STEPS: Final = 100
+
+
+class QualityFit(BaseModel):
+    """How to learn it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    boxes: NonNegativeInt = Field(
+        24,
+        description="boxes of a picture, at most, that yolov2-pyramid learns to judge a second time from; each takes "
+        "4 kB of memory; 0: it judges none",
+    )
+    quality_power: NonNegativeFloat = Field(
+        0.5, description="how much that judgement counts: the answer is objectness * (objectness * quality) ** power"
+    )
+    quality_passes: PositiveFloat = Field(4, description="times every box seen is learned from")
+    quality_batch: PositiveInt = Field(512, description="boxes in a batch")
+    quality_rate: PositiveFloat = Field(1e-3, description="peak learning rate, AdamW's")
+    quality_decay: NonNegativeFloat = Field(1e-4, description="weight decay, AdamW's")
+    quality_dropout: float = Field(
+        0.2, ge=0, lt=1, description="part of the inputs and hidden units left out at random"
+    )
+
+
+def fit_quality(
+    quality: BoxQuality, examples: BoxExamples, shares: list[float], settings: QualityFit, seed: int
+) -> float:
+    """Learn to judge boxes from zero; return the mean loss of the last tenth of the batches.
+
+    What is learned of a box is its overlap with an object, from 0 at an IOU of NOTHING to 1 at WHOLE. At the end the
+    answers that suppression leaves are brought to the scale of a probability: of being an object by an IOU of FOUND.
+
+    Args:
+        quality: its device computes.
+        examples: the boxes.
+        shares: how much each source counts as a whole.
+        settings: how to learn.
+        seed: of every random choice.
+    """
+    device = quality.output.weight.device
+    chance = chances(examples.sources, shares)
+    examples = BoxExamples(*(part.to(device) for part in examples))
+    goals = ((examples.overlap - NOTHING) / (WHOLE - NOTHING)).clamp(0, 1)
+    steps = max(1, round(settings.quality_passes * len(goals) / settings.quality_batch))
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)  # of the first weights, and of what is left out
+    standard = Standardised(examples.seen)
+    learned = BoxQuality(quality.hidden.in_features - FURTHER, settings.quality_dropout).to(device)
+    optimizer = torch.optim.AdamW(learned.parameters(), lr=settings.quality_rate, weight_decay=settings.quality_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    losses = []
+    for _ in tqdm(range(steps), unit="step", mininterval=5):
+        drawn = torch.multinomial(chance, settings.quality_batch, replacement=True, generator=generator).to(device)
+        logits = learned(standard(examples.seen[drawn].float()))
+        loss = F.binary_cross_entropy_with_logits(logits, goals[drawn])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.detach())
+    standard.fold(learned.hidden, quality.hidden)
+    quality.output.load_state_dict(learned.output.state_dict())
+    quality.power.fill_(settings.quality_power)
+    _calibrate(quality, examples, chance.to(device))
+    last = losses[-max(1, steps // 10) :]
+    return float(torch.stack(last).mean())
+
+
+@torch.no_grad()
+def judged(quality: BoxQuality, examples: BoxExamples) -> Tensor:
+    """Return the logit of each answer [K] before it is brought to the scale of a probability."""
+    quality_logits = torch.cat([quality(part.float()) for part in torch.split(examples.seen, ROWS)])
+    return logit_of(
+        (1 + quality.power) * F.logsigmoid(examples.objectness) + quality.power * F.logsigmoid(quality_logits)
+    )
+
+
+def _calibrate(quality: BoxQuality, examples: BoxExamples, chance: Tensor) -> None:
+    """Fit scale and shift (Platt, "Probabilistic outputs for support vector machines", 1999) by Newton's method."""
+    rows = examples.answer
+    logits, right, weights = judged(quality, examples)[rows], (examples.overlap[rows] >= FOUND), chance[rows]
+    inputs = torch.stack((logits, torch.ones_like(logits)), dim=1).double()
+    weights = weights.double() / weights.sum()
+    solution = torch.tensor([1.0, 0.0], dtype=torch.float64, device=inputs.device)
+    for _ in range(CALIBRATION_STEPS):
+        said = (inputs @ solution).sigmoid()
+        gradient = inputs.t() @ (weights * (said - right.double()))
+        curvature = (inputs * (weights * said * (1 - said)).clamp(min=1e-9)[:, None]).t() @ inputs
+        step = torch.linalg.solve(curvature, gradient)
+        solution -= step
+        if step.abs().max() < 1e-6:
+            break
+    if solution[0] > 0 and solution.isfinite().all():  # otherwise there is nothing to tell answers by
+        quality.scale.copy_(solution[0])
+        quality.shift.copy_(solution[1])
