@@ -1,4 +1,4 @@
-"""Around every request: its id and trace, its metrics, its line in the log, and the answer if it fails unexpectedly."""
+"""Around every request: its id and trace, its metrics, and its line in the log."""
 
 import logging
 import re
@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from time import perf_counter
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.contract.errors import answer_error
 from app.observe.metrics import Metrics
 from app.observe.request_record import RequestRecord, current_record
 from app.observe.tracing import Tracing
@@ -26,7 +24,6 @@ LONGEST_PATH = 200
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
 _access = logging.getLogger("yolo9000.access")
-_logger = logging.getLogger(__name__)
 
 
 class ObservationMiddleware:
@@ -67,15 +64,8 @@ class _Exchange:
         self._received = self._sent = 0
 
     async def run(self, app: ASGIApp) -> None:
-        """Have the request answered; an error nobody expected is logged here, where it is known whose it is."""
-        try:
-            await app(self._scope, self._receive, self._send)
-        except Exception as error:
-            if self._status is not None:
-                raise  # the answer has begun: all that is left is to break it off
-            _logger.exception("A request failed.")
-            answer = await answer_error(Request(self._scope), error)
-            await answer(self._scope, self._receive, self._send)
+        """Have the request answered."""
+        await app(self._scope, self._receive, self._send)
 
     def end(self) -> None:
         """Count the request and write its line."""

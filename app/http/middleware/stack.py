@@ -1,8 +1,9 @@
 """What stands around the routes, from the outside in.
 
-ObservationMiddleware       id, trace, metrics and log line of every request, whatever becomes of it
+ObservationMiddleware       id, trace, metrics and log line of every request, preflight requests too
 SecurityHeadersMiddleware   headers on every answer
 CORSMiddleware              only where origins are set; answers preflight requests, which carry no key
+UnexpectedErrorMiddleware   the answer to a request that fails unexpectedly
 AccessMiddleware            only where API keys are set
 """
 
@@ -11,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app.access.rate_limit import RateLimit
 from app.http.middleware.access import AccessMiddleware
+from app.http.middleware.errors import UnexpectedErrorMiddleware
 from app.http.middleware.headers import SecurityHeadersMiddleware
 from app.http.middleware.observation import ObservationMiddleware
 from app.observe.metrics import Metrics
@@ -31,7 +33,7 @@ def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, tracing: 
         limit = None if rate is None else RateLimit(rate, settings.rate_burst)
         open_metrics = settings.metrics == "open"
         app.add_middleware(AccessMiddleware, keys=settings.key_ring, limit=limit, open_metrics=open_metrics)
-    app.add_middleware(ObservationMiddleware, metrics=metrics, tracing=tracing)
+    app.add_middleware(UnexpectedErrorMiddleware)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -41,3 +43,4 @@ def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, tracing: 
             expose_headers=ANSWERED_HEADERS,
         )
     app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(ObservationMiddleware, metrics=metrics, tracing=tracing)

@@ -57,9 +57,6 @@ _ERRORS = error_responses(
     NotReadyError,
     DeadlineError,
 )
-_ERRORS[QueueFullError.status]["headers"] = {
-    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
-}
 
 _logger = logging.getLogger(__name__)
 

@@ -1,8 +1,13 @@
+import logging
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.middleware.cors import CORSMiddleware
 
+from app.http.middleware.errors import UnexpectedErrorMiddleware
+from app.http.middleware.headers import SecurityHeadersMiddleware
+from app.http.middleware.observation import ObservationMiddleware
 from app.main import create_app
 from app.settings import Settings
 from model.runtime import OnnxDetector
@@ -28,3 +33,47 @@ async def test_origins_that_are_set_may_call(tiny_bundle: Path, detector: OnnxDe
         assert "access-control-allow-credentials" not in answer.headers
         other = await client.get("/model", headers={"origin": "https://other.example"})
         assert "access-control-allow-origin" not in other.headers
+
+
+async def test_a_preflight_is_observed(
+    tiny_bundle: Path, detector: OnnxDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has a request id, a line in the log and a count in the metrics, and the headers of every answer."""
+    settings = Settings(model=tiny_bundle, cors_origins=[ORIGIN["origin"]])
+    caplog.set_level(logging.INFO, "yolo9000.access")
+    async with started(create_app(settings, detector)) as client:
+        asked = ORIGIN | {"access-control-request-method": "POST", "x-request-id": "preflight-1"}
+        answer = await client.options("/detect", headers=asked)
+        metrics = (await client.get("/metrics")).text
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == ORIGIN["origin"]
+    assert answer.headers["x-request-id"] == "preflight-1"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "OPTIONS other 200" in caplog.messages
+    assert 'method="OPTIONS"' in metrics
+
+
+async def test_an_unexpected_error_has_every_answers_headers(tiny_bundle: Path, detector: OnnxDetector) -> None:
+    app = create_app(Settings(model=tiny_bundle, cors_origins=[ORIGIN["origin"]]), detector)
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("nobody expected this")
+
+    async with started(app) as client:
+        answer = await client.get("/broken", headers=ORIGIN)
+    problem(answer, 500)
+    assert answer.headers["access-control-allow-origin"] == ORIGIN["origin"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-request-id"]
+
+
+async def test_observation_stands_outermost(tiny_bundle: Path, detector: OnnxDetector) -> None:
+    app = create_app(Settings(model=tiny_bundle, cors_origins=[ORIGIN["origin"]]), detector)
+    expected: tuple[object, ...] = (
+        ObservationMiddleware,
+        SecurityHeadersMiddleware,
+        CORSMiddleware,
+        UnexpectedErrorMiddleware,
+    )
+    assert all(each.cls is kind for each, kind in zip(app.user_middleware, expected, strict=True))
