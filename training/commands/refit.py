@@ -18,7 +18,6 @@ from typing import Final
 
 import torch
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
-from torch import Tensor
 
 from training.command_line import ConfigurationError
 from training.commands.export import averaged_detector, read_record
@@ -28,7 +27,6 @@ from training.configurations.train import InputSize, TrainConfiguration
 from training.data.batches import Mixture, Stream
 from training.data.class_examples import collect_examples
 from training.losses.hierarchical import HierarchicalSoftmax
-from training.networks.parts.class_layer import TreeClassLayer
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.yolov2_pyramid import YOLOv2Pyramid
 from training.runs.class_fit import ClassFit, fit_classes
@@ -109,8 +107,7 @@ def refit_run(configuration: RefitConfiguration) -> int:
     examples, unsure = collect_examples(detector, mixture, stream, configuration.workers, configuration.boxes)
     subset = tree.subset(trained)
     softmax = HierarchicalSoftmax(subset).to(device)
-    labels = torch.from_numpy(labelled_in_group(mixture, subset)).to(device)
-    trust(detector.class_layer, labels, softmax, configuration.half_trusted)
+    detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, subset)), configuration.half_trusted)
     loss = fit_classes(detector.class_layer, examples, shares, softmax, configuration)
     logger.info("%d objects, loss %.3f at the end", len(examples.nodes), loss)
     if unsure is not None and isinstance(detector, YOLOv2Pyramid):
@@ -137,18 +134,3 @@ def shares_of(configuration: RefitConfiguration, names: list[str]) -> list[float
     if unknown:
         raise ConfigurationError(f"shares: the run has no set {unknown[0]!r}; its sets are {', '.join(names)}")
     return [configuration.shares.get(name, 1.0) for name in names]
-
-
-def trust(layer: TreeClassLayer, labels: Tensor, softmax: HierarchicalSoftmax, half: float) -> None:
-    """Let corrections count as far as there are labels and, in a detector with kinds of its own, something to learn.
-
-    Args:
-        layer: the class layer.
-        labels: [nodes], those within each node's sibling group.
-        softmax: knows the groups.
-        half: labels within a group at which its corrections count half.
-    """
-    if layer.kinds:
-        missing = labels.new_zeros(softmax.groups).index_add_(0, softmax.group_of, layer.unknown().to(labels.dtype))
-        labels = labels * (missing[softmax.group_of] > 0)
-    layer.trust(labels, half)

@@ -81,7 +81,8 @@ def finding_boxes(
 
     Of the boxes of all scales that overlap an object by LEAST_OVERLAP it is the one of greatest objectness, which
     suppression would leave; an object without any is left out, for no answer will name it, and so is what a teacher
-    doubts or cannot name. For a picture that has a label alone it is the box of greatest objectness.
+    alone sees. For a picture that has a label alone it is the box of the object that the teacher calls so, else the one
+    of greatest objectness.
 
     Args:
         boxes: of each scale [B, A, H, W, 4], centre x, centre y, width, height as fractions of the picture.
@@ -93,7 +94,9 @@ def finding_boxes(
     places: list[tuple[int, int]] = []
     labels: list[Tensor] = []
     for picture in range(len(every)):
-        own = (truths.picture == picture) & (truths.confidence > 0) & (truths.nodes != NO_NODE)
+        # a teacher's names count where they are that of the picture's label: the rest it may be wrong about
+        drawn = truths.confidence == 1 if truths.negative_weight[picture] else truths.confidence > 0
+        own = (truths.picture == picture) & drawn & (truths.nodes != NO_NODE)
         overlap = iou_of_pairs(truths.boxes[own][:, None], every[picture][None])
         score = scores[picture].masked_fill(overlap < LEAST_OVERLAP, -torch.inf)
         found = score.amax(1) > -torch.inf

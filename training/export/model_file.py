@@ -81,7 +81,7 @@ class ExportGraph(nn.Module):
         least = self.detector.least_objectness(threshold)
         found = [torch.nonzero(prediction.boxes[..., 4].sigmoid() >= least) for prediction in every]
         for each in found:
-            torch._check(len(each) < MOST_FOUND)  # type: ignore[no-untyped-call]  # noqa: SLF001 - the documented name
+            torch._check(each.shape[0] < MOST_FOUND)  # type: ignore[no-untyped-call]  # noqa: SLF001 - the documented name
         # One box more, dropped again at the end: so the class layer never sees zero boxes, which not every
         # operator can compute (an Einsum of ONNX Runtime 1.32 ends the process).
         found[-1] = torch.cat((found[-1], found[-1].new_zeros(1, 4)))

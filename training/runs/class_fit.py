@@ -22,7 +22,7 @@ class ClassFit(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    passes: PositiveFloat = Field(5, description="times every object seen is learned from")
+    passes: PositiveFloat = Field(2.5, description="times every object seen is learned from")
     batch: PositiveInt = Field(256, description="objects in a batch")
     learning_rate: PositiveFloat = Field(1e-2, description="peak learning rate of corrections, Adam's")
     temperature_rate: NonNegativeFloat = Field(
@@ -46,7 +46,7 @@ class ClassFit(BaseModel):
         "set of apples alone should not teach that no fruit is a berry",
     )
     half_trusted: NonNegativeFloat = Field(
-        30, description="labels within a sibling group at which its corrections count half"
+        300, description="labels within a sibling group at which its corrections count half"
     )
     distillation_scale: NonNegativeFloat = Field(
         0, description="weight of the agreement with the classifier beneath the labels"

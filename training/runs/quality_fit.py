@@ -95,20 +95,23 @@ def judged(quality: BoxQuality, examples: BoxExamples) -> Tensor:
 
 
 def _calibrate(quality: BoxQuality, examples: BoxExamples, chance: Tensor) -> None:
-    """Fit scale and shift (Platt, "Probabilistic outputs for support vector machines", 1999) by Newton's method."""
+    """Fit scale and shift by logistic regression (Platt, "Probabilistic outputs for support vector machines", 1999)."""
     rows = examples.answer
-    logits, right, weights = judged(quality, examples)[rows], (examples.overlap[rows] >= FOUND), chance[rows]
-    inputs = torch.stack((logits, torch.ones_like(logits)), dim=1).double()
-    weights = weights.double() / weights.sum()
-    solution = torch.tensor([1.0, 0.0], dtype=torch.float64, device=inputs.device)
-    for _ in range(CALIBRATION_STEPS):
-        said = (inputs @ solution).sigmoid()
-        gradient = inputs.t() @ (weights * (said - right.double()))
-        curvature = (inputs * (weights * said * (1 - said)).clamp(min=1e-9)[:, None]).t() @ inputs
-        step = torch.linalg.solve(curvature, gradient)
-        solution -= step
-        if step.abs().max() < 1e-6:
-            break
-    if solution[0] > 0 and solution.isfinite().all():  # otherwise there is nothing to tell answers by
-        quality.scale.copy_(solution[0])
-        quality.shift.copy_(solution[1])
+    logits, right = judged(quality, examples)[rows].double(), (examples.overlap[rows] >= FOUND).double()
+    weights = chance[rows].double() / chance[rows].double().sum()
+    mean, deviation = logits.mean(), logits.std().clamp(min=1e-6)
+    line = torch.tensor([1.0, 0.0], dtype=torch.float64, device=logits.device, requires_grad=True)
+    optimizer = torch.optim.LBFGS([line], max_iter=CALIBRATION_STEPS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        said = line[0] * (logits - mean) / deviation + line[1]
+        error = (weights * F.binary_cross_entropy_with_logits(said, right, reduction="none")).sum()
+        error.backward()  # type: ignore[no-untyped-call]
+        return error
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    scale = line[0].detach() / deviation
+    if scale > 0 and scale.isfinite():  # otherwise there is nothing to tell answers by
+        quality.scale.copy_(scale)
+        quality.shift.copy_(line[1].detach() - scale * mean)

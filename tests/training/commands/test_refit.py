@@ -13,7 +13,7 @@ from tests.training.tiny_data import tiny_run, write_data
 from training.command_line import ConfigurationError
 from training.commands import refit
 from training.commands.export import ExportConfiguration, export_run
-from training.commands.refit import RefitConfiguration, refit_run, trust
+from training.commands.refit import RefitConfiguration, refit_run
 from training.commands.train import train_detector
 from training.data.batches import Mixture, Stream
 from training.data.class_examples import ClassExamples
@@ -248,8 +248,7 @@ def knowing_layer() -> TreeClassLayer:
 
 def test_what_the_detector_knows_by_itself_is_taken_where_the_classifier_knows_nothing() -> None:
     layer, softmax = knowing_layer(), HierarchicalSoftmax(TREE)
-    trust(layer, torch.full((len(TREE),), 1e6), softmax, 30)  # all is known: no correction, only the kinds can help
-    assert not layer.reliability.any()
+    layer.trust(torch.zeros(len(TREE)))  # no correction: only the kinds can help
     examples = make_examples(40)
     right = torch.stack([examples.nodes == node for node in (DOG, CAT, TOOL)], dim=1)
     kinds = torch.where(right, 0.6, 0.2)
@@ -262,11 +261,3 @@ def test_what_the_detector_knows_by_itself_is_taken_where_the_classifier_knows_n
     dogs = examples.nodes == DOG
     assert shares[:, 0].max() < 0.2  # the classifier's; it began with all
     assert sure[dogs, DOG].min() > 0.75  # .6 : .2 alone, and a temperature below 1
-
-
-def test_corrections_are_for_groups_of_which_something_is_unknown() -> None:
-    layer, softmax = knowing_layer(), HierarchicalSoftmax(TREE)
-    layer.start_from(torch.zeros(1, 4), torch.zeros(1), [TREE.wnids[TOOL]], TREE)
-    layer.know([TREE.wnids[DOG]], TREE)  # of cats nobody knows anything
-    trust(layer, torch.full((len(TREE),), 90), softmax, 30)
-    assert layer.reliability.tolist() == [0, 0, 0, 0.75, 0.75]

@@ -66,6 +66,17 @@ def test_a_label_alone_belongs_to_the_surest_box() -> None:
     assert nodes.tolist() == [5]
 
 
+@pytest.mark.parametrize(("negative_weight", "found"), [(1.0, [7]), (0.0, [7, 8])])
+def test_a_teachers_name_counts_where_it_is_that_of_the_pictures_label(
+    negative_weight: float, found: list[int]
+) -> None:
+    boxes, objectness = grid()
+    given = truths([[0.25, 0.25, 0.5, 0.5], [0.75, 0.25, 0.5, 0.5]], [7, 8], [0, 0], {})
+    given = given._replace(confidence=torch.tensor([1.0, 0.8]), negative_weight=torch.full((2,), negative_weight))
+    ((_, nodes),) = finding_boxes([boxes], [objectness], given)
+    assert nodes.tolist() == found
+
+
 def test_the_surer_of_two_scales_finds_an_object() -> None:
     boxes, objectness = grid()
     coarse, sureness = torch.tensor([0.5, 0.5, 0.9, 0.9]).expand(2, 1, 1, 1, 4).clone(), torch.full((2, 1, 1, 1), 2.0)

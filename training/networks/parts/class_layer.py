@@ -20,8 +20,7 @@ probabilities on COCO's falls from .105 to .087.
 A detector may know some kinds by itself, as one trained on COCO knows 80. What it says of them is summed up the tree
 in the same way, and mixed with what the classifier says (`training.networks.parts.class_mixture`). So horse and sheep
 are told apart by whoever learned them on 118,000 pictures, two breeds of dogs, of which that one says nothing, by the
-classifier, and on a few pixels the classifier counts little. A correction then takes from both what they know: it is
-learned only where neither knows all siblings (`unknown`).
+classifier, and on a few pixels the classifier counts little.
 
 The classes are kept in the tree's depth-first order, in which those beneath a node stand side by side; their
 probability is a difference of two cumulative sums.
@@ -98,13 +97,6 @@ class TreeClassLayer(nn.Module):
         for known, found in zip((self.kind_order, self.kind_first, self.kind_last), _beneath(wnids, tree), strict=True):
             known.copy_(found)
         self.mixture.believe_the_classifier()
-
-    def unknown(self) -> Tensor:
-        """Return of which nodes neither the classifier nor the kinds know anything, bool [nodes]."""
-        known = self.last > self.first
-        if self.kinds:
-            known = known | (self.kind_last > self.kind_first)
-        return ~known
 
     def trust(self, boxes: Tensor, half: float = HALF_TRUSTED) -> None:
         """Let corrections count as far as there is evidence.

@@ -261,10 +261,3 @@ def test_how_much_kinds_count_depends_on_the_box() -> None:
     shares = torch.stack((torch.zeros(6), raised, torch.zeros(6)), dim=1).softmax(1)
     car = WNIDS.index("car")
     torch.testing.assert_close(mixed[:, car], expected_mixture(car, shares), rtol=1e-4, atol=1e-5)
-
-
-def test_what_neither_knows_is_unknown() -> None:
-    assert [WNIDS[node] for node in torch.nonzero(knowing().unknown()).flatten().tolist()] == list(UNKNOWN)
-    rusty = knowing()
-    rusty.know(("rust", "car", "ghost"), tree())
-    assert [WNIDS[node] for node in torch.nonzero(rusty.unknown()).flatten().tolist()] == ["puppy"]
