@@ -49,7 +49,7 @@ class Walk:
         """The label's absolute probability, float32 [K]; 0 where there is no answer."""
         if not self.nodes.size:
             return np.empty(0, np.float32)
-        # Of a box without an answer all probabilities are 0, the last, which is the one before the first, too.
+        # A box without an answer has length 0; index -1 then takes the last probability of its row, which is 0.
         return self.probabilities[np.arange(len(self.nodes)), self.lengths - 1]
 
 
@@ -89,50 +89,52 @@ def walk(
         starts, paths, absolute = _start_under(tree, logits, under, threshold)
     else:
         starts, paths, absolute = _start_at_roots(tree, logits)
-    least = np.where(starts >= 0, tree.depths[starts] + 1, 0).astype(np.int32)
+    min_lengths = np.where(starts >= 0, tree.depths[starts] + 1, 0).astype(np.int32)
     probabilities = absolute.astype(np.float32)
 
-    # What is walked on: a row of logits each, the node it is at, its place in the flattened paths, its probability.
-    rows = np.flatnonzero(least)
-    at = starts[rows]
-    place = rows * tree.levels + least[rows] - 1
-    reached = absolute.ravel()[place]
-    flat_paths, flat_probabilities, enough = paths.ravel(), probabilities.ravel(), np.float32(threshold)
+    # One entry a box that still walks: its row of logits, the node it has reached, where that node stands in the
+    # flattened paths, and its absolute probability.
+    row = np.flatnonzero(min_lengths)
+    node = starts[row]
+    flat_index = row * tree.levels + min_lengths[row] - 1
+    probability = absolute.ravel()[flat_index]
+    flat_paths, flat_probabilities = paths.ravel(), probabilities.ravel()
     while True:
-        children = tree.child_count[at]
+        children = tree.child_count[node]
         if not children.all():
             inner = children.nonzero()
-            rows, at, place, reached, children = rows[inner], at[inner], place[inner], reached[inner], children[inner]
-        if not rows.size:
+            row, node, flat_index = row[inner], node[inner], flat_index[inner]
+            probability, children = probability[inner], children[inner]
+        if not row.size:
             break
-        child, conditional = _likeliest(logits, rows, tree.first_child[at], children)
-        reached = reached * conditional
-        stands = reached.astype(np.float32) >= enough
-        if not stands.all():
-            rows, child, place, reached = rows[stands], child[stands], place[stands], reached[stands]
-        at, place = child, place + 1
-        flat_paths[place] = at
-        flat_probabilities[place] = reached
+        child, conditional = _likeliest(logits, row, tree.first_child[node], children)
+        probability = probability * conditional
+        passes = probability.astype(np.float32) >= np.float32(threshold)
+        if not passes.all():
+            row, child, flat_index, probability = row[passes], child[passes], flat_index[passes], probability[passes]
+        node, flat_index = child, flat_index + 1
+        flat_paths[flat_index] = node
+        flat_probabilities[flat_index] = probability
 
     lengths = (paths >= 0).sum(axis=1, dtype=np.int32)
     nodes = np.where(lengths > 0, paths[np.arange(len(paths)), lengths - 1], np.int32(-1))
     if unproven is not None and unproven[nodes].any():
-        _retreat(unproven, least, nodes, paths, probabilities, lengths)
+        _retreat(unproven, min_lengths, nodes, paths, probabilities, lengths)
     return Walk(nodes, paths, probabilities, lengths)
 
 
 def _retreat(
     unproven: npt.NDArray[np.bool_],
-    least: IntArray,
+    min_lengths: IntArray,
     nodes: IntArray,
     paths: IntArray,
     probabilities: FloatArray,
     lengths: IntArray,
 ) -> None:
-    """Shorten paths in place until none longer than `least` [K] ends at an unproven node."""
-    rows = np.flatnonzero(lengths > least)
+    """Shorten paths in place until none longer than `min_lengths` [K] ends at an unproven node."""
+    rows = np.flatnonzero(lengths > min_lengths)
     while rows.size:
-        rows = rows[unproven[nodes[rows]] & (lengths[rows] > least[rows])]
+        rows = rows[unproven[nodes[rows]] & (lengths[rows] > min_lengths[rows])]
         last = lengths[rows] - 1
         paths[rows, last] = -1
         probabilities[rows, last] = 0

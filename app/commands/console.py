@@ -11,7 +11,7 @@ from app.configuration import SettingValue
 from app.contract.errors import ServiceError, service_error
 from app.contract.schemas import ClassDetail, ClassSummary, Concept, DetectionResult, Problem, Timing
 from app.engine.drawing import PictureFormat, annotated_file
-from app.engine.pipeline import Answer, Question, finish, infer, prepare
+from app.engine.pipeline import Answer, Question, postprocess, preprocess, run
 from app.http.answers import detection_result
 from model.pictures.decoding import PictureError
 from model.runtime import OnnxDetector
@@ -180,12 +180,12 @@ def table(rows: Sequence[Row]) -> str:
 
 def _answer(detector: OnnxDetector, data: bytes, question: Question, max_pixels: int) -> Answer:
     times = [perf_counter()]
-    prepared = prepare(data, question.size, max_pixels)
+    preprocessed = preprocess(data, question.size, max_pixels)
     times.append(perf_counter())
-    raw = infer(detector, prepared, question)
+    raw = run(detector, preprocessed, question)
     times.append(perf_counter())
-    found = finish(detector, prepared, raw, question)
+    found = postprocess(detector, preprocessed, raw, question)
     times.append(perf_counter())
-    decode, inference, postprocess = (1000 * (end - start) for start, end in pairwise(times))
-    timing = Timing(decode=decode, queue=0, inference=inference, postprocess=postprocess)
-    return Answer(prepared.frame.width, prepared.frame.height, found, timing)
+    decode, inference, rest = (1000 * (end - start) for start, end in pairwise(times))
+    timing = Timing(decode=decode, queue=0, inference=inference, postprocess=rest)
+    return Answer(preprocessed.frame.width, preprocessed.frame.height, found, timing)

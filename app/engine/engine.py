@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import numpy as np
@@ -12,9 +12,9 @@ from starlette.types import Receive
 from app.contract.errors import DeadlineError, NotReadyError
 from app.contract.schemas import Timing
 from app.engine.admission import Admission, Visit
+from app.engine.batcher import Batcher
 from app.engine.drawing import PictureFormat, annotated_file
-from app.engine.network import Network
-from app.engine.pipeline import Answer, Question, finish, prepare
+from app.engine.pipeline import Answer, Question, postprocess, preprocess
 from app.engine.pool import Pool
 from app.observe.request_record import note_picture, note_stage
 from app.settings import Settings
@@ -47,18 +47,18 @@ class Engine:
         self._gave_up = False
         self._pictures = Pool(settings.workers, "picture")
         # Apart from the pictures, as a finished inference would wait behind them; one, as Python runs it one by one.
-        self._answers = Pool(1, "answer")
-        self._network = Network(settings.batch_size, settings.batch_wait_ms / 1000, ran_batch)
+        self._postprocessing = Pool(1, "postprocess")
+        self._batcher = Batcher(settings.batch_size, settings.batch_wait_ms / 1000, ran_batch)
 
     @property
     def device_lost(self) -> bool:
         """Whether the device failed for good: only a new process can use it again."""
-        return self._network.lost
+        return self._batcher.lost
 
     @property
     def waiting(self) -> int:
         """How many pictures wait for the network, beside those it looks at."""
-        return self._network.waiting
+        return self._batcher.waiting
 
     @property
     def visits(self) -> int:
@@ -71,18 +71,18 @@ class Engine:
         The largest come first: what they allocate serves the others.
         """
         for size in reversed(detector.bundle.sizes):
-            for batch in reversed(self._network.batch_sizes(detector)):
-                await self._network.warm_up(detector, np.full((batch, size, size, 3), PADDING, np.uint8))
+            for batch in reversed(self._batcher.batch_sizes(detector)):
+                await self._batcher.warm_up(detector, np.full((batch, size, size, 3), PADDING, np.uint8))
 
     async def healthy(self, detector: OnnxDetector) -> bool:
         """Tell whether a model answers. After a failed inference the network is tried once more."""
         if self.device_lost:
             return False
-        if not self._network.failed(detector):
+        if not self._batcher.failed(detector):
             return True
         size = detector.bundle.default_size
         try:
-            await self._network.run(object(), detector, np.full((1, size, size, 3), PADDING, np.uint8), 1.0)
+            await self._batcher.submit(object(), detector, np.full((1, size, size, 3), PADDING, np.uint8), 1.0)
         except Exception:
             _logger.exception("The network does not run.")
             return False
@@ -91,7 +91,7 @@ class Engine:
     async def close(self) -> None:
         """Take no more requests, wait for what runs, and stop the threads."""
         self.open = False
-        for part in (self._pictures, self._network, self._answers):
+        for part in (self._pictures, self._batcher, self._postprocessing):
             await part.close()
 
     @contextmanager
@@ -125,7 +125,7 @@ class Engine:
         for task in self._visitors:
             task.cancel()
 
-    async def detect(self, lane: object, detector: OnnxDetector, data: bytes, question: Question) -> Answer:
+    async def detect(self, lane: Hashable, detector: OnnxDetector, data: bytes, question: Question) -> Answer:
         """Find the objects in a picture file.
 
         Args:
@@ -137,12 +137,14 @@ class Engine:
         Raises:
             PictureError: the bytes are not a picture that can be used.
         """
-        with self._network.coming():
-            prepared, decoding = await self._pictures.run(lane, prepare, data, question.size, self._settings.max_pixels)
+        with self._batcher.coming():
+            preprocessed, decoding = await self._pictures.run(
+                lane, preprocess, data, question.size, self._settings.max_pixels
+            )
         note_stage("decode", decoding.wait, decoding.work)
-        raw, inference = await self._network.run(lane, detector, prepared.pixels, question.threshold)
+        raw, inference = await self._batcher.submit(lane, detector, preprocessed.pixels, question.threshold)
         note_stage("inference", inference.wait, inference.work)
-        found, answering = await self._answers.run(lane, finish, detector, prepared, raw, question)
+        found, answering = await self._postprocessing.run(lane, postprocess, detector, preprocessed, raw, question)
         note_stage("postprocess", answering.wait, answering.work)
         timing = Timing(
             decode=decoding.work,
@@ -151,10 +153,10 @@ class Engine:
             postprocess=answering.work,
         )
         note_picture(timing.queue, len(found))
-        return Answer(prepared.frame.width, prepared.frame.height, found, timing)
+        return Answer(preprocessed.frame.width, preprocessed.frame.height, found, timing)
 
     async def draw(
-        self, lane: object, detector: OnnxDetector, data: bytes, detections: Detections, picture_format: PictureFormat
+        self, lane: Hashable, detector: OnnxDetector, data: bytes, detections: Detections, picture_format: PictureFormat
     ) -> bytes:
         """Return the picture file with its detections drawn in, as another file.
 

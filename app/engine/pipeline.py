@@ -59,7 +59,7 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class Preprocessed:
     """A picture ready for the network: uint8 pixels [1, size, size, 3], and how the picture lies in them."""
 
     pixels: NDArray[np.uint8]
@@ -76,7 +76,7 @@ class Answer:
     timing: Timing
 
 
-def prepare(data: bytes, size: int, max_pixels: int) -> Prepared:
+def preprocess(data: bytes, size: int, max_pixels: int) -> Preprocessed:
     """Decode a picture and lay it into the network's input.
 
     Of a large JPEG no more is decoded than the input needs, and the decoded picture is let go: while its request
@@ -86,15 +86,15 @@ def prepare(data: bytes, size: int, max_pixels: int) -> Prepared:
         PictureError: the bytes are not a picture that can be used.
     """
     pixels, frame = decode_letterboxed(data, size, max_pixels=max_pixels)
-    return Prepared(pixels[None], frame)
+    return Preprocessed(pixels[None], frame)
 
 
-def infer(detector: OnnxDetector, prepared: Prepared, question: Question) -> RawDetections:
+def run(detector: OnnxDetector, preprocessed: Preprocessed, question: Question) -> RawDetections:
     """Run the network on one picture."""
-    return detector.run(prepared.pixels, question.threshold)[0]
+    return detector.run(preprocessed.pixels, question.threshold)[0]
 
 
-def infer_each(detector: OnnxDetector, inputs: Sequence[tuple[NDArray[np.uint8], float]]) -> list[Outcome]:
+def run_each(detector: OnnxDetector, inputs: Sequence[tuple[NDArray[np.uint8], float]]) -> list[Outcome]:
     """Run the network on a batch; where that fails, on each of its pictures alone, so that one cannot fail the others.
 
     Args:
@@ -110,15 +110,17 @@ def infer_each(detector: OnnxDetector, inputs: Sequence[tuple[NDArray[np.uint8],
     except Exception as error:  # noqa: BLE001 - it is told to whoever waits for it
         if len(inputs) == 1 or isinstance(error, DeviceLostError):
             return [error] * len(inputs)
-        return [outcome for single in inputs for outcome in infer_each(detector, [single])]
+        return [outcome for single in inputs for outcome in run_each(detector, [single])]
     return [boxes.at_least(threshold) for boxes, (_, threshold) in zip(raw, inputs, strict=True)]
 
 
-def finish(detector: OnnxDetector, prepared: Prepared, raw: RawDetections, question: Question) -> Detections:
+def postprocess(
+    detector: OnnxDetector, preprocessed: Preprocessed, raw: RawDetections, question: Question
+) -> Detections:
     """Turn the network's output into answers."""
     return detector.answer(
         raw,
-        prepared.frame,
+        preprocessed.frame,
         hierarchy_threshold=question.hierarchy_threshold,
         iou_threshold=question.iou_threshold,
         max_detections=question.max_detections,

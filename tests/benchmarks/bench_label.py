@@ -28,7 +28,8 @@ from statistics import median
 from time import process_time
 
 from app.contract.schemas import DetectionParameters
-from app.engine.pipeline import Question, finish, infer, prepare
+from app.engine import pipeline
+from app.engine.pipeline import Question
 from app.label.archive.listing import MOST_IN_SHARD, Listed, shards_of
 from app.label.archive.locations import LocalFolder
 from app.label.archive.shards import ShardWriter
@@ -121,8 +122,8 @@ def bare(detector: OnnxDetector, source: Path) -> Spent:
 
     def look(pictures: list[Path]) -> None:
         for picture in pictures:
-            prepared = prepare(picture.read_bytes(), question.size, 10**8)
-            finish(detector, prepared, infer(detector, prepared, question), question)
+            preprocessed = pipeline.preprocess(picture.read_bytes(), question.size, 10**8)
+            pipeline.postprocess(detector, preprocessed, pipeline.run(detector, preprocessed, question), question)
 
     pictures = sorted(source.iterdir())
     look(pictures[:2])

@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 
-from app.engine.network import LARGEST_BATCH
-from app.engine.pipeline import Prepared, finish, infer_each, prepare
+from app.engine.batcher import LARGEST_BATCH
+from app.engine.pipeline import Preprocessed, postprocess, preprocess, run_each
 from app.label.archive.locations import locate
 from app.label.archive.reading import Item, Reader, UnreadableError
 from app.label.archive.shards import ShardReader
@@ -18,7 +18,7 @@ from model.detections import Detections
 from model.pictures.decoding import PictureError
 from model.runtime import DeviceLostError, OnnxDetector
 
-Ready = tuple[str, Prepared | str]
+Ready = tuple[str, Preprocessed | str]
 """A picture's name, and what the network takes of it or why there is nothing."""
 
 
@@ -65,41 +65,41 @@ class Labeller:
         """
         items = self._reader.items(self._shards[number])
         beginning, ending = (told, _nobody) if careful else (_nobody, told)
-        ready = self._prepared(items, 1 if careful else self._job.readers + self._batch, beginning, given_up or {})
+        ready = self._preprocessed(items, 1 if careful else self._job.readers + self._batch, beginning, given_up or {})
         place = 0
         try:
             with ShardTables(self._output, number, self._detector.tree) as tables:
                 while batch := list(islice(ready, 1 if careful else self._batch)):
-                    for (name, prepared), outcome in zip(batch, self._outcomes(batch), strict=True):
-                        if isinstance(outcome, str) or isinstance(prepared, str):
+                    for (name, preprocessed), outcome in zip(batch, self._outcomes(batch), strict=True):
+                        if isinstance(outcome, str) or isinstance(preprocessed, str):
                             tables.add_failure(name, str(outcome))
                         else:
-                            tables.add(name, prepared.frame.width, prepared.frame.height, outcome)
+                            tables.add(name, preprocessed.frame.width, preprocessed.frame.height, outcome)
                         ending(place)
                         place += 1
                 return tables.commit()
         except OSError as error:
             raise WorkError(f"{self._job.output}: {error.strerror or error}") from error
 
-    def _prepared(
+    def _preprocessed(
         self, items: Iterator[Item], most: int, beginning: Callable[[int], None], given_up: Mapping[int, str]
     ) -> Iterator[Ready]:
         """Read and decode ahead, at most so many pictures at once, and give them in their order."""
-        waiting: deque[tuple[str, Future[Prepared | str]]] = deque()
+        waiting: deque[tuple[str, Future[Preprocessed | str]]] = deque()
         for place, item in enumerate(items):
             beginning(place)
-            prepare_it = partial(str, given_up[place]) if place in given_up else partial(self._prepare, item)
-            waiting.append((item.name, self._threads.submit(prepare_it)))
+            preprocess_it = partial(str, given_up[place]) if place in given_up else partial(self._preprocess, item)
+            waiting.append((item.name, self._threads.submit(preprocess_it)))
             if len(waiting) == most:
                 name, future = waiting.popleft()
                 yield name, future.result()
         for name, future in waiting:
             yield name, future.result()
 
-    def _prepare(self, item: Item) -> Prepared | str:
+    def _preprocess(self, item: Item) -> Preprocessed | str:
         """Return what the network takes, or why there is nothing."""
         try:
-            return prepare(item.load(), self._job.question.size, self._job.max_pixels)
+            return preprocess(item.load(), self._job.question.size, self._job.max_pixels)
         except (PictureError, UnreadableError) as error:
             return str(error)
         except MemoryError:
@@ -108,12 +108,14 @@ class Labeller:
     def _outcomes(self, batch: Sequence[Ready]) -> list[Detections | str]:
         """Return what was found in each picture, or why nothing could be."""
         question = self._job.question
-        inputs = [(prepared.pixels, question.threshold) for _, prepared in batch if not isinstance(prepared, str)]
-        raw = iter(infer_each(self._detector, inputs) if inputs else [])
+        inputs = [
+            (preprocessed.pixels, question.threshold) for _, preprocessed in batch if not isinstance(preprocessed, str)
+        ]
+        raw = iter(run_each(self._detector, inputs) if inputs else [])
         outcomes: list[Detections | str] = []
-        for _, prepared in batch:
-            if isinstance(prepared, str):
-                outcomes.append(prepared)
+        for _, preprocessed in batch:
+            if isinstance(preprocessed, str):
+                outcomes.append(preprocessed)
                 continue
             found = next(raw)
             if isinstance(found, DeviceLostError):
@@ -121,7 +123,7 @@ class Labeller:
             if isinstance(found, Exception):
                 outcomes.append(f"the network failed on it: {found}")
             else:
-                outcomes.append(finish(self._detector, prepared, found, question))
+                outcomes.append(postprocess(self._detector, preprocessed, found, question))
         return outcomes
 
 

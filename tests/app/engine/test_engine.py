@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
+from app.engine.batcher import SINGLE_RUNS_AT_ONCE
 from app.engine.engine import Engine
-from app.engine.network import SINGLE_RUNS_AT_ONCE
 from app.main import create_app
 from app.settings import Settings
 from model.detections import RawDetections
@@ -44,7 +44,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @contextmanager
 def busy(engine: Engine) -> Iterator[threading.Event]:
     """Keep the network's threads busy until the event is set; meanwhile one more run begins, and waits for them."""
-    free, network = threading.Event(), engine._network
+    free, network = threading.Event(), engine._batcher
     for _ in range(SINGLE_RUNS_AT_ONCE):
         network._threads.submit(free.wait, 60)
     network._running += SINGLE_RUNS_AT_ONCE - 1
@@ -71,7 +71,7 @@ async def until_held(engine: Engine, count: int) -> None:
 
 async def until_started(engine: Engine) -> None:
     """Wait for the run that begins while `busy`: a picture sent later may be decoded sooner."""
-    await until(lambda: engine._network._running >= SINGLE_RUNS_AT_ONCE)
+    await until(lambda: engine._batcher._running >= SINGLE_RUNS_AT_ONCE)
 
 
 async def test_while_the_network_is_busy(app: FastAPI, client: httpx.AsyncClient) -> None:
@@ -145,11 +145,11 @@ async def test_a_client_that_goes_away_frees_its_place_and_its_picture_never_run
         first = asyncio.create_task(app(scope(), receiver(pictures.red(), asyncio.Event()), sender([])))
         await until_started(engine)
         request = asyncio.create_task(app(scope(), receiver(pictures.red(), gone), sender(sent)))
-        await until(lambda: len(engine._network._queue) > 0)
+        await until(lambda: len(engine._batcher._queue) > 0)
         gone.set()
         await asyncio.wait_for(request, 30)
         assert engine.admission.pictures == 1
-        assert not engine._network._queue
+        assert not engine._batcher._queue
         free.set()
         await first
     assert len(ran) == 1
@@ -166,7 +166,7 @@ async def test_at_the_deadline_queued_work_is_dropped(detector: OnnxDetector, mo
             for answer in answers:
                 assert "0.2 s" in problem(answer, 504)["detail"]
             assert engine.admission.pictures == 0
-            assert not engine._network._queue
+            assert not engine._batcher._queue
         await asyncio.sleep(0.05)
         assert len(ran) == 1
         assert (await post(client)).status_code == 200
@@ -187,9 +187,9 @@ async def test_a_batch_takes_turns_with_single_pictures(
     with busy(engine) as free:
         form = [("image", (f"{number}.png", pictures.red())) for number in range(8)]
         batch = asyncio.create_task(noted("batch", client.post("/detect/batch", files=form)))
-        await until(lambda: len(engine._network._queue) >= 7)
+        await until(lambda: len(engine._batcher._queue) >= 7)
         single = asyncio.create_task(noted("single", post(client)))
-        await until(lambda: len(engine._network._queue) >= 8)
+        await until(lambda: len(engine._batcher._queue) >= 8)
         free.set()
         await asyncio.gather(batch, single)
     assert finished == ["single", "batch"]

@@ -5,7 +5,7 @@ import pytest
 
 from app.contract.errors import InvalidParameterError
 from app.contract.schemas import DetectionParameters
-from app.engine.pipeline import Question, finish, infer, prepare
+from app.engine.pipeline import Question, postprocess, preprocess, run
 from model.pictures.decoding import PictureTooLargeError
 from model.runtime import OnnxDetector
 from model.wordtree import UnknownConceptError
@@ -28,9 +28,9 @@ def test_a_question_that_the_model_cannot_answer(detector: OnnxDetector) -> None
 
 def test_from_the_bytes_to_the_detections(detector: OnnxDetector) -> None:
     question = Question.of(DetectionParameters(), detector)
-    prepared = prepare(pictures.red(), question.size, 100_000)
-    assert prepared.pixels.shape == (1, 96, 96, 3)
-    found = finish(detector, prepared, infer(detector, prepared, question), question)
+    preprocessed = preprocess(pictures.red(), question.size, 100_000)
+    assert preprocessed.pixels.shape == (1, 96, 96, 3)
+    found = postprocess(detector, preprocessed, run(detector, preprocessed, question), question)
     assert [detector.tree.names[node] for node in found.nodes] == ["beagle"]
 
 
@@ -39,12 +39,12 @@ def test_a_large_photo_gets_the_answer_it_would_get_decoded_in_full(detector: On
     question = Question.of(DetectionParameters(), detector)
     boxes = []
     for kind in ("JPEG", "PNG"):  # of the PNG every pixel is decoded
-        prepared = prepare(encode(photo, kind), question.size, 100_000_000)
-        assert (prepared.frame.width, prepared.frame.height) == (3200, 1600)
-        boxes.append(finish(detector, prepared, infer(detector, prepared, question), question).boxes)
+        preprocessed = preprocess(encode(photo, kind), question.size, 100_000_000)
+        assert (preprocessed.frame.width, preprocessed.frame.height) == (3200, 1600)
+        boxes.append(postprocess(detector, preprocessed, run(detector, preprocessed, question), question).boxes)
     assert np.abs(boxes[0] - boxes[1]).max() <= 3200 / 96  # a pixel of the input
 
 
 def test_too_many_pixels(detector: OnnxDetector) -> None:
     with pytest.raises(PictureTooLargeError):
-        prepare(pictures.red(), detector.bundle.default_size, 1000)
+        preprocess(pictures.red(), detector.bundle.default_size, 1000)

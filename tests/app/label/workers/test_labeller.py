@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.engine.pipeline import Question, finish, infer, prepare
+from app.engine.pipeline import Question, postprocess, preprocess, run
 from app.label.archive.listing import list_source, shards_of
 from app.label.archive.locations import LocalFolder
 from app.label.archive.shards import ShardWriter
@@ -46,8 +46,8 @@ def test_the_same_is_found_as_by_the_service(job: Job, detector: OnnxDetector, b
     assert labeller.label(0, told.append) == Summary(0, 4, 1, 3)
     assert told == [0, 1, 2, 3]
     question: Question = job.question
-    prepared = prepare(pictures.red_and_blue(), question.size, job.max_pixels)
-    expected = finish(detector, prepared, infer(detector, prepared, question), question)
+    preprocessed = preprocess(pictures.red_and_blue(), question.size, job.max_pixels)
+    expected = postprocess(detector, preprocessed, run(detector, preprocessed, question), question)
     found = rows(output(job), "detections")[: len(expected)]
     assert [row["picture"] for row in found] == ["a.png", "a.png"]
     boxes = np.array([[row[edge] for edge in ("x1", "y1", "x2", "y2")] for row in found], np.float32)
@@ -99,7 +99,7 @@ def test_a_picture_there_is_no_memory_for(job: Job, monkeypatch: pytest.MonkeyPa
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("app.label.workers.labeller.prepare", fail)
+    monkeypatch.setattr("app.label.workers.labeller.preprocess", fail)
     assert Labeller(job).label(0, nobody).failures == 4
     assert set(failures(output(job)).values()) == {"decoding it takes more memory than there is"}
 

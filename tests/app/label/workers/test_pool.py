@@ -21,12 +21,12 @@ KILLER = b"KILL"
 SABOTAGE = f"""
 import os, signal
 import app.engine.pipeline
-prepare = app.engine.pipeline.prepare
+preprocess = app.engine.pipeline.preprocess
 def killed(data, *others):
     if data.endswith({KILLER!r}):
         os.kill(os.getpid(), signal.SIGKILL)
-    return prepare(data, *others)
-app.engine.pipeline.prepare = killed
+    return preprocess(data, *others)
+app.engine.pipeline.preprocess = killed
 """
 
 
@@ -124,7 +124,7 @@ def test_a_fault_of_the_program_is_told_once(
 ) -> None:
     folder = tmp_path / "fault"
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text("import app.engine.pipeline\napp.engine.pipeline.finish = None\n")
+    (folder / "sitecustomize.py").write_text("import app.engine.pipeline\napp.engine.pipeline.postprocess = None\n")
     job = made(1).job
     monkeypatch.setenv("PYTHONPATH", str(folder))
     with pytest.raises(WorkError, match=r"a fault of this program.*TypeError"), Pool(job, 1) as pool:

@@ -1,4 +1,4 @@
-"""The network's own threads and its queue, out of which batches form.
+"""Batches of pictures that wait for a network, and the threads in which networks run.
 
 One run of a network uses every core, or the whole of a GPU, so runs come one after the other. While one is under way
 requests gather, and those of one model and one input size can share the next. A request that comes alone never waits
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.fair_queue import FairQueue
-from app.engine.pipeline import Outcome, infer_each
+from app.engine.pipeline import Outcome, run_each
 from app.engine.pool import Spent
 from model.detections import RawDetections
 from model.runtime import DeviceLostError, OnnxDetector
@@ -61,8 +61,8 @@ class _Job:
         return min(self.threshold, usual) == min(other.threshold, usual)
 
 
-class Network:
-    """Runs networks in threads, in batches.
+class Batcher:
+    """Gathers pictures into batches, and runs networks on them in threads of its own.
 
     Attributes:
         lost: whether the device failed in such a way that only a new process can use it again.
@@ -118,7 +118,7 @@ class Network:
             # Not at once: the picture itself is about to join the queue.
             asyncio.get_running_loop().call_soon(self._start)
 
-    async def run(
+    async def submit(
         self, lane: Hashable, detector: OnnxDetector, pixels: NDArray[np.uint8], threshold: float
     ) -> tuple[RawDetections, Spent]:
         """Run a network on one picture, alone or in a batch. One that is cancelled while it waits never runs.
@@ -153,33 +153,43 @@ class Network:
         await asyncio.wrap_future(self._threads.submit(detector.run, pixels, threshold))
         if self._runs_at_once(detector) > 1 and pixels.shape[1] == detector.bundle.default_size:
             _, started, ended = await asyncio.wrap_future(self._threads.submit(_run, [(pixels, threshold)], detector))
-            if ended - started >= LONG_RUN:
-                self._long.add(detector)
+            self._note_duration(detector, ended - started)
+
+    def _note_duration(self, detector: OnnxDetector, seconds: float) -> None:
+        """Have the runs of a model that takes long come one after the other."""
+        if seconds >= LONG_RUN:
+            self._long.add(detector)
 
     async def close(self) -> None:
         """Wait for what runs, and stop the threads."""
         await asyncio.to_thread(self._threads.shutdown)
 
     def _start(self) -> None:
-        """Start the next run, unless enough are under way or it is better to wait a little."""
+        """Start runs until enough are under way, or it is better to wait a little."""
+        while (jobs := self._next_batch()) is not None:
+            self._launch(jobs)
+
+    def _next_batch(self) -> Sequence[_Job] | None:
+        """Take the next batch from the queue; None where there is none to run now."""
         if not self._queue:
-            return
+            return None
         first = self._queue.peek()
         if self._running >= self._runs_at_once(first.detector):
-            return
+            return None
         waiting = self._queue.count(first.may_join)
         sizes = self.batch_sizes(first.detector)
         left = first.asked + self._longest_wait - perf_counter()
         if waiting < sizes[-1] and self._coming and left > 0:
             self._wake_in(left)
-            return
+            return None
         self._wake_in(None)
-        jobs = self._queue.pop_alike(max(size for size in sizes if size <= waiting), first.may_join)
+        return self._queue.pop_alike(max(size for size in sizes if size <= waiting), first.may_join)
+
+    def _launch(self, jobs: Sequence[_Job]) -> None:
         self._running += 1
-        run = self._threads.submit(_run, [(job.pixels, job.threshold) for job in jobs], first.detector)
+        run = self._threads.submit(_run, [(job.pixels, job.threshold) for job in jobs], jobs[0].detector)
         loop = asyncio.get_running_loop()
         run.add_done_callback(lambda done: loop.call_soon_threadsafe(self._finish, jobs, done))
-        self._start()
 
     def _runs_at_once(self, detector: OnnxDetector) -> int:
         alone = detector.on_gpu or self.batch_sizes(detector) != (1,) or detector in self._long
@@ -215,5 +225,5 @@ def _run(
     inputs: Sequence[tuple[NDArray[np.uint8], float]], detector: OnnxDetector
 ) -> tuple[list[Outcome], float, float]:
     started = perf_counter()
-    outcomes = infer_each(detector, inputs)
+    outcomes = run_each(detector, inputs)
     return outcomes, started, perf_counter()

@@ -1,4 +1,4 @@
-"""Which pictures share a run of the network, and what happens when one fails."""
+"""Which pictures share a run of a network, and what happens when one fails."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.engine.network import Network
+from app.engine.batcher import Batcher
 from model.detections import RawDetections
 from model.runtime import DeviceLostError
 
@@ -48,14 +48,14 @@ def square(value: int = 255, size: int = 32) -> NDArray[np.uint8]:
 
 
 @pytest.fixture
-async def network() -> AsyncIterator[Network]:
-    network = Network(8, 0.0)
-    yield network
-    await network.close()
+async def batcher() -> AsyncIterator[Batcher]:
+    batcher = Batcher(8, 0.0)
+    yield batcher
+    await batcher.close()
 
 
-def ask(network: Network, lane: str, detector: Any, value: int = 255, size: int = 32, threshold: float = 0.25) -> Any:
-    return asyncio.create_task(network.run(lane, detector, square(value, size), threshold))
+def ask(batcher: Batcher, lane: str, detector: Any, value: int = 255, size: int = 32, threshold: float = 0.25) -> Any:
+    return asyncio.create_task(batcher.submit(lane, detector, square(value, size), threshold))
 
 
 async def settled() -> None:
@@ -63,51 +63,51 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def held_up(network: Network, detector: FakeDetector) -> Any:
+async def held_up(batcher: Batcher, detector: FakeDetector) -> Any:
     """Start a run that does not end before `detector.go` is set."""
     detector.go.clear()
-    first = ask(network, "first", detector)
+    first = ask(batcher, "first", detector)
     await settled()
     return first
 
 
 async def test_a_lone_request_runs_at_once_though_batches_may_wait() -> None:
-    network = Network(8, 1000.0)
+    batcher = Batcher(8, 1000.0)
     detector = FakeDetector()
-    await asyncio.wait_for(network.run("a", detector, square(), 0.25), 30)  # type: ignore[arg-type]
+    await asyncio.wait_for(batcher.submit("a", detector, square(), 0.25), 30)  # type: ignore[arg-type]
     assert detector.runs == [(1, 32, 0.25)]
-    await network.close()
+    await batcher.close()
 
 
 async def test_a_batch_waits_for_a_picture_that_is_being_decoded() -> None:
-    network = Network(8, 1000.0)
+    batcher = Batcher(8, 1000.0)
     detector = FakeDetector()
-    with network.coming():
-        first = ask(network, "a", detector)
+    with batcher.coming():
+        first = ask(batcher, "a", detector)
         await settled()
         assert detector.runs == []
-    await network.run("b", detector, square(), 0.25)  # type: ignore[arg-type]
+    await batcher.submit("b", detector, square(), 0.25)  # type: ignore[arg-type]
     await first
     assert detector.runs == [(2, 32, 0.25)]
-    await network.close()
+    await batcher.close()
 
 
 async def test_but_not_for_longer_than_it_may() -> None:
-    network = Network(8, 0.02)
+    batcher = Batcher(8, 0.02)
     detector = FakeDetector()
-    with network.coming():
-        await asyncio.wait_for(ask(network, "a", detector), 30)
+    with batcher.coming():
+        await asyncio.wait_for(ask(batcher, "a", detector), 30)
     assert detector.runs == [(1, 32, 0.25)]
-    await network.close()
+    await batcher.close()
 
 
 async def test_nor_for_one_whose_decoding_failed() -> None:
-    network = Network(8, 1000.0)
+    batcher = Batcher(8, 1000.0)
     detector = FakeDetector()
 
     async def fail_while_one_waits() -> None:
-        with network.coming():
-            waiting.append(ask(network, "a", detector))
+        with batcher.coming():
+            waiting.append(ask(batcher, "a", detector))
             await settled()
             raise ValueError("damaged")
 
@@ -115,45 +115,45 @@ async def test_nor_for_one_whose_decoding_failed() -> None:
     with pytest.raises(ValueError, match="damaged"):
         await fail_while_one_waits()
     await asyncio.wait_for(waiting[0], 30)
-    await network.close()
+    await batcher.close()
 
 
 async def test_what_gathers_during_a_run_shares_the_next() -> None:
     told: list[int] = []
-    network = Network(8, 0.0, told.append)
+    batcher = Batcher(8, 0.0, told.append)
     detector = FakeDetector()
-    tasks = [await held_up(network, detector)]
-    tasks += [ask(network, f"r{number}", detector) for number in range(11)]
+    tasks = [await held_up(batcher, detector)]
+    tasks += [ask(batcher, f"r{number}", detector) for number in range(11)]
     await settled()
-    assert network.waiting == 11
+    assert batcher.waiting == 11
     detector.go.set()
     await asyncio.gather(*tasks)
-    assert network.waiting == 0
+    assert batcher.waiting == 0
     assert [batch for batch, _, _ in detector.runs] == [1, 8, 2, 1]  # sizes that were warmed, never another
     assert told == [1, 8, 2, 1]
-    await network.close()
+    await batcher.close()
 
 
 @pytest.mark.parametrize(("on_gpu", "largest", "most"), [(False, None, 2), (False, 8, 1), (True, 1, 1)])
 async def test_on_a_cpu_two_runs_of_single_pictures_are_under_way(on_gpu: bool, largest: int | None, most: int) -> None:
-    network, detector = Network(largest, 0.0), FakeDetector(on_gpu=on_gpu)
+    batcher, detector = Batcher(largest, 0.0), FakeDetector(on_gpu=on_gpu)
     detector.go.clear()
-    asked = [ask(network, str(number), detector) for number in range(5)]
+    asked = [ask(batcher, str(number), detector) for number in range(5)]
     await asyncio.sleep(0.1)
-    begun, waiting = len(detector.runs), network.waiting
+    begun, waiting = len(detector.runs), batcher.waiting
     detector.go.set()
     found = await asyncio.gather(*asked)
-    await network.close()
+    await batcher.close()
 
     assert (begun, len(found)) == (most, 5)
     assert waiting == 5 - sum(run[0] for run in detector.runs[:most])
 
 
-async def test_only_one_model_and_one_size_share_a_run(network: Network) -> None:
+async def test_only_one_model_and_one_size_share_a_run(batcher: Batcher) -> None:
     detector, other = FakeDetector(), FakeDetector()
-    tasks = [await held_up(network, detector)]
-    tasks += [ask(network, "a", detector), ask(network, "b", other), ask(network, "c", detector, size=64)]
-    tasks += [ask(network, "d", detector), ask(network, "e", other), ask(network, "f", detector, size=64)]
+    tasks = [await held_up(batcher, detector)]
+    tasks += [ask(batcher, "a", detector), ask(batcher, "b", other), ask(batcher, "c", detector, size=64)]
+    tasks += [ask(batcher, "d", detector), ask(batcher, "e", other), ask(batcher, "f", detector, size=64)]
     await settled()
     detector.go.set()
     await asyncio.gather(*tasks)
@@ -161,10 +161,10 @@ async def test_only_one_model_and_one_size_share_a_run(network: Network) -> None
     assert [run[:2] for run in other.runs] == [(2, 32)]
 
 
-async def test_each_gets_the_boxes_of_its_own_threshold(network: Network) -> None:
+async def test_each_gets_the_boxes_of_its_own_threshold(batcher: Batcher) -> None:
     detector = FakeDetector()
-    tasks = [await held_up(network, detector)]
-    tasks += [ask(network, "a", detector, 128, threshold=0.4), ask(network, "b", detector, 128, threshold=0.6)]
+    tasks = [await held_up(batcher, detector)]
+    tasks += [ask(batcher, "a", detector, 128, threshold=0.4), ask(batcher, "b", detector, 128, threshold=0.6)]
     await settled()
     detector.go.set()
     _, low, high = await asyncio.gather(*tasks)
@@ -172,57 +172,57 @@ async def test_each_gets_the_boxes_of_its_own_threshold(network: Network) -> Non
     assert (len(low[0]), len(high[0])) == (1, 0)
 
 
-async def test_one_that_wants_far_more_boxes_does_not_make_others_pay(network: Network) -> None:
+async def test_one_that_wants_far_more_boxes_does_not_make_others_pay(batcher: Batcher) -> None:
     detector = FakeDetector()
-    tasks = [await held_up(network, detector)]
-    tasks += [ask(network, "a", detector, threshold=0.0), ask(network, "b", detector), ask(network, "c", detector)]
+    tasks = [await held_up(batcher, detector)]
+    tasks += [ask(batcher, "a", detector, threshold=0.0), ask(batcher, "b", detector), ask(batcher, "c", detector)]
     await settled()
     detector.go.set()
     await asyncio.gather(*tasks)
     assert detector.runs[1:] == [(1, 32, 0.0), (2, 32, 0.25)]
 
 
-async def test_a_picture_that_fails_a_batch_fails_alone(network: Network) -> None:
+async def test_a_picture_that_fails_a_batch_fails_alone(batcher: Batcher) -> None:
     detector = FakeDetector()
     detector.fail = lambda pixels: RuntimeError("13") if (pixels == 13).any() else None
-    tasks = [await held_up(network, detector)]
-    tasks += [ask(network, "a", detector), ask(network, "b", detector, 13), ask(network, "c", detector, 100)]
-    tasks += [ask(network, "d", detector)]
+    tasks = [await held_up(batcher, detector)]
+    tasks += [ask(batcher, "a", detector), ask(batcher, "b", detector, 13), ask(batcher, "c", detector, 100)]
+    tasks += [ask(batcher, "d", detector)]
     await settled()
     detector.go.set()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(result) for result in results] == [tuple, tuple, RuntimeError, tuple, tuple]
-    assert not network.lost
+    assert not batcher.lost
 
 
-async def test_a_lost_device_is_noticed_and_not_tried_picture_by_picture(network: Network) -> None:
+async def test_a_lost_device_is_noticed_and_not_tried_picture_by_picture(batcher: Batcher) -> None:
     detector = FakeDetector()
-    tasks = [await held_up(network, detector)]
-    tasks += [ask(network, "a", detector), ask(network, "b", detector)]
+    tasks = [await held_up(batcher, detector)]
+    tasks += [ask(batcher, "a", detector), ask(batcher, "b", detector)]
     await settled()
     detector.fail = lambda _: DeviceLostError("CUDA failure 700")
     detector.go.set()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(result) for result in results} == {DeviceLostError}
     assert [batch for batch, _, _ in detector.runs] == [1, 2]
-    assert network.lost
+    assert batcher.lost
 
 
-async def test_it_remembers_whether_the_last_run_of_a_model_failed(network: Network) -> None:
+async def test_it_remembers_whether_the_last_run_of_a_model_failed(batcher: Batcher) -> None:
     detector = FakeDetector()
     detector.fail = lambda _: RuntimeError("no")
     with pytest.raises(RuntimeError):
-        await ask(network, "a", detector)
-    assert network.failed(detector)  # type: ignore[arg-type]
+        await ask(batcher, "a", detector)
+    assert batcher.failed(detector)  # type: ignore[arg-type]
     detector.fail = lambda _: None
-    await ask(network, "a", detector)
-    assert not network.failed(detector)  # type: ignore[arg-type]
+    await ask(batcher, "a", detector)
+    assert not batcher.failed(detector)  # type: ignore[arg-type]
 
 
-async def test_what_is_given_up_while_it_waits_never_runs(network: Network) -> None:
+async def test_what_is_given_up_while_it_waits_never_runs(batcher: Batcher) -> None:
     detector = FakeDetector()
-    first = await held_up(network, detector)
-    waiting = ask(network, "a", detector)
+    first = await held_up(batcher, detector)
+    waiting = ask(batcher, "a", detector)
     await settled()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
@@ -234,26 +234,26 @@ async def test_what_is_given_up_while_it_waits_never_runs(network: Network) -> N
 
 async def test_the_largest_batch_suits_the_device_unless_it_is_set() -> None:
     for largest, on_gpu, sizes in ((None, False, (1,)), (None, True, (1, 2, 4, 8, 16)), (5, True, (1, 2, 4))):
-        network = Network(largest, 0)
-        assert network.batch_sizes(FakeDetector(on_gpu=on_gpu)) == sizes  # type: ignore[arg-type]
-        await network.close()
+        batcher = Batcher(largest, 0)
+        assert batcher.batch_sizes(FakeDetector(on_gpu=on_gpu)) == sizes  # type: ignore[arg-type]
+        await batcher.close()
 
 
 @pytest.mark.parametrize(("least", "together"), [(1000.0, 2), (0.0, 1)])
 async def test_single_runs_of_a_quick_network_overlap_and_those_of_a_slow_one_do_not(
     monkeypatch: pytest.MonkeyPatch, least: float, together: int
 ) -> None:
-    monkeypatch.setattr("app.engine.network.LONG_RUN", least)
-    network, detector = Network(1, 0.0), FakeDetector()
-    await network.warm_up(detector, square(size=64))  # type: ignore[arg-type]
-    await network.warm_up(detector, square())  # type: ignore[arg-type]
+    monkeypatch.setattr("app.engine.batcher.LONG_RUN", least)
+    batcher, detector = Batcher(1, 0.0), FakeDetector()
+    await batcher.warm_up(detector, square(size=64))  # type: ignore[arg-type]
+    await batcher.warm_up(detector, square())  # type: ignore[arg-type]
     assert [size for _, size, _ in detector.runs] == [64, 32, 32]
     detector.runs.clear()
     detector.go.clear()
-    asked = [ask(network, lane, detector) for lane in "abc"]
+    asked = [ask(batcher, lane, detector) for lane in "abc"]
     await settled()
-    assert network._running == together
-    assert network.waiting == 3 - together
+    assert batcher._running == together
+    assert batcher.waiting == 3 - together
     detector.go.set()
     await asyncio.wait_for(asyncio.gather(*asked), 30)
-    await network.close()
+    await batcher.close()
