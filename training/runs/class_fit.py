@@ -22,7 +22,7 @@ class ClassFit(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    passes: PositiveFloat = Field(2.5, description="times every object seen is learned from")
+    passes: PositiveFloat = Field(2, description="times every object seen is learned from")
     batch: PositiveInt = Field(256, description="objects in a batch")
     learning_rate: PositiveFloat = Field(1e-2, description="peak learning rate of corrections, Adam's")
     temperature_rate: NonNegativeFloat = Field(

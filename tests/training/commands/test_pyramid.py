@@ -76,7 +76,7 @@ def test_it_is_refitted_and_exported(root: Path, started: Path, capfd: pytest.Ca
     )
     for learned in ("class_layer.mixture.output.weight", "quality.output.weight"):
         assert after[f"average.{learned}"].abs().max() > 0
-    assert after["average.quality.power"] == 0.5
+    assert after["average.quality.power"] == 1
 
     path = root / "model.onnx"
     report = export_run(ExportConfiguration(run=refitted, output=path, sizes=(64, 96), default_size=64))

@@ -55,3 +55,12 @@ def test_the_same_seed_gives_the_same_judgement() -> None:
         made.append(answers(quality, boxes()))
     assert torch.equal(made[0], made[1])
     assert not torch.equal(made[0], made[2])
+
+
+def test_doubt_is_taken_from_every_answers_logit() -> None:
+    found = []
+    for doubt in (0, 1.5):
+        quality = BoxQuality(4)
+        fit_quality(quality, boxes(), [1, 1], QualityFit(quality_passes=1, quality_doubt=doubt), 0)
+        found.append(torch.logit(answers(quality, boxes())))
+    torch.testing.assert_close(found[0] - 1.5, found[1], rtol=1e-3, atol=1e-3)
