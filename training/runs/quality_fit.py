@@ -101,23 +101,41 @@ def judged(quality: BoxQuality, examples: BoxExamples) -> Tensor:
 
 
 def _calibrate(quality: BoxQuality, examples: BoxExamples, chance: Tensor) -> None:
-    """Fit scale and shift by logistic regression (Platt, "Probabilistic outputs for support vector machines", 1999)."""
+    """Fit scale and shift by logistic regression (Platt, "Probabilistic outputs for support vector machines", 1999).
+
+    Where answers tell nothing, or the wrong way round, they keep their scale and are shifted alone.
+    """
     rows = examples.answer
     logits, right = judged(quality, examples)[rows].double(), (examples.overlap[rows] >= FOUND).double()
     weights = chance[rows].double() / chance[rows].double().sum()
-    mean, deviation = logits.mean(), logits.std().clamp(min=1e-6)
-    line = torch.tensor([1.0, 0.0], dtype=torch.float64, device=logits.device, requires_grad=True)
-    optimizer = torch.optim.LBFGS([line], max_iter=CALIBRATION_STEPS, line_search_fn="strong_wolfe")
+    scale, shift = _logistic_line(logits, right, weights, scaled=True)
+    if not (scale > 0 and scale.isfinite()):
+        scale, shift = _logistic_line(logits, right, weights, scaled=False)
+    quality.scale.copy_(scale)
+    quality.shift.copy_(shift)
+
+
+def _logistic_line(logits: Tensor, right: Tensor, weights: Tensor, *, scaled: bool) -> tuple[Tensor, Tensor]:
+    """Return the scale, 1 unless `scaled`, and the shift of logits [K] that make them say best how often each is right.
+
+    Args:
+        logits, right, weights: [K]; right is 0 or 1, the weights sum to 1.
+        scaled: whether the scale is fitted, too.
+    """
+    mean, deviation = logits.mean(), logits.std().clamp(min=1e-6) if scaled else logits.new_ones(())
+    slope = deviation.clone().requires_grad_(scaled)
+    shift = logits.new_zeros(()).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [slope, shift] if scaled else [shift], max_iter=CALIBRATION_STEPS, line_search_fn="strong_wolfe"
+    )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        said = line[0] * (logits - mean) / deviation + line[1]
+        said = slope * (logits - mean) / deviation + shift
         error = (weights * F.binary_cross_entropy_with_logits(said, right, reduction="none")).sum()
         error.backward()  # type: ignore[no-untyped-call]
         return error
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    scale = line[0].detach() / deviation
-    if scale > 0 and scale.isfinite():  # otherwise there is nothing to tell answers by
-        quality.scale.copy_(scale)
-        quality.shift.copy_(line[1].detach() - scale * mean)
+    scale = slope.detach() / deviation
+    return scale, shift.detach() - scale * mean
