@@ -98,7 +98,9 @@ def activation_ranges(
         for batch in pictures:  # one after the other, so that the values of one batch alone are held
             calibrator.collect_data(_Batches([batch], [one.name for one in calibrator.infer_session.get_inputs()]))
         found: TensorsData = calibrator.compute_data()
-    return found
+    # The calibrator tells of every tensor on the way; the gate's threshold, always 0 here, has no range.
+    asked = {one.name for one in wanted}
+    return TensorsData(method, {name: found[name] for name in found.keys() if name in asked})  # noqa: SIM118
 
 
 def narrowed_ranges(model: onnx.ModelProto, ranges: TensorsData, pictures: Iterable[NDArray[np.uint8]]) -> TensorsData:
