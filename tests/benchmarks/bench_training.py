@@ -79,15 +79,15 @@ def detector_trainer(folder: Path) -> Trainer:
     mixture = Mixture(data.sources, trained_index(data.trained, len(tree)), configuration.augmentation, 0)
     run = DetectorRun(configuration, tree.subset(data.trained), mixture, classifier, torch.device("cpu"))
     return Trainer(
-        run.detector,
-        partial(peak_rate, configuration=configuration),
-        run.loss,
-        mixture,
-        (DETECTOR_SIZE,),
-        configuration.optimizer,
-        LOOP,
-        folder,
-        {},
+        network=run.detector,
+        peak_rate=partial(peak_rate, configuration=configuration),
+        loss=run.loss,
+        mixture=mixture,
+        sizes=(DETECTOR_SIZE,),
+        optimizer=configuration.optimizer,
+        loop=LOOP,
+        folder=folder,
+        state={},
     )
 
 
@@ -99,15 +99,15 @@ def classifier_trainer(folder: Path) -> Trainer:
     network, device = build_classifier("darknet19", len(labels.nodes)), torch.device("cpu")
     LOOP.place(network, device)
     return Trainer(
-        network,
-        lambda _: 1e-4,
-        ClassifierLoss(network, labels.subset, LOOP, device),
-        Views(pictures, labels.columns, ViewConfiguration()),
-        (CLASSIFIER_SIZE,),
-        OptimizerConfiguration(batch=CLASSIFIER_BATCH),
-        LOOP,
-        folder,
-        {},
+        network=network,
+        peak_rate=lambda _: 1e-4,
+        loss=ClassifierLoss(network, labels.subset, LOOP, device),
+        mixture=Views(pictures, labels.columns, ViewConfiguration()),
+        sizes=(CLASSIFIER_SIZE,),
+        optimizer=OptimizerConfiguration(batch=CLASSIFIER_BATCH),
+        loop=LOOP,
+        folder=folder,
+        state={},
     )
 
 

@@ -79,4 +79,15 @@ def make_trainer(
     def peak_rate(name: str) -> float:
         return settings.pretrained_learning_rate if name.startswith("first") else settings.learning_rate
 
-    return Trainer(network, peak_rate, loss, mixture, (16, 32), settings, loop, folder, {"tree": "oak"}, processes)
+    return Trainer(
+        network=network,
+        peak_rate=peak_rate,
+        loss=loss,
+        mixture=mixture,
+        sizes=(16, 32),
+        optimizer=settings,
+        loop=loop,
+        folder=folder,
+        state={"tree": "oak"},
+        processes=processes,
+    )

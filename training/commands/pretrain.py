@@ -108,16 +108,16 @@ def _train(configuration: PretrainConfiguration, processes: Processes) -> Outcom
         CLASSIFIER: ClassifierState(network=configuration.network.name, softmax=configuration.softmax).model_dump(),
     }
     trainer = Trainer(
-        network,
-        lambda _: configuration.optimizer.learning_rate,
-        loss,
-        Views(pictures, labels.columns, configuration.augmentation, configuration.seed),
-        configuration.sizes,
-        configuration.optimizer,
-        configuration.loop,
-        folder,
-        state,
-        processes,
+        network=network,
+        peak_rate=lambda _: configuration.optimizer.learning_rate,
+        loss=loss,
+        mixture=Views(pictures, labels.columns, configuration.augmentation, configuration.seed),
+        sizes=configuration.sizes,
+        optimizer=configuration.optimizer,
+        loop=configuration.loop,
+        folder=folder,
+        state=state,
+        processes=processes,
     )
     logger.info("%d pictures an epoch, %d labels, %d columns", len(pictures), len(labels.labelled), len(labels.nodes))
     if resumed is not None:

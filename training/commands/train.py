@@ -67,16 +67,16 @@ def _train(configuration: TrainConfiguration, processes: Processes) -> bool:
     if resumed is None and network.start is not None:
         run.start_from(network.start)
     trainer = Trainer(
-        run.detector,
-        lambda name: peak_rate(name, configuration),
-        run.loss,
-        mixture,
-        configuration.sizes,
-        configuration.optimizer,
-        configuration.loop,
-        folder,
-        {"trained": data.trained.tolist(), "labelled": data.labelled, "boxed": data.boxed, "tree": tree.digest},
-        processes,
+        network=run.detector,
+        peak_rate=lambda name: peak_rate(name, configuration),
+        loss=run.loss,
+        mixture=mixture,
+        sizes=configuration.sizes,
+        optimizer=configuration.optimizer,
+        loop=configuration.loop,
+        folder=folder,
+        state={"trained": data.trained.tolist(), "labelled": data.labelled, "boxed": data.boxed, "tree": tree.digest},
+        processes=processes,
     )
     if resumed is not None:
         trainer.resume()

@@ -79,6 +79,7 @@ class Trainer:
 
     def __init__(
         self,
+        *,
         network: nn.Module,
         peak_rate: Callable[[str], float],
         loss: Loss,
