@@ -9,7 +9,6 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from app.configuration import load_settings
 from app.contract.errors import ERRORS, add_error_handlers
 from app.engine.engine import Engine
 from app.engine.loading import load_detector
@@ -19,6 +18,7 @@ from app.http.middleware.stack import add_middleware
 from app.http.openapi import describe_interface
 from app.http.routes import classes, detect, docs, model, page
 from app.http.routes import metrics as metrics_route
+from app.load_settings import load_settings
 from app.observe.metrics import Metrics, ModelInfo
 from app.observe.tracing import tracing_for
 from app.settings import Settings

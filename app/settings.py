@@ -39,7 +39,7 @@ Several = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 class Settings(BaseSettings):
     """Settings of the service; the field `port` is the variable YOLO9000_PORT, and so on.
 
-    `app.configuration.load_settings` reads them for a program that is to end with a sentence if one is wrong.
+    `app.load_settings.load_settings` reads them for a program that is to end with a sentence if one is wrong.
     """
 
     # An empty variable is one that is not set: a compose file makes such out of ${NAME:-}.

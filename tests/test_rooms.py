@@ -23,7 +23,7 @@ ROOMS = {
         "main",
         "http",
         "engine",
-        "configuration",
+        "load_settings",
         "settings",
         "contract",
         "observe",

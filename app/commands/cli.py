@@ -26,12 +26,12 @@ from app.commands.options import (
     with_every_setting,
 )
 from app.commands.server import Server, check_address
-from app.configuration import describe, load_settings
 from app.contract.schemas import ClassesParameters, ClassList, DetectionParameters
 from app.engine.loading import load_detector
 from app.engine.pipeline import Question
-from app.http.answers import class_detail, class_summary
 from app.http.routes.classes import select_classes
+from app.http.serializers import class_detail, class_summary
+from app.load_settings import describe, load_settings
 from app.main import create_app
 from app.observe.logs import configure_logging
 from model.runtime import OnnxDetector

@@ -7,12 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
-from app.configuration import SettingValue
 from app.contract.errors import ServiceError, service_error
 from app.contract.schemas import ClassDetail, ClassSummary, Concept, DetectionResult, Problem, Timing
 from app.engine.drawing import PictureFormat, annotated_file
 from app.engine.pipeline import Answer, Question, postprocess, preprocess, run
-from app.http.answers import detection_result
+from app.http.serializers import detection_result
+from app.load_settings import SettingValue
 from model.pictures.decoding import PictureError
 from model.runtime import OnnxDetector
 

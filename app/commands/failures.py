@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from app.access.keys import InvalidKeyEntryError
 from app.commands.console import SaveError
-from app.configuration import ConfigurationError
 from app.contract.errors import InvalidParameterError
 from app.label.errors import LabelError
+from app.load_settings import ConfigurationError
 from model.bundle import InvalidBundleError
 from model.runtime import ProviderUnavailableError
 from model.wordtree import UnknownConceptError

@@ -18,9 +18,9 @@ from app.commands.options import (
     WhatRuns,
     given,
 )
-from app.configuration import load_settings
 from app.contract.schemas import DetectionParameters
 from app.label.extras import library
+from app.load_settings import load_settings
 
 LOCAL_RAY = "local"
 MAX_BYTES = 100_000_000

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.configuration import default_of, option, variable
 from app.contract.schemas import DetectionParameters
+from app.load_settings import default_of, option, variable
 from app.settings import Settings
 from model.providers import Provider
 

@@ -16,9 +16,9 @@ from time import monotonic
 import uvicorn
 from fastapi import FastAPI
 
-from app.configuration import ConfigurationError
 from app.engine.engine import Engine
 from app.engine.models import Models
+from app.load_settings import ConfigurationError
 from app.settings import Settings
 
 CLOSING_SECONDS = 5

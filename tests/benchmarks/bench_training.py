@@ -29,7 +29,7 @@ from training.commands.detector_run import DetectorRun, peak_rate
 from training.commands.pretrain import ClassifierLoss, Labels
 from training.configurations.mixing import read_data, trained_index
 from training.configurations.train import TrainConfiguration
-from training.data.batches import Batch, Mixture, Stream, load_batches
+from training.data.batches import Batch, BatchSampler, Mixture, load_batches
 from training.data.formats.folder import ClassifiedPicture
 from training.data.views import ViewConfiguration, Views
 from training.networks.classifiers import build_classifier
@@ -113,7 +113,7 @@ def classifier_trainer(folder: Path) -> Trainer:
 
 def batches_of(trainer: Trainer, count: int) -> Iterator[Batch]:
     """Prepare batches as a run does."""
-    stream = Stream(len(trainer.mixture), trainer.settings.batch, trainer.sizes, 0, 0, count)
+    stream = BatchSampler(len(trainer.mixture), trainer.settings.batch, trainer.sizes, 0, 0, count)
     return load_batches(trainer.mixture, stream, LOOP.workers)
 
 

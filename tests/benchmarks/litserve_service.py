@@ -14,7 +14,7 @@ from fastapi import Request
 
 from app.contract.schemas import Timing
 from app.engine.pipeline import Answer
-from app.http.answers import detection_result
+from app.http.serializers import detection_result
 from model.bundle import METADATA_KEY, BundleMetadata
 from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import decode_letterboxed

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from app.commands.server import CLOSING_SECONDS
-from app.configuration import load_settings
+from app.load_settings import load_settings
 from app.settings import Settings
 from tests.deploy.files import DASHBOARD, DEPLOY, dockerfile, read_yaml
 

@@ -12,7 +12,7 @@ import yaml
 from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 
 from app.commands.server import CLOSING_SECONDS
-from app.configuration import load_settings
+from app.load_settings import load_settings
 from app.settings import Settings
 from tests.deploy.files import DEPLOY, dockerfile
 

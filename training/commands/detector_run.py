@@ -12,7 +12,7 @@ from training.command_line import ConfigurationError
 from training.configurations.mixing import labelled_in_group
 from training.configurations.train import NetworkConfiguration, TrainConfiguration
 from training.darknet.labels import known_labels
-from training.data.batches import Batch, Mixture, Stream, load_batches
+from training.data.batches import Batch, BatchSampler, Mixture, load_batches
 from training.losses.distillation import classifier_opinion
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
@@ -158,6 +158,6 @@ class DetectorRun:
         """Yield the first batches of the run's pictures, [B, 3, S, S] on the device."""
         settings = self.configuration
         batch = settings.optimizer.batch
-        stream = Stream(len(self.mixture), batch, settings.sizes, settings.seed, 0, CALIBRATION_BATCHES)
+        stream = BatchSampler(len(self.mixture), batch, settings.sizes, settings.seed, 0, CALIBRATION_BATCHES)
         for found in load_batches(self.mixture, stream, settings.loop.workers):
             yield found.pictures.to(self.device).permute(0, 3, 1, 2).float()

@@ -24,7 +24,7 @@ from training.commands.export import averaged_detector, read_record
 from training.commands.train import check_nodes
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
 from training.configurations.train import InputSize, TrainConfiguration
-from training.data.batches import Mixture, Stream
+from training.data.batches import BatchSampler, Mixture
 from training.data.class_examples import collect_examples
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.classifier_inside import ClassifierInside
@@ -100,7 +100,7 @@ def refit_run(configuration: RefitConfiguration) -> int:
     )
     shares = shares_of(configuration, [source.name for source in mixture.sources])
     batches = math.ceil(len(mixture) * configuration.epochs / PICTURES)
-    stream = Stream(len(mixture), PICTURES, configuration.sizes or run.sizes, configuration.seed, 0, batches)
+    stream = BatchSampler(len(mixture), PICTURES, configuration.sizes or run.sizes, configuration.seed, 0, batches)
     loop = LoopConfiguration(device=configuration.device)
     device = loop.choose_device()
     loop.place(detector, device)

@@ -66,7 +66,7 @@ class Source:
         ]
 
 
-class Draw(NamedTuple):
+class SampleRequest(NamedTuple):
     """One picture of one batch: its place in the mixture, its place in the stream (its random seed), its size."""
 
     item: int
@@ -110,7 +110,7 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, draw: Draw, /) -> Example: ...
+    def __getitem__(self, draw: SampleRequest, /) -> Example: ...
 
 
 class Mixture(Dataset[Example]):
@@ -144,7 +144,7 @@ class Mixture(Dataset[Example]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, draw: Draw) -> Example:
+    def __getitem__(self, draw: SampleRequest) -> Example:
         """Return one random view; the same draw always gives the same view.
 
         Raises:
@@ -240,7 +240,7 @@ def chances_of(nodes: NDArray[np.int64], drawn: int) -> NDArray[np.float64] | No
     return chances
 
 
-class Stream(Sampler[list[Draw]]):
+class BatchSampler(Sampler[list[SampleRequest]]):
     """The batches from `first` to `last`, a pure function of the seed: a resumed run sees what it would have seen.
 
     Every epoch shuffles the mixture anew. The size changes every ten batches.
@@ -253,7 +253,7 @@ class Stream(Sampler[list[Draw]]):
     def __len__(self) -> int:
         return self.last - self.first
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleRequest]]:
         epoch, order = -1, np.zeros(0, np.int64)
         for step in range(self.first, self.last):
             size = int(np.random.default_rng((self.seed, 1, step // BATCHES_A_SIZE)).choice(self.sizes))
@@ -262,7 +262,7 @@ class Stream(Sampler[list[Draw]]):
                 if position // self.items != epoch:
                     epoch = position // self.items
                     order = np.random.default_rng((self.seed, 2, epoch)).permutation(self.items)
-                draws.append(Draw(int(order[position % self.items]), position, size))
+                draws.append(SampleRequest(int(order[position % self.items]), position, size))
             yield draws
 
 
@@ -282,7 +282,7 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 def load_batches(
-    mixture: Examples, stream: Sampler[list[Draw]], workers: int, *, pinned: bool = False
+    mixture: Examples, stream: Sampler[list[SampleRequest]], workers: int, *, pinned: bool = False
 ) -> Iterator[Batch]:
     """Yield the stream's batches, prepared by `workers` processes; 0: by this one, with a thread for each of torch's.
 
@@ -305,7 +305,7 @@ def load_batches(
                 yield batch._replace(pictures=batch.pictures.pin_memory()) if pinned else batch
         return
     loader = DataLoader(
-        cast("Dataset[Batch | InvalidDatasetError]", _Telling(mixture)),  # batched by `_collate_or_tell`
+        cast("Dataset[Batch | InvalidDatasetError]", _ReturnErrors(mixture)),  # batched by `_collate_or_tell`
         batch_sampler=stream,
         num_workers=workers,
         collate_fn=_collate_or_tell,
@@ -319,13 +319,13 @@ def load_batches(
         yield batch
 
 
-class _Telling(Dataset[Example | InvalidDatasetError]):
+class _ReturnErrors(Dataset[Example | InvalidDatasetError]):
     """A mixture that returns its errors: one raised in a worker would reach the reader as a worker's traceback."""
 
     def __init__(self, mixture: Examples) -> None:
         self.mixture = mixture
 
-    def __getitem__(self, draw: Draw) -> Example | InvalidDatasetError:
+    def __getitem__(self, draw: SampleRequest) -> Example | InvalidDatasetError:
         try:
             return self.mixture[draw]
         except InvalidDatasetError as error:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from training.data.batches import Mixture, Stream, load_batches
+from training.data.batches import BatchSampler, Mixture, load_batches
 from training.data.box_examples import BoxExamples, examples_of
 from training.losses.hierarchical import NO_NODE
 from training.losses.targets import Truths, iou_of_pairs, on_grids
@@ -35,7 +35,7 @@ class ClassExamples(NamedTuple):
 
 @torch.no_grad()
 def collect_examples(
-    detector: ClassifierInside, mixture: Mixture, stream: Stream, workers: int, boxes_a_picture: int = 0
+    detector: ClassifierInside, mixture: Mixture, stream: BatchSampler, workers: int, boxes_a_picture: int = 0
 ) -> tuple[ClassExamples, BoxExamples | None]:
     """Look at the pictures of a stream of batches.
 

@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.data.augment import AugmentConfiguration, place, recolour
-from training.data.batches import Draw, Example
+from training.data.batches import Example, SampleRequest
 from training.data.formats.folder import ClassifiedPicture
 from training.data.reading import read_picture
 
@@ -100,7 +100,7 @@ class Views:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, draw: Draw) -> Example:
+    def __getitem__(self, draw: SampleRequest) -> Example:
         """Return a view.
 
         Raises:

@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 
 from model.walk import walk
 from model.wordtree import WordTree
-from training.data.batches import Draw, load_batches
+from training.data.batches import SampleRequest, load_batches
 from training.data.views import Views
 from training.evaluation.lineage import LineageAccuracy, lineage_accuracy
 from training.losses.hierarchical import HierarchicalSoftmax
@@ -53,15 +53,15 @@ class ClassifierScores(BaseModel):
         return "\n".join(lines)
 
 
-class _Once(Sampler[list[Draw]]):
+class _Once(Sampler[list[SampleRequest]]):
     """Every picture once, in order."""
 
     def __init__(self, pictures: int, size: int) -> None:
         self.pictures, self.size = pictures, size
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleRequest]]:
         for first in range(0, self.pictures, BATCH):
-            yield [Draw(item, item, self.size) for item in range(first, min(first + BATCH, self.pictures))]
+            yield [SampleRequest(item, item, self.size) for item in range(first, min(first + BATCH, self.pictures))]
 
 
 @torch.no_grad()

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from training.command_line import ConfigurationError
-from training.data.batches import Batch, Examples, Stream, load_batches
-from training.data.shares import Shares
+from training.data.batches import Batch, BatchSampler, Examples, load_batches
+from training.data.process_sampler import ProcessSampler
 from training.losses.targets import Truths
 from training.runs.computing import LEAST_LOSS_SCALE, LoopConfiguration
 from training.runs.freezing import set_training_mode
@@ -191,8 +191,10 @@ class Trainer:
     def _batches(self) -> Iterator[tuple[Batch, ...]]:
         """Yield what is left of the run: this process's share of each batch, in its parts."""
         settings = self.settings
-        stream = Stream(len(self.mixture), settings.batch, self.sizes, self.mixture.seed, self.step, settings.steps)
-        shares = Shares(stream, self.processes.rank, self.processes.count, settings.accumulate)
+        stream = BatchSampler(
+            len(self.mixture), settings.batch, self.sizes, self.mixture.seed, self.step, settings.steps
+        )
+        shares = ProcessSampler(stream, self.processes.rank, self.processes.count, settings.accumulate)
         pinned = self.device.type == "cuda"
         parts = load_batches(self.mixture, shares, self.loop.workers, pinned=pinned)
         while batch := tuple(islice(parts, settings.accumulate)):

@@ -13,9 +13,9 @@ from app.contract.errors import (
     error_responses,
 )
 from app.contract.schemas import ClassDetail, ClassesParameters, ClassList, TreeColumns
-from app.http.answers import class_detail, class_summary, tree_columns
+from app.http.dependencies import ChosenDetector, ServedModels
 from app.http.negotiation import matches_etag
-from app.http.state import ChosenDetector, ServedModels
+from app.http.serializers import class_detail, class_summary, tree_columns
 from app.http.stored_answer import StoredAnswer
 from model.runtime import OnnxDetector
 from model.wordtree import WordTree

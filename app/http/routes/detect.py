@@ -25,9 +25,9 @@ from app.contract.errors import (
 from app.contract.schemas import BatchResult, DetectionParameters, DetectionResult, Problem
 from app.engine.drawing import PictureFormat
 from app.engine.pipeline import Question
-from app.http.answers import detection_result
+from app.http.dependencies import CurrentLimits, CurrentSettings, OpenEngine, ServedModels
 from app.http.negotiation import preferred_type
-from app.http.state import CurrentLimits, CurrentSettings, OpenEngine, ServedModels
+from app.http.serializers import detection_result
 from app.http.upload import FIELD, read_picture, read_pictures
 from app.observe.request_record import note_problem
 

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 
 from app.contract.errors import InvalidParameterError, NotReadyError, UnknownModelError, error_responses
 from app.contract.schemas import Health, ModelDescription, ModelList
-from app.http.answers import model_description, model_state
-from app.http.state import ChosenDetector, OpenEngine, ServedModels
+from app.http.dependencies import ChosenDetector, OpenEngine, ServedModels
+from app.http.serializers import model_description, model_state
 
 router = APIRouter()
 

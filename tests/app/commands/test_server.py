@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.commands.server import check_address
-from app.configuration import ConfigurationError
+from app.load_settings import ConfigurationError
 from tests.app import pictures
 from tests.app.conftest import problem
 from tests.app.servers import ROOT, Running, running, serving

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.contract.schemas import Timing
 from app.engine.drawing import branch_colour
 from app.engine.pipeline import Answer
-from app.http.answers import detection_result
+from app.http.serializers import detection_result
 from model.detections import Detections, RawDetections, detect
 from model.geometry import Letterbox, box_iou
 from model.runtime import OnnxDetector

@@ -15,7 +15,7 @@ from training.commands import refit
 from training.commands.export import ExportConfiguration, export_run
 from training.commands.refit import RefitConfiguration, refit_run
 from training.commands.train import train_detector
-from training.data.batches import Mixture, Stream
+from training.data.batches import BatchSampler, Mixture
 from training.data.class_examples import ClassExamples
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.class_layer import TreeClassLayer
@@ -207,7 +207,7 @@ def test_every_picture_is_looked_at_once_however_often_training_repeats_it(
     """The run shows its pictures with boxes twice an epoch."""
     looked: list[int] = []
 
-    def collect(_: object, mixture: Mixture, stream: Stream, *__: int) -> ClassExamples:
+    def collect(_: object, mixture: Mixture, stream: BatchSampler, *__: int) -> ClassExamples:
         looked.extend(draw.item for draws in stream for draw in draws)
         looked.append(len(mixture))
         raise ConfigurationError("seen enough")

@@ -14,7 +14,17 @@ import torch
 from PIL import ExifTags, Image
 
 from training.data.augment import AugmentConfiguration, augment
-from training.data.batches import BATCHES_A_SIZE, Batch, Draw, Example, Mixture, Source, Stream, collate, load_batches
+from training.data.batches import (
+    BATCHES_A_SIZE,
+    Batch,
+    BatchSampler,
+    Example,
+    Mixture,
+    SampleRequest,
+    Source,
+    collate,
+    load_batches,
+)
 from training.data.formats.coco import InvalidDatasetError, LabelledPicture
 from training.data.formats.folder import ClassifiedPicture
 from training.data.mosaic import mosaic
@@ -64,12 +74,12 @@ def test_pictures_of_rare_categories_come_more_often(tmp_path: Path) -> None:
     assert len(Mixture([Source("x", pictures, balance=0.36)], TRAINED, NEUTRAL, 0)) == 27
 
 
-def draws(stream: Stream) -> list[list[Draw]]:
+def draws(stream: BatchSampler) -> list[list[SampleRequest]]:
     return list(stream)
 
 
 def test_an_epoch_shows_every_item_once() -> None:
-    stream = Stream(items=7, batch=3, sizes=(64,), seed=1, first=0, last=14)
+    stream = BatchSampler(items=7, batch=3, sizes=(64,), seed=1, first=0, last=14)
     items = [draw.item for batch in draws(stream) for draw in batch]
     assert len(items) == 42
     epochs = [items[first : first + 7] for first in range(0, 42, 7)]
@@ -80,27 +90,27 @@ def test_an_epoch_shows_every_item_once() -> None:
 
 
 def test_a_batch_may_be_longer_than_an_epoch() -> None:
-    (batch,) = draws(Stream(items=2, batch=5, sizes=(64,), seed=1, first=0, last=1))
+    (batch,) = draws(BatchSampler(items=2, batch=5, sizes=(64,), seed=1, first=0, last=1))
     assert Counter(draw.item for draw in batch[:4]) == {0: 2, 1: 2}
 
 
 @pytest.mark.parametrize("first", [0, 1, 9, 10, 23, 40])
 def test_a_resumed_stream_is_the_rest_of_the_whole_one(first: int) -> None:
-    whole = draws(Stream(items=11, batch=4, sizes=(64, 96, 128), seed=5, first=0, last=40))
-    assert draws(Stream(items=11, batch=4, sizes=(64, 96, 128), seed=5, first=first, last=40)) == whole[first:]
+    whole = draws(BatchSampler(items=11, batch=4, sizes=(64, 96, 128), seed=5, first=0, last=40))
+    assert draws(BatchSampler(items=11, batch=4, sizes=(64, 96, 128), seed=5, first=first, last=40)) == whole[first:]
 
 
 def test_the_stream_is_a_function_of_the_seed_alone() -> None:
-    def stream(seed: int) -> list[list[Draw]]:
+    def stream(seed: int) -> list[list[SampleRequest]]:
         torch.manual_seed(seed + 77)  # must not matter
-        return draws(Stream(items=11, batch=4, sizes=(64, 96), seed=seed, first=0, last=30))
+        return draws(BatchSampler(items=11, batch=4, sizes=(64, 96), seed=seed, first=0, last=30))
 
     assert stream(5) == stream(5)
     assert stream(5) != stream(6)
 
 
 def test_the_size_changes_every_ten_batches() -> None:
-    stream = Stream(items=5, batch=2, sizes=(64, 96, 128), seed=0, first=0, last=400)
+    stream = BatchSampler(items=5, batch=2, sizes=(64, 96, 128), seed=0, first=0, last=400)
     sizes = [{draw.size for draw in batch} for batch in draws(stream)]
     assert all(len(one) == 1 for one in sizes)
     runs = [sizes[first : first + BATCHES_A_SIZE] for first in range(0, 400, BATCHES_A_SIZE)]
@@ -115,7 +125,7 @@ def test_repeats(tmp_path: Path) -> None:
 
 
 def test_a_picture_with_boxes(tmp_path: Path) -> None:
-    example = mixture(tmp_path)[Draw(0, 0, 64)]
+    example = mixture(tmp_path)[SampleRequest(0, 0, 64)]
     assert example.pixels.shape == (64, 64, 3)
     assert example.boxes.shape == (2, 4)
     np.testing.assert_allclose(example.boxes[:, 2:], [[0.5, 1 / 3], [0.5, 1 / 3]], atol=1e-6)
@@ -129,7 +139,8 @@ def test_labels_stay_with_the_boxes_that_are_kept(tmp_path: Path) -> None:
     """Enlarged threefold a view holds some of the boxes; each has the label of its place."""
     enlarged = NEUTRAL.model_copy(update={"smallest_scale": 3.0, "largest_scale": 3.0})
     labels = Counter(
-        tuple(mixture(tmp_path, augmentation=enlarged)[Draw(0, position, 64)].nodes.tolist()) for position in range(40)
+        tuple(mixture(tmp_path, augmentation=enlarged)[SampleRequest(0, position, 64)].nodes.tolist())
+        for position in range(40)
     )
     assert set(labels) <= {(3, 1), (3,), (1,), ()}
     assert labels[3,] > 3
@@ -137,7 +148,7 @@ def test_labels_stay_with_the_boxes_that_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_picture_with_a_label_alone(tmp_path: Path) -> None:
-    example = mixture(tmp_path)[Draw(5, 0, 32)]
+    example = mixture(tmp_path)[SampleRequest(5, 0, 32)]
     assert example.pixels.shape == (32, 32, 3)
     assert example.boxes.shape == (0, 4)
     assert (example.nodes.tolist(), example.label) == ([], 2)
@@ -152,13 +163,13 @@ def test_a_mosaic_takes_its_pictures_from_one_set(tmp_path: Path) -> None:
         Source("labels", [ClassifiedPicture(picture(tmp_path / "class.png").path, 2)]),
     ]
     found = Mixture(sources, TRAINED, NEUTRAL.model_copy(update={"mosaic": 1.0}), 0)
-    one = [found[Draw(0, position, 64)] for position in range(30)]
+    one = [found[SampleRequest(0, position, 64)] for position in range(30)]
     assert {int(node) for example in one for node in example.nodes} == {3}
     assert max(len(example.nodes) for example in one) == 4  # now and then all four are in sight
     assert {example.negative_weight for example in one} == {0.5}
-    two = [found[Draw(3, position, 64)] for position in range(30)]
+    two = [found[SampleRequest(3, position, 64)] for position in range(30)]
     assert {int(node) for example in two for node in example.nodes} == {1, 3}
-    label = found[Draw(6, 0, 64)]
+    label = found[SampleRequest(6, 0, 64)]
     assert (label.nodes.tolist(), label.label) == ([], 1)
 
 
@@ -171,14 +182,14 @@ def test_a_part_of_the_pictures_is_in_mosaics(
     labelled = [picture(tmp_path / "0.png", boxes=1)]
     found = Mixture([Source("one", labelled)], TRAINED, NEUTRAL.model_copy(update={"mosaic": part}), 0)
     for position in range(200):
-        found[Draw(0, position, 32)]
+        found[SampleRequest(0, position, 32)]
     assert least <= made.call_count <= most
 
 
 @pytest.mark.parametrize(("part", "least", "most"), [(0, 0, 0), (0.5, 60, 140), (1, 200, 200)])
 def test_a_part_of_the_pictures_with_boxes_are_backgrounds(tmp_path: Path, part: float, least: int, most: int) -> None:
     found = mixture(tmp_path, augmentation=NEUTRAL.model_copy(update={"backgrounds": part}))
-    shown = [found[Draw(0, position, 64)] for position in range(200)]
+    shown = [found[SampleRequest(0, position, 64)] for position in range(200)]
     backgrounds = [example for example in shown if not len(example.boxes)]
     assert least <= len(backgrounds) <= most
     for example in backgrounds:
@@ -186,7 +197,7 @@ def test_a_part_of_the_pictures_with_boxes_are_backgrounds(tmp_path: Path, part:
         assert (example.boxes.shape, example.nodes.shape, example.label) == ((0, 4), (0,), None)
         assert example.negative_weight == 1
     assert {example.negative_weight for example in shown if len(example.boxes)} <= {0.5}  # the set's own
-    assert found[Draw(4, 0, 64)].label is not None
+    assert found[SampleRequest(4, 0, 64)].label is not None
 
 
 def test_kinds_of_objects_are_looked_at_equally_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,26 +207,26 @@ def test_kinds_of_objects_are_looked_at_equally_often(tmp_path: Path, monkeypatc
     crowd = replace(one, boxes=one.boxes[[0, 0, 0, 1]], nodes=np.array([5, 5, 5, 2], np.int32))
     sources = [Source("one", [crowd]), Source("labels", [ClassifiedPicture(one.path, 2)])]
     found = Mixture(sources, TRAINED, NEUTRAL.model_copy(update={"focus": 1.0}), 0)
-    assert len(found[Draw(0, 0, 64)].boxes)
+    assert len(found[SampleRequest(0, 0, 64)].boxes)
     assert seen.call_args.args[-1].tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
-    assert found[Draw(1, 0, 64)].label is not None
+    assert found[SampleRequest(1, 0, 64)].label is not None
     assert seen.call_args.args[-1] is None  # a label's picture is shown whole
 
 
 def test_the_same_draw_gives_the_same_view(tmp_path: Path) -> None:
-    def view(draw: Draw, seed: int = 3) -> Example:
+    def view(draw: SampleRequest, seed: int = 3) -> Example:
         return mixture(tmp_path, seed=seed, augmentation=AugmentConfiguration())[draw]
 
-    first = view(Draw(1, 8, 64))
-    np.testing.assert_array_equal(first.pixels, view(Draw(1, 8, 64)).pixels)
-    np.testing.assert_array_equal(first.boxes, view(Draw(1, 8, 64)).boxes)
-    assert not np.array_equal(first.pixels, view(Draw(1, 9, 64)).pixels)
-    assert not np.array_equal(first.pixels, view(Draw(1, 8, 64), seed=4).pixels)
+    first = view(SampleRequest(1, 8, 64))
+    np.testing.assert_array_equal(first.pixels, view(SampleRequest(1, 8, 64)).pixels)
+    np.testing.assert_array_equal(first.boxes, view(SampleRequest(1, 8, 64)).boxes)
+    assert not np.array_equal(first.pixels, view(SampleRequest(1, 9, 64)).pixels)
+    assert not np.array_equal(first.pixels, view(SampleRequest(1, 8, 64), seed=4).pixels)
 
 
 def test_boxes_of_a_smaller_copy_are_scaled(tmp_path: Path) -> None:
     labelled = picture(tmp_path / "a.png", stated=(30, 20))  # the file has twice that
-    example = Mixture([Source("copy", [labelled])], TRAINED, NEUTRAL, 0)[Draw(0, 0, 60)]
+    example = Mixture([Source("copy", [labelled])], TRAINED, NEUTRAL, 0)[SampleRequest(0, 0, 60)]
     np.testing.assert_allclose(example.boxes[0, 2:], [1, 2 / 3], atol=1e-6)
 
 
@@ -226,7 +237,7 @@ def test_a_picture_of_another_shape_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (60, 40)).save(tmp_path / "lying.jpg", exif=exif)
     lying = Mixture([Source("lying", [picture(tmp_path / "lying.jpg")])], TRAINED, NEUTRAL, 0)
     with pytest.raises(InvalidDatasetError, match=r"lying\.jpg: .* 40x60 pixels, but its annotations say 60x40"):
-        lying[Draw(0, 0, 64)]
+        lying[SampleRequest(0, 0, 64)]
 
 
 def test_mixed_pictures_are_joined() -> None:
@@ -265,7 +276,7 @@ def test_pictures_of_one_kind_are_joined(class_only: bool) -> None:
 
 
 def batches(found: Mixture, workers: int, last: int = 3) -> list[Batch]:
-    return list(load_batches(found, Stream(len(found), 3, (32, 64), 7, 0, last), workers))
+    return list(load_batches(found, BatchSampler(len(found), 3, (32, 64), 7, 0, last), workers))
 
 
 def test_workers_give_the_same_batches_in_the_same_order(tmp_path: Path) -> None:
@@ -294,7 +305,7 @@ def test_a_broken_picture_is_named(tmp_path: Path, content: bytes | None, reason
 def test_workers_leave_a_stop_to_their_parent(tmp_path: Path) -> None:
     """Ctrl-C reaches the whole process group; the parent still needs its batches."""
     found = mixture(tmp_path)
-    stream = load_batches(found, Stream(len(found), 3, (32,), 7, 0, 30), 1)
+    stream = load_batches(found, BatchSampler(len(found), 3, (32,), 7, 0, 30), 1)
     next(stream)
     (worker,) = multiprocessing.active_children()
     assert worker.pid is not None

@@ -9,7 +9,7 @@ from torch import Tensor
 from model.wordtree import packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, write_data
 from training.configurations.mixing import read_data, trained_index
-from training.data.batches import Mixture, Stream, load_batches
+from training.data.batches import BatchSampler, Mixture, load_batches
 from training.data.class_examples import collect_examples, finding_boxes
 from training.losses.targets import Truths
 from training.networks.backbones.efficientnet_lite import EfficientNetLite
@@ -112,7 +112,7 @@ def test_rows_are_what_the_class_layer_sees(data: Path) -> None:
     mixture = Mixture(found.sources, trained_index(found.trained, len(tree)), tiny_run(data, data).augmentation, 0)
     torch.manual_seed(0)
     detector = YOLOv2Lite(torch.tensor([[0.4, 0.4], [1.2, 1.5]]), len(found.trained), EfficientNetLite()).eval()
-    stream = Stream(len(mixture), 4, (64,), 0, 0, 3)
+    stream = BatchSampler(len(mixture), 4, (64,), 0, 0, 3)
     examples, unsure = collect_examples(detector, mixture, stream, 0, 8)
     assert unsure is None  # it judges no box a second time
 

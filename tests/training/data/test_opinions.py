@@ -10,7 +10,7 @@ from PIL import Image
 
 from model.wordtree import WordTree
 from training.data.augment import AugmentConfiguration
-from training.data.batches import Draw, Mixture, Source
+from training.data.batches import Mixture, SampleRequest, Source
 from training.data.formats.coco import InvalidDatasetError, LabelledPicture
 from training.data.formats.folder import ClassifiedPicture
 from training.data.opinions import Opinion, Opinions, read_opinions
@@ -77,7 +77,7 @@ def test_a_mixture_teaches_it(tmp_path: Path) -> None:
         Source("people", [ClassifiedPicture(path, PERSON)], opinions=seen),
     ]
     found = Mixture(sources, np.arange(4) + 10, STILL, 0)
-    first, second, third = (found[Draw(item, item, 40)] for item in range(3))
+    first, second, third = (found[SampleRequest(item, item, 40)] for item in range(3))
     assert first.nodes.tolist() == [10 + DOG, 10 + PERSON]
     assert first.confidence.tolist() == [0.75, 1]
     assert (second.nodes.tolist(), second.label) == ([10 + BEAGLE], None)

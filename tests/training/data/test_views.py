@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data.batches import Draw
+from training.data.batches import SampleRequest
 from training.data.formats.coco import InvalidDatasetError
 from training.data.formats.folder import ClassifiedPicture
 from training.data.views import ViewConfiguration, Views, central_view, random_view
@@ -78,11 +78,11 @@ def test_an_epoch(tmp_path: Path) -> None:
     pictures = [ClassifiedPicture(tmp_path / "a.png", 2), ClassifiedPicture(tmp_path / "b.png", 0)]
     views = Views(pictures, np.array([-1, -1, 5]), ViewConfiguration(), seed=3)
     assert len(views) == 2
-    first = views[Draw(0, 7, 32)]
+    first = views[SampleRequest(0, 7, 32)]
     assert (first.label, first.boxes.shape) == (5, (0, 4))
-    np.testing.assert_array_equal(first.pixels, views[Draw(0, 7, 32)].pixels)
-    assert not np.array_equal(first.pixels, views[Draw(0, 8, 32)].pixels)
+    np.testing.assert_array_equal(first.pixels, views[SampleRequest(0, 7, 32)].pixels)
+    assert not np.array_equal(first.pixels, views[SampleRequest(0, 8, 32)].pixels)
     still = Views(pictures, np.array([-1, -1, 5]), None)
-    np.testing.assert_array_equal(still[Draw(0, 1, 32)].pixels, central_view(gradient(50, 40), 32))
+    np.testing.assert_array_equal(still[SampleRequest(0, 1, 32)].pixels, central_view(gradient(50, 40), 32))
     with pytest.raises(InvalidDatasetError, match=r"b\.png"):
-        views[Draw(1, 0, 32)]
+        views[SampleRequest(1, 0, 32)]

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from torch.utils.data import Sampler
 
-from training.data.batches import Draw, Stream
+from training.data.batches import BatchSampler, SampleRequest
 
 
-class Shares(Sampler[list[Draw]]):
+class ProcessSampler(Sampler[list[SampleRequest]]):
     """The parts of every batch that one process computes, in order.
 
     The parts of all processes together are the batch: no picture is in two of them, and none is left out. Their sizes
@@ -20,13 +20,13 @@ class Shares(Sampler[list[Draw]]):
         parts: that each process computes its share in.
     """
 
-    def __init__(self, stream: Stream, rank: int, processes: int, parts: int) -> None:
+    def __init__(self, stream: BatchSampler, rank: int, processes: int, parts: int) -> None:
         self.stream, self.rank, self.processes, self.parts = stream, rank, processes, parts
 
     def __len__(self) -> int:
         return len(self.stream) * self.parts
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleRequest]]:
         for draws in self.stream:
             shares = self.processes * self.parts
             for share in range(self.rank * self.parts, (self.rank + 1) * self.parts):

@@ -1,7 +1,7 @@
 import pytest
 
 from app.access.keys import make_key
-from app.configuration import ConfigurationError, describe, load_settings
+from app.load_settings import ConfigurationError, describe, load_settings
 
 
 def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
