@@ -17,6 +17,7 @@ NOTHING: Final = 0.3  # IOU up to which a box shows no object
 WHOLE: Final = 0.7  # IOU from which it shows one as well as can be
 FOUND: Final = 0.5  # IOU from which an answer is right
 CALIBRATION_STEPS: Final = 100
+LEAST_SCALE: Final = 0.1  # of the logits of answers; below it their order tells next to nothing
 
 
 class QualityFit(BaseModel):
@@ -103,13 +104,16 @@ def judged(quality: BoxQuality, examples: BoxExamples) -> Tensor:
 def _calibrate(quality: BoxQuality, examples: BoxExamples, chance: Tensor) -> None:
     """Fit scale and shift by logistic regression (Platt, "Probabilistic outputs for support vector machines", 1999).
 
-    Where answers tell nothing, or the wrong way round, they keep their scale and are shifted alone.
+    As there, few answers are no proof: of n that are all wrong the next is right with a probability of 1 / (n + 2).
+    Where answers tell next to nothing, or the wrong way round, they keep their scale and are shifted alone.
     """
     rows = examples.answer
-    logits, right = judged(quality, examples)[rows].double(), (examples.overlap[rows] >= FOUND).double()
+    logits, found = judged(quality, examples)[rows].double(), examples.overlap[rows] >= FOUND
+    count = found.sum().double()
+    right = torch.where(found, (count + 1) / (count + 2), 1 / (len(found) - count + 2))
     weights = chance[rows].double() / chance[rows].double().sum()
     scale, shift = _logistic_line(logits, right, weights, scaled=True)
-    if not (scale > 0 and scale.isfinite()):
+    if not (scale >= LEAST_SCALE and scale.isfinite()):
         scale, shift = _logistic_line(logits, right, weights, scaled=False)
     quality.scale.copy_(scale)
     quality.shift.copy_(shift)
@@ -119,7 +123,7 @@ def _logistic_line(logits: Tensor, right: Tensor, weights: Tensor, *, scaled: bo
     """Return the scale, 1 unless `scaled`, and the shift of logits [K] that make them say best how often each is right.
 
     Args:
-        logits, right, weights: [K]; right is 0 or 1, the weights sum to 1.
+        logits, right, weights: [K]; how likely each is right, 0 to 1; the weights sum to 1.
         scaled: whether the scale is fitted, too.
     """
     mean, deviation = logits.mean(), logits.std().clamp(min=1e-6) if scaled else logits.new_ones(())

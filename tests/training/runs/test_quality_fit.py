@@ -65,3 +65,13 @@ def test_doubt_is_taken_from_every_answers_logit() -> None:
         made.append(quality)
     assert (made[0].shift - made[1].shift).item() == pytest.approx(1.5)
     assert made[0].scale == made[1].scale
+
+
+def test_few_answers_are_no_proof() -> None:
+    """Of 20 that are all wrong, the next is right once in 22."""
+    examples = boxes()
+    wrong = BoxExamples(*(part[examples.overlap < 0.5][:20] for part in examples))
+    quality = BoxQuality(4)
+    fit_quality(quality, wrong, [1, 1], QualityFit(quality_passes=1), 0)
+    assert answers(quality, wrong).mean().item() == pytest.approx(1 / 22, rel=0.05)
+    assert quality.scale >= 0.1

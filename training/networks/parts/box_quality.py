@@ -21,7 +21,7 @@ HIDDEN: Final = 64
 SLOPE: Final = 0.1
 FURTHER: Final = 7  # numbers a box has beside what its name is made of
 LEAST_SIDE: Final = 1e-4  # of a picture
-SLACK: Final = 1e-5  # of a threshold: rounding must not leave out what reaches it exactly
+SLACK: Final = 1e-3  # of the least objectness: rounding, of logits of 20 and more, must not leave out what reaches it
 LARGEST: Final = 1 - 1e-6  # of a score whose logit is taken
 
 
