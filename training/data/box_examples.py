@@ -63,18 +63,15 @@ def examples_of(
     picture, place, overlap, answer = [], [], [], []
     for number in range(len(boxes)):
         own = truths.picture == number
-        objects, doubted = (truths.boxes[own & (truths.confidence > 0)], truths.boxes[own & (truths.confidence == 0)])
+        objects = truths.boxes[own & (truths.confidence > 0)]
         order = logits[number].sigmoid().topk(min(MOST, logits.shape[1]))
         some = order.indices[order.values >= LEAST_OBJECTNESS]
         if not len(objects) or not len(some):
             continue
         here = boxes[number, some]
         best = iou_of_pairs(here[:, None], objects[None]).amax(1)
-        known = best >= NEAR
-        if len(doubted):
-            known |= iou_of_pairs(here[:, None], doubted[None]).amax(1) < DOUBTED
-        else:
-            known[:] = True
+        doubted = iou_of_pairs(here[:, None], truths.boxes[own & (truths.confidence == 0)][None]) >= DOUBTED
+        known = (best >= NEAR) | ~doubted.any(1)
         left = suppressed(here, 2 * count // 3)
         chosen = pick(left, best >= NEAR, count, generator)
         chosen = chosen[known[chosen]]

@@ -29,7 +29,7 @@ from model.runtime import OnnxDetector
 from model.version import VERSION
 from model.walk import absolute_probabilities
 from training.files import replacing
-from training.networks.parts.detector import BoxIndex, Detector, decode_boxes
+from training.networks.parts.detector import BoxIndex, Detector, decode_boxes, joined
 
 OPSET: Final = 18  # the oldest that torch's exporter writes without converting; read by ONNX Runtime 1.14 and later
 HALF_LEAST_VALUES: Final = 1024  # smaller tensors, biases above all, cost nothing in full precision
@@ -91,19 +91,15 @@ class ExportGraph(nn.Module):
             decode_boxes(prediction.boxes, self.detector.anchors_of(grid), self.detector.location)[index]
             for grid, (prediction, index) in enumerate(zip(every, indexes, strict=True))
         ]
-        boxes = _joined(decoded)
+        boxes = joined(decoded)
         centre, sides = boxes[:, :2], boxes[:, 2:]
         corners = torch.cat((centre - sides / 2, centre + sides / 2), dim=1) * side
-        picture = _joined([index.picture for index in indexes])
+        picture = joined([index.picture for index in indexes])
         answers = corners[:-1], judged.objectness[:-1], picture[:-1], judged.class_logits[:-1]
-        if least is threshold:
+        if least is threshold:  # nothing is judged again: what the gate let through is what is asked for
             return answers
         passing = torch.nonzero(answers[1] >= threshold)[:, 0]
         return answers[0][passing], answers[1][passing], answers[2][passing], answers[3][passing]
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def export_detector(

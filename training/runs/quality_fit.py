@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from training.data.box_examples import BoxExamples
-from training.networks.parts.box_quality import FURTHER, BoxQuality, logit_of
+from training.networks.parts.box_quality import FURTHER, BoxQuality
 from training.runs.class_fit import chances
 from training.runs.standardised import ROWS, Standardised
 
@@ -92,15 +92,6 @@ def fit_quality(
     return float(torch.stack(last).mean())
 
 
-@torch.no_grad()
-def judged(quality: BoxQuality, examples: BoxExamples) -> Tensor:
-    """Return the logit of each answer [K] before it is brought to the scale of a probability."""
-    quality_logits = torch.cat([quality(part.float()) for part in torch.split(examples.seen, ROWS)])
-    return logit_of(
-        (1 + quality.power) * F.logsigmoid(examples.objectness) + quality.power * F.logsigmoid(quality_logits)
-    )
-
-
 def _calibrate(quality: BoxQuality, examples: BoxExamples, chance: Tensor) -> None:
     """Fit scale and shift by logistic regression (Platt, "Probabilistic outputs for support vector machines", 1999).
 
@@ -108,7 +99,10 @@ def _calibrate(quality: BoxQuality, examples: BoxExamples, chance: Tensor) -> No
     Where answers tell next to nothing, or the wrong way round, they keep their scale and are shifted alone.
     """
     rows = examples.answer
-    logits, found = judged(quality, examples)[rows].double(), examples.overlap[rows] >= FOUND
+    with torch.no_grad():
+        judged = torch.cat([quality(part.float()) for part in torch.split(examples.seen[rows], ROWS)])
+        logits = quality.score(examples.objectness[rows], judged).double()
+    found = examples.overlap[rows] >= FOUND
     count = found.sum().double()
     right = torch.where(found, (count + 1) / (count + 2), 1 / (len(found) - count + 2))
     weights = chance[rows].double() / chance[rows].double().sum()

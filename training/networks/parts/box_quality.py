@@ -56,18 +56,17 @@ class BoxQuality(nn.Module):
 
     def answer(self, objectness: Tensor, quality: Tensor) -> Tensor:
         """Return how sure it is that each box is an object, [K], 0 to 1, from two logits [K]."""
+        return (self.scale * self.score(objectness, quality) + self.shift).sigmoid()
+
+    def score(self, objectness: Tensor, quality: Tensor) -> Tensor:
+        """Return the logit of o * (o * q) ** power [K] from those of both [K]."""
         logarithm = (1 + self.power) * F.logsigmoid(objectness) + self.power * F.logsigmoid(quality)
-        return (self.scale * logit_of(logarithm) + self.shift).sigmoid()
+        return logarithm - torch.log1p(-logarithm.exp().clamp(max=LARGEST))
 
     def least_objectness(self, threshold: Tensor) -> Tensor:
         """Return the objectness, 0 to 1, without which no answer reaches a threshold, 0 to 1."""
         score = ((torch.logit(threshold) - self.shift) / self.scale).sigmoid()
         return score ** (1 / (1 + self.power)) * (1 - SLACK)
-
-
-def logit_of(logarithm: Tensor) -> Tensor:
-    """Return the logit of what has this logarithm."""
-    return logarithm - torch.log1p(-logarithm.exp().clamp(max=LARGEST))
 
 
 def seen_of_boxes(features: Tensor, evidence: Tensor, boxes: Tensor, objectness: Tensor) -> Tensor:

@@ -115,8 +115,7 @@ class Detector(nn.Module, ABC):
             predictions: what `grids` or `look` gave.
             indexes: which boxes of each.
         """
-        rows = [self.class_logits(one.features, index) for one, index in zip(predictions, indexes, strict=True)]
-        return rows[0] if len(rows) == 1 else torch.cat(rows)
+        return joined([self.class_logits(one.features, index) for one, index in zip(predictions, indexes, strict=True)])
 
     def judge(self, predictions: Sequence[Prediction], indexes: Sequence[BoxIndex]) -> Judgement:
         """Return what is answered of boxes of several predictions, one after the other.
@@ -125,13 +124,17 @@ class Detector(nn.Module, ABC):
             predictions: what `look` gave.
             indexes: which boxes of each.
         """
-        rows = [one.boxes[tuple(index)] for one, index in zip(predictions, indexes, strict=True)]
-        raw = rows[0] if len(rows) == 1 else torch.cat(rows)
+        raw = joined([one.boxes[tuple(index)] for one, index in zip(predictions, indexes, strict=True)])
         return Judgement(raw[:, 4].sigmoid(), self.logits_of(predictions, indexes))
 
     def least_objectness(self, threshold: Tensor) -> Tensor:
         """Return the sigmoid of to without which `judge` answers less than a threshold, both 0 to 1."""
         return threshold
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return tensors one after the other; a single one as it is, without a node in an exported graph."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def cell_shift(raw: Tensor, anchors: Tensor, location: Location) -> Tensor:
