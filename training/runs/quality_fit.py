@@ -96,9 +96,12 @@ def _calibrate(quality: BoxQuality, examples: BoxExamples, chance: Tensor) -> No
     """Fit scale and shift by logistic regression (Platt, "Probabilistic outputs for support vector machines", 1999).
 
     As there, few answers are no proof: of n that are all wrong the next is right with a probability of 1 / (n + 2).
-    Where answers tell next to nothing, or the wrong way round, they keep their scale and are shifted alone.
+    Where answers tell next to nothing, or the wrong way round, they keep their scale and are shifted alone; without
+    any, neither is touched.
     """
-    rows = examples.answer
+    rows = examples.answer & (chance > 0)
+    if not rows.any():
+        return
     with torch.no_grad():
         judged = torch.cat([quality(part.float()) for part in torch.split(examples.seen[rows], ROWS)])
         logits = quality.score(examples.objectness[rows], judged).double()

@@ -75,3 +75,10 @@ def test_few_answers_are_no_proof() -> None:
     fit_quality(quality, wrong, [1, 1], QualityFit(quality_passes=1), 0)
     assert answers(quality, wrong).mean().item() == pytest.approx(1 / 22, rel=0.05)
     assert quality.scale >= 0.1
+
+
+def test_without_an_answer_the_scale_stays() -> None:
+    examples = boxes()
+    quality = BoxQuality(4)
+    fit_quality(quality, examples._replace(answer=torch.zeros(COUNT, dtype=torch.bool)), [1, 1], QualityFit(), 0)
+    assert (quality.scale.item(), quality.shift.item()) == (1, 0)
