@@ -56,6 +56,8 @@ ROOMS = {
         "losses",
         "darknet",
         "networks",
+        "iou",
+        "targets",
         "files",
         "plotting",
         "command_line",

@@ -21,10 +21,10 @@ import torch
 from model.wordtree import packaged_tree
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss, RegionLossConfiguration
-from training.losses.targets import Truths
 from training.networks.backbones.darknet19 import CHANNELS
 from training.networks.parts.detector import Prediction
 from training.networks.yolo9000 import ANCHORS, CLASSES, SIZE, YOLO9000
+from training.targets import Targets
 
 CELLS = SIZE // 32
 
@@ -46,14 +46,14 @@ def peak() -> int:
     return int(kilobytes) * 1024
 
 
-def truths_of(case: Case, batch: int) -> Truths:
-    """Return random truths, the pictures with a label alone last."""
+def targets_of(case: Case, batch: int) -> Targets:
+    """Return random targets, the pictures with a label alone last."""
     generator = torch.Generator().manual_seed(0)
     boxed = batch - case.labelled
     count = boxed * case.boxes
     weight = torch.ones(batch)
     weight[boxed:] = 0
-    return Truths(
+    return Targets(
         boxes=torch.rand(count, 4, generator=generator) * 0.5 + 0.2,
         nodes=torch.randint(CLASSES, (count,), generator=generator),
         picture=torch.arange(boxed).repeat_interleave(case.boxes),
@@ -77,10 +77,10 @@ def measure(case: Case, batch: int) -> int:
         HierarchicalSoftmax(packaged_tree()), RegionLossConfiguration(class_only_candidates=case.candidates)
     )
     features = torch.randn(batch, CHANNELS, CELLS, CELLS, requires_grad=True)
-    truths = truths_of(case, batch)
+    targets = targets_of(case, batch)
     Path("/proc/self/clear_refs").write_text("5")
     before = peak()
-    loss(detector, [Prediction(head(features), (features,))], truths, 0).total().backward()
+    loss(detector, [Prediction(head(features), (features,))], targets, 0).total().backward()
     return peak() - before
 
 

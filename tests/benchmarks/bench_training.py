@@ -29,8 +29,9 @@ from training.commands.detector_run import DetectorRun, peak_rate
 from training.commands.pretrain import ClassifierLoss, Labels
 from training.configurations.mixing import read_data, trained_index
 from training.configurations.train import TrainConfiguration
-from training.data.batches import Batch, BatchSampler, Mixture, load_batches
-from training.data.formats.folder import ClassifiedPicture
+from training.data.batches import Batch, BatchSampler, load_batches
+from training.data.formats.folder import LabelOnlyPicture
+from training.data.mixture import Mixture
 from training.data.views import ViewConfiguration, Views
 from training.networks.classifiers import build_classifier
 from training.runs.computing import LoopConfiguration
@@ -95,7 +96,7 @@ def classifier_trainer(folder: Path) -> Trainer:
     """Return a trainer of Darknet-19."""
     tree = packaged_tree()
     labels = Labels(tree, {tree.index(DOG)}, "hierarchical")
-    pictures = [ClassifiedPicture(path, tree.index(DOG)) for path in sorted((folder / "images" / DOG).iterdir())]
+    pictures = [LabelOnlyPicture(path, tree.index(DOG)) for path in sorted((folder / "images" / DOG).iterdir())]
     network, device = build_classifier("darknet19", len(labels.nodes)), torch.device("cpu")
     LOOP.place(network, device)
     return Trainer(

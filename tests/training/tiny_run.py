@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from training.data.augment import AugmentConfiguration
-from training.data.batches import Batch, Mixture, Source
-from training.data.formats.folder import ClassifiedPicture
+from training.data.augmentation.augment import AugmentConfiguration
+from training.data.batches import Batch
+from training.data.formats.folder import LabelOnlyPicture
+from training.data.mixture import Mixture, Source
 from training.runs.computing import LoopConfiguration
 from training.runs.optimization import OptimizerConfiguration
 from training.runs.processes import Processes
@@ -52,7 +53,7 @@ def noise(folder: Path) -> Mixture:
 
 def noise_of(folder: Path) -> Mixture:
     """Return what `noise` wrote."""
-    pictures = [ClassifiedPicture(folder / f"{number}.png", number % 2) for number in range(7)]
+    pictures = [LabelOnlyPicture(folder / f"{number}.png", number % 2) for number in range(7)]
     return Mixture([Source("noise", pictures)], np.arange(2), AugmentConfiguration(), seed=2)
 
 
@@ -71,7 +72,7 @@ def make_trainer(
     def loss(batch: Batch, seen: int) -> StepLoss:
         with loop.autocast(batch.pictures.device):
             answer = network(batch.pictures)[:, 0].float()
-        error = (answer - batch.truths.class_only_nodes).square().mean()
+        error = (answer - batch.targets.class_only_nodes).square().mean()
         return StepLoss(check(seen // settings.batch, error), {"error": error})
 
     folder.mkdir(exist_ok=True)

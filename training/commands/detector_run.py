@@ -12,7 +12,8 @@ from training.command_line import ConfigurationError
 from training.configurations.mixing import labelled_in_group
 from training.configurations.train import NetworkConfiguration, TrainConfiguration
 from training.darknet.labels import known_labels
-from training.data.batches import Batch, BatchSampler, Mixture, load_batches
+from training.data.batches import Batch, BatchSampler, load_batches
+from training.data.mixture import Mixture
 from training.losses.distillation import classifier_opinion
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
@@ -113,8 +114,8 @@ class DetectorRun:
         with self.configuration.loop.autocast(pictures.device):
             predictions = self.detector.grids(pictures)
         if isinstance(self.detector, ClassifierInside) and self.configuration.loss.distillation_scale:
-            teacher = classifier_opinion(self.detector.class_layer, predictions[0].features[0], batch.truths)
-        parts = self.region_loss(self.detector, predictions, batch.truths, seen, teacher)
+            teacher = classifier_opinion(self.detector.class_layer, predictions[0].features[0], batch.targets)
+        parts = self.region_loss(self.detector, predictions, batch.targets, seen, teacher)
         return StepLoss(parts.total(), parts._asdict())
 
     def check_anchors(self) -> None:

@@ -9,7 +9,7 @@ from model.providers import Provider
 from model.runtime import OnnxDetector, default_model_path
 from training.command_line import ConfigurationError
 from training.data.formats.coco import DetectionSet
-from training.data.formats.folder import ClassifiedPicture, read_folder
+from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.data.formats.read import LAYOUTS, read_detection_set
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.evaluator import evaluate_set
@@ -132,7 +132,7 @@ def _read(
 
 def _pictures(
     folder: Path, configuration: EvaluateConfiguration, detector: OnnxDetector
-) -> tuple[ClassifiedPicture, ...]:
+) -> tuple[LabelOnlyPicture, ...]:
     every = configuration.held_out_every
     return read_folder(folder, detector.tree, held_out_every=every, held_out=every > 0)
 

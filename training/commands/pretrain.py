@@ -19,7 +19,7 @@ from training.command_line import ConfigurationError
 from training.configurations.mixing import trained_index
 from training.configurations.pretrain import PretrainConfiguration
 from training.data.batches import Batch
-from training.data.formats.folder import ClassifiedPicture, read_folder
+from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.data.views import Views
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.backbones.classifier import Classifier
@@ -139,14 +139,14 @@ def _train(configuration: PretrainConfiguration, processes: Processes) -> Outcom
 
 def read_pictures(
     configuration: PretrainConfiguration, tree: WordTree
-) -> tuple[list[ClassifiedPicture], list[ClassifiedPicture]]:
+) -> tuple[list[LabelOnlyPicture], list[LabelOnlyPicture]]:
     """Return the pictures of an epoch, and those to score on.
 
     Raises:
         InvalidDatasetError: a folder cannot be used.
     """
-    pictures: list[ClassifiedPicture] = []
-    held_out: list[ClassifiedPicture] = []
+    pictures: list[LabelOnlyPicture] = []
+    held_out: list[LabelOnlyPicture] = []
     for source in configuration.classification:
         pictures += read_folder(source.folder, tree, held_out_every=source.held_out_every) * source.repeats
         if source.held_out_every and configuration.validation is None:
@@ -156,7 +156,7 @@ def read_pictures(
     return pictures, held_out
 
 
-def _check_labels(held_out: list[ClassifiedPicture], labels: Labels) -> None:
+def _check_labels(held_out: list[LabelOnlyPicture], labels: Labels) -> None:
     known = set(labels.labelled)
     for picture in held_out:
         if picture.node not in known:
@@ -198,7 +198,7 @@ class ClassifierLoss:
 
     def __call__(self, batch: Batch, _: int) -> StepLoss:
         """Return the loss of a batch."""
-        pictures, labels = batch.pictures.permute(0, 3, 1, 2).float(), batch.truths.class_only_nodes
+        pictures, labels = batch.pictures.permute(0, 3, 1, 2).float(), batch.targets.class_only_nodes
         with self.loop.autocast(pictures.device):
             logits = self.network(pictures).float()
         if self.softmax is None:

@@ -24,8 +24,9 @@ from training.commands.export import averaged_detector, read_record
 from training.commands.train import check_nodes
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
 from training.configurations.train import InputSize, TrainConfiguration
-from training.data.batches import BatchSampler, Mixture
+from training.data.batches import BatchSampler
 from training.data.class_examples import collect_examples
+from training.data.mixture import Mixture
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.yolov2_pyramid import YOLOv2Pyramid

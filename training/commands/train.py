@@ -12,7 +12,7 @@ from training.command_line import ConfigurationError
 from training.commands.detector_run import PUBLISHED, DetectorRun, peak_rate
 from training.configurations.mixing import Data, read_data, trained_index
 from training.configurations.train import TrainConfiguration
-from training.data.batches import Mixture
+from training.data.mixture import Mixture
 from training.networks.backbones.efficientnet_lite import LiteName, backbone_name
 from training.networks.catalogue import WITH_BACKBONES
 from training.runs.processes import Processes, join_processes

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from model.wordtree import WordTree
 from training.configurations.train import TrainConfiguration
-from training.data.batches import Mixture, Source
-from training.data.formats.coco import DetectionSet, LabelledPicture
-from training.data.formats.folder import ClassifiedPicture, read_folder
+from training.data.formats.coco import BoxedPicture, DetectionSet
+from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.data.formats.read import read_detection_set
+from training.data.mixture import Mixture, Source
 from training.data.opinions import Opinions, read_opinions
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
 def _opinions(
     configuration: TrainConfiguration,
     path: Path | None,
-    pictures: Iterable[LabelledPicture | ClassifiedPicture],
+    pictures: Iterable[BoxedPicture | LabelOnlyPicture],
     folder: Path,
     tree: WordTree,
 ) -> Opinions | None:
@@ -130,7 +130,7 @@ def labelled_in_group(mixture: Mixture, tree: WordTree) -> NDArray[np.float32]:
     """
     labels = np.zeros(len(tree), np.int64)
     for picture in {id(picture): picture for _, picture in mixture.items}.values():
-        nodes = [picture.node] if isinstance(picture, ClassifiedPicture) else picture.nodes
+        nodes = [picture.node] if isinstance(picture, LabelOnlyPicture) else picture.nodes
         np.add.at(labels, mixture.trained[nodes], 1)
     beneath = labels.copy()
     for node in range(len(tree) - 1, -1, -1):  # parents come before their children

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from training.data.augment import AugmentConfiguration
+from training.data.augmentation.augment import AugmentConfiguration
 from training.data.formats.read import LAYOUTS
 from training.losses.region import RegionLossConfiguration
 from training.networks.backbones.efficientnet_lite import IMAGENET_CLASSES, LiteName

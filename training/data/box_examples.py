@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from training.losses.targets import Truths, iou_of_pairs, on_grids
+from training.iou import iou_of_pairs
 from training.networks.parts.box_quality import seen_of_boxes
-from training.networks.parts.detector import Prediction
+from training.networks.parts.detector import Prediction, on_grids
 from training.networks.yolov2_pyramid import YOLOv2Pyramid
+from training.targets import Targets
 
 LEAST_OBJECTNESS: Final = 0.03  # of a box that is worth a second look
 MOST: Final = 600  # boxes of a picture that are considered, the surest
@@ -39,7 +40,7 @@ class BoxExamples(NamedTuple):
 def examples_of(
     detector: YOLOv2Pyramid,
     predictions: Sequence[Prediction],
-    truths: Truths,
+    targets: Targets,
     sources: Tensor,
     count: int,
     generator: torch.Generator,
@@ -52,7 +53,7 @@ def examples_of(
     Args:
         detector: in evaluation mode.
         predictions: what it said of the batch.
-        truths: of the batch.
+        targets: of the batch.
         sources: [B] int64, the set each picture comes from.
         count: boxes of a picture, at most.
         generator: picks.
@@ -62,15 +63,15 @@ def examples_of(
     logits = torch.cat([one.boxes[..., 4].flatten(1) for one in predictions], dim=1).float().cpu()
     picture, place, overlap, answer = [], [], [], []
     for number in range(len(boxes)):
-        own = truths.picture == number
-        objects = truths.boxes[own & (truths.confidence > 0)]
+        own = targets.picture == number
+        objects = targets.boxes[own & (targets.confidence > 0)]
         order = logits[number].sigmoid().topk(min(MOST, logits.shape[1]))
         some = order.indices[order.values >= LEAST_OBJECTNESS]
         if not len(objects) or not len(some):
             continue
         here = boxes[number, some]
         best = iou_of_pairs(here[:, None], objects[None]).amax(1)
-        doubted = iou_of_pairs(here[:, None], truths.boxes[own & (truths.confidence == 0)][None]) >= DOUBTED
+        doubted = iou_of_pairs(here[:, None], targets.boxes[own & (targets.confidence == 0)][None]) >= DOUBTED
         known = (best >= NEAR) | ~doubted.any(1)
         left = suppressed(here, 2 * count // 3)
         chosen = pick(left, best >= NEAR, count, generator)

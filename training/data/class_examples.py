@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from training.data.batches import BatchSampler, Mixture, load_batches
+from training.data.batches import BatchSampler, load_batches
 from training.data.box_examples import BoxExamples, examples_of
-from training.losses.hierarchical import NO_NODE
-from training.losses.targets import Truths, iou_of_pairs, on_grids
+from training.data.mixture import Mixture
+from training.iou import iou_of_pairs
 from training.networks.parts.classifier_inside import ClassifierInside
-from training.networks.parts.detector import BoxIndex
+from training.networks.parts.detector import BoxIndex, on_grids
 from training.networks.yolov2_pyramid import YOLOv2Pyramid
+from training.targets import NO_NODE, Targets
 
 LEAST_OVERLAP: Final = 0.5  # IOU from which a box counts as having found an object
 
@@ -62,20 +63,20 @@ def collect_examples(
         sources = torch.tensor([places[id(mixture.items[draw.item][0])] for draw in draws])
         every = detector.look(batch.pictures.to(device).permute(0, 3, 1, 2).float())
         boxes, objectness = ([one.features[-1].cpu() for one in every], [one.boxes[..., 4].cpu() for one in every])
-        finding = finding_boxes(boxes, objectness, batch.truths)
+        finding = finding_boxes(boxes, objectness, batch.targets)
         for prediction, (index, nodes) in zip(every, finding, strict=True):
             here = BoxIndex(*(part.to(device) for part in index))
             features, evidence = (part.half().cpu() for part in detector.class_inputs(prediction.features, here))
             rows.append(ClassExamples(features, evidence, nodes, sources[index.picture]))
         if boxes_a_picture and isinstance(detector, YOLOv2Pyramid):
-            picked = examples_of(detector, every, batch.truths, sources, boxes_a_picture, generator)
+            picked = examples_of(detector, every, batch.targets, sources, boxes_a_picture, generator)
             unsure += [picked] if len(picked.seen) else []
     objects = ClassExamples(*(torch.cat(columns) for columns in zip(*rows, strict=True)))
     return objects, BoxExamples(*(torch.cat(columns) for columns in zip(*unsure, strict=True))) if unsure else None
 
 
 def finding_boxes(
-    boxes: Sequence[Tensor], objectness: Sequence[Tensor], truths: Truths
+    boxes: Sequence[Tensor], objectness: Sequence[Tensor], targets: Targets
 ) -> list[tuple[BoxIndex, Tensor]]:
     """Return, for each scale, the boxes that find labelled objects of a batch, and those objects' labels [K].
 
@@ -87,7 +88,7 @@ def finding_boxes(
     Args:
         boxes: of each scale [B, A, H, W, 4], centre x, centre y, width, height as fractions of the picture.
         objectness: of each scale [B, A, H, W], probabilities or logits.
-        truths: of the batch.
+        targets: of the batch.
     """
     every = torch.cat([one.flatten(1, 3) for one in boxes], dim=1)
     scores = torch.cat([one.flatten(1) for one in objectness], dim=1)
@@ -95,14 +96,14 @@ def finding_boxes(
     labels: list[Tensor] = []
     for picture in range(len(every)):
         # a teacher's names count where they are that of the picture's label: the rest it may be wrong about
-        drawn = truths.confidence == 1 if truths.negative_weight[picture] else truths.confidence > 0
-        own = (truths.picture == picture) & drawn & (truths.nodes != NO_NODE)
-        overlap = iou_of_pairs(truths.boxes[own][:, None], every[picture][None])
+        drawn = targets.confidence == 1 if targets.negative_weight[picture] else targets.confidence > 0
+        own = (targets.picture == picture) & drawn & (targets.nodes != NO_NODE)
+        overlap = iou_of_pairs(targets.boxes[own][:, None], every[picture][None])
         score = scores[picture].masked_fill(overlap < LEAST_OVERLAP, -torch.inf)
         found = score.amax(1) > -torch.inf
         places += [(picture, int(place)) for place in score.argmax(1)[found]]
-        labels.append(truths.nodes[own][found])
-    for picture, node in zip(truths.class_only_pictures.tolist(), truths.class_only_nodes, strict=True):
+        labels.append(targets.nodes[own][found])
+    for picture, node in zip(targets.class_only_pictures.tolist(), targets.class_only_nodes, strict=True):
         places.append((picture, int(scores[picture].argmax())))
         labels.append(node[None])
     of, place = torch.tensor(places, dtype=torch.int64).view(-1, 2).unbind(1)

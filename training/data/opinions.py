@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from model.geometry import box_iou
 from model.wordtree import UnknownConceptError, WordTree
 from training.data.formats.coco import InvalidDatasetError
-from training.losses.hierarchical import NO_NODE
+from training.targets import NO_NODE
 
 SAME_OBJECT: Final = 0.5
 """IOU from which what a teacher sees is what somebody drew."""

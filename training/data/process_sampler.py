@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from torch.utils.data import Sampler
 
-from training.data.batches import BatchSampler, SampleRequest
+from training.data.batches import BatchSampler
+from training.data.mixture import SampleRequest
 
 
 class ProcessSampler(Sampler[list[SampleRequest]]):

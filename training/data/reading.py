@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.pictures.decoding import PictureError, decode_picture
-from training.data.formats.coco import InvalidDatasetError, LabelledPicture
-from training.data.formats.folder import ClassifiedPicture
+from training.data.formats.coco import BoxedPicture, InvalidDatasetError
+from training.data.formats.folder import LabelOnlyPicture
 
 
-def read_picture(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
+def read_picture(picture: BoxedPicture | LabelOnlyPicture) -> Image.Image:
     """Decode a picture, held upright.
 
     Raises:
@@ -21,7 +21,7 @@ def read_picture(picture: LabelledPicture | ClassifiedPicture) -> Image.Image:
         raise InvalidDatasetError(f"{picture.path}: {error}; replace the picture or take it out") from error
 
 
-def boxes_on(image: Image.Image, picture: LabelledPicture) -> NDArray[np.float32]:
+def boxes_on(image: Image.Image, picture: BoxedPicture) -> NDArray[np.float32]:
     """Return a picture's boxes in the pixels of its file, which may be a larger or smaller copy of what was labelled.
 
     Another shape means another picture, or one that was labelled lying on its side.
@@ -38,14 +38,14 @@ def boxes_on(image: Image.Image, picture: LabelledPicture) -> NDArray[np.float32
     return _scaled(picture.boxes, image, picture)
 
 
-def crowds_on(image: Image.Image, picture: LabelledPicture | ClassifiedPicture) -> NDArray[np.float32]:
+def crowds_on(image: Image.Image, picture: BoxedPicture | LabelOnlyPicture) -> NDArray[np.float32]:
     """Return the boxes around crowds in the pixels of a picture's file."""
-    if isinstance(picture, ClassifiedPicture):
+    if isinstance(picture, LabelOnlyPicture):
         return np.zeros((0, 4), np.float32)
     return _scaled(picture.crowd_boxes, image, picture)
 
 
-def _scaled(boxes: NDArray[np.float32], image: Image.Image, picture: LabelledPicture) -> NDArray[np.float32]:
+def _scaled(boxes: NDArray[np.float32], image: Image.Image, picture: BoxedPicture) -> NDArray[np.float32]:
     scaled: NDArray[np.float32] = boxes * np.array(
         [image.width / picture.width, image.height / picture.height] * 2, np.float32
     )

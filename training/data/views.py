@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from training.data.augment import AugmentConfiguration, place, recolour
-from training.data.batches import Example, SampleRequest
-from training.data.formats.folder import ClassifiedPicture
+from training.data.augmentation.augment import AugmentConfiguration, place, recolour
+from training.data.formats.folder import LabelOnlyPicture
+from training.data.mixture import Example, SampleRequest
 from training.data.reading import read_picture
 
 Pixels = NDArray[np.uint8]
@@ -90,7 +90,7 @@ class Views:
 
     def __init__(
         self,
-        pictures: Sequence[ClassifiedPicture],
+        pictures: Sequence[LabelOnlyPicture],
         columns: NDArray[np.int64],
         configuration: ViewConfiguration | None,
         seed: int = 0,

@@ -8,14 +8,14 @@ from tqdm import tqdm
 from model.pictures.decoding import PictureError, decode_picture, letterbox
 from model.runtime import OnnxDetector
 from training.data.formats.coco import InvalidDatasetError
-from training.data.formats.folder import ClassifiedPicture
+from training.data.formats.folder import LabelOnlyPicture
 from training.evaluation.found import Rules
 from training.evaluation.lineage import lineage_accuracy
 from training.evaluation.report import PicturesReport
 
 
 def evaluate_pictures(
-    name: str, detector: OnnxDetector, pictures: Sequence[ClassifiedPicture], rules: Rules, *, progress: bool = False
+    name: str, detector: OnnxDetector, pictures: Sequence[LabelOnlyPicture], rules: Rules, *, progress: bool = False
 ) -> PicturesReport:
     """Compare the label of each picture with that of its detection with the greatest score.
 

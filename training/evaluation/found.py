@@ -13,7 +13,7 @@ from model.geometry import Letterbox, box_area, box_iou
 from model.pictures.decoding import PictureError, decode_picture, letterbox
 from model.runtime import OnnxDetector
 from model.walk import path_probability, walk
-from training.data.formats.coco import DetectionSet, InvalidDatasetError, LabelledPicture
+from training.data.formats.coco import BoxedPicture, DetectionSet, InvalidDatasetError
 from training.evaluation.average_precision import BOXES_AT_MOST, Answers, Truths
 from training.evaluation.hierarchy import CURVE_THRESHOLDS
 from training.evaluation.lineage import match
@@ -101,36 +101,36 @@ def find_all(detector: OnnxDetector, detection_set: DetectionSet, rules: Rules) 
     Raises:
         InvalidDatasetError: a picture cannot be read or has another size than its annotations say.
     """
-    for number, (labelled, raw, frame) in enumerate(_run(detector, detection_set, rules)):
-        yield _find(detector, number, labelled, raw, frame, detection_set.present, rules)
+    for number, (boxed, raw, frame) in enumerate(_run(detector, detection_set, rules)):
+        yield _find(detector, number, boxed, raw, frame, detection_set.present, rules)
 
 
 def _run(
     detector: OnnxDetector, detection_set: DetectionSet, rules: Rules
-) -> Iterator[tuple[LabelledPicture, RawDetections, Letterbox]]:
+) -> Iterator[tuple[BoxedPicture, RawDetections, Letterbox]]:
     size = detector.bundle.default_size if rules.size is None else rules.size
     for first in range(0, len(detection_set.pictures), rules.batch):
-        labelled = detection_set.pictures[first : first + rules.batch]
-        squares, frames = zip(*(letterbox(open_picture(picture), size) for picture in labelled), strict=True)
-        yield from zip(labelled, detector.run(np.stack(squares), rules.objectness), frames, strict=True)
+        boxed = detection_set.pictures[first : first + rules.batch]
+        squares, frames = zip(*(letterbox(open_picture(picture), size) for picture in boxed), strict=True)
+        yield from zip(boxed, detector.run(np.stack(squares), rules.objectness), frames, strict=True)
 
 
-def open_picture(labelled: LabelledPicture) -> Image.Image:
+def open_picture(boxed: BoxedPicture) -> Image.Image:
     """Read a labelled picture.
 
     Raises:
         InvalidDatasetError: it cannot be read, or has another size than its annotations say.
     """
     try:
-        image = decode_picture(labelled.path.read_bytes())
+        image = decode_picture(boxed.path.read_bytes())
     except (OSError, PictureError) as error:
         raise InvalidDatasetError(
-            f"{labelled.path}: this picture cannot be read: {error}; replace it, or remove it from the annotations."
+            f"{boxed.path}: this picture cannot be read: {error}; replace it, or remove it from the annotations."
         ) from error
-    if image.size != (labelled.width, labelled.height):
+    if image.size != (boxed.width, boxed.height):
         raise InvalidDatasetError(
-            f"{labelled.path}: the picture, held upright, is {image.width}x{image.height} pixels, but its "
-            f"annotations say {labelled.width}x{labelled.height}; use the picture they were drawn "
+            f"{boxed.path}: the picture, held upright, is {image.width}x{image.height} pixels, but its "
+            f"annotations say {boxed.width}x{boxed.height}; use the picture they were drawn "
             f"on, or scale the boxes."
         )
     return image
@@ -139,7 +139,7 @@ def open_picture(labelled: LabelledPicture) -> Image.Image:
 def _find(
     detector: OnnxDetector,
     number: int,
-    labelled: LabelledPicture,
+    boxed: BoxedPicture,
     raw: RawDetections,
     frame: Letterbox,
     nodes: NDArray[np.int32],
@@ -159,20 +159,20 @@ def _find(
         return Answers(np.full(len(kept.box), number), kept.category, boxes[kept.box], kept.score)
 
     by_category = answers(objectness[:, None] * probability, rules.score)
-    matches = match(labelled.boxes, boxes, objectness)
-    crowds = len(labelled.crowd_boxes)
-    difficult = np.zeros(len(labelled.boxes), bool) if labelled.difficult is None else labelled.difficult
+    matches = match(boxed.boxes, boxes, objectness)
+    crowds = len(boxed.crowd_boxes)
+    difficult = np.zeros(len(boxed.boxes), bool) if boxed.difficult is None else boxed.difficult
     passing = raw.objectness >= detector.bundle.thresholds.objectness
     to_leaves = detector.answer(
         raw, frame, hierarchy_threshold=0, iou_threshold=rules.iou, max_detections=BOXES_AT_MOST
     )
     return Found(
-        truths=_truths(number, labelled),
+        truths=_truths(number, boxed),
         difficult=np.concatenate([difficult, np.zeros(crowds, bool)]),
         answers=by_category._replace(category=known[by_category.category]),
         anything=answers(objectness[:, None], 0),
         lines=_lines(number, to_leaves),
-        matched=_matched(detector, labelled.nodes[matches.truth], logits[matches.box], rules),
+        matched=_matched(detector, boxed.nodes[matches.truth], logits[matches.box], rules),
         served=detector.answer(
             RawDetections(raw.boxes[passing], raw.objectness[passing], raw.class_logits[passing]), frame
         ),
@@ -201,11 +201,11 @@ def _matched(detector: OnnxDetector, nodes: NDArray[np.int32], logits: NDArray[n
     return Matched(nodes, labels(rules.hierarchy), labels(CURVE_THRESHOLDS), paths, leaves.probabilities)
 
 
-def _truths(number: int, labelled: LabelledPicture) -> Truths:
-    crowd = np.repeat([False, True], [len(labelled.boxes), len(labelled.crowd_boxes)])
+def _truths(number: int, boxed: BoxedPicture) -> Truths:
+    crowd = np.repeat([False, True], [len(boxed.boxes), len(boxed.crowd_boxes)])
     return Truths(
         picture=np.full(len(crowd), number),
-        category=np.concatenate([labelled.nodes, labelled.crowd_nodes]),
-        boxes=np.concatenate([labelled.boxes, labelled.crowd_boxes]),
+        category=np.concatenate([boxed.nodes, boxed.crowd_nodes]),
+        boxes=np.concatenate([boxed.boxes, boxed.crowd_boxes]),
         crowd=crowd,
     )

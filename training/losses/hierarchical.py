@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from model.wordtree import WordTree
-
-NO_NODE = -1
+from training.targets import NO_NODE
 
 
 class HierarchicalSoftmax(nn.Module):

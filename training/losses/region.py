@@ -6,7 +6,7 @@ configuration: objectness may be learned by cross-entropy instead of a squared e
 exhaustive (only some objects are labelled) need give no negatives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -15,18 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
-from training.losses.targets import (
-    Assignment,
-    Grid,
-    Truths,
-    assign_anchors,
-    assign_cells,
-    best_iou,
-    class_only_boxes,
-    generalised_iou_of_pairs,
-    iou_of_pairs,
-)
+from training.iou import generalised_iou_of_pairs, iou_of_pairs
+from training.losses.assignment import Assignment, Grid, assign_anchors, assign_cells, best_iou, class_only_boxes
+from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.detector import (
     BoxIndex,
     Detector,
@@ -36,6 +27,7 @@ from training.networks.parts.detector import (
     decode_chosen,
     shift_error,
 )
+from training.targets import NO_NODE, Targets
 
 
 class ObjectnessLoss(StrEnum):
@@ -112,6 +104,15 @@ class RegionLossParts(NamedTuple):
         return torch.stack(self).sum()
 
 
+class _Boxes(NamedTuple):
+    """Of one grid: raw outputs [B, A, H, W, 5], their boxes [B, A, H, W, 4], and which are responsible for objects."""
+
+    grid: Grid
+    raw: Tensor
+    decoded: Tensor
+    responsible: Assignment
+
+
 class RegionLoss(nn.Module):
     """The loss of a batch of pictures, with boxes or with a class label alone."""
 
@@ -124,7 +125,7 @@ class RegionLoss(nn.Module):
         self,
         detector: Detector,
         predictions: Sequence[Prediction],
-        truths: Truths,
+        targets: Targets,
         seen: int,
         teacher: Tensor | None = None,
     ) -> RegionLossParts:
@@ -133,106 +134,120 @@ class RegionLoss(nn.Module):
         Args:
             detector: gives the class logits of the boxes that need them, and the anchors.
             predictions: what it said of B pictures, on each of its grids.
-            truths: what is true of them.
+            targets: what is true of them.
             seen: pictures trained on before this batch.
-            teacher: logits [T + L, N] a teacher has for the T boxes, then for the L pictures with a label alone.
+            teacher: logits [T + L, N] a teacher has for the T objects, then for the L pictures with a label alone.
         """
-        settings = self.configuration
-        grids = [
-            Grid(detector.anchors_of(number), one.boxes.shape[2], one.boxes.shape[3])
-            for number, one in enumerate(predictions)
+        location = detector.location
+        best = class_only_boxes(detector, predictions, targets, self.softmax, self.configuration.class_only_candidates)
+        grids = self._assign(detector, predictions, targets)
+        # what each box answers for: the number of its object or, after those, of its picture's label
+        answered = [
+            torch.cat((boxes.responsible.truth, label.rows + len(targets.boxes)))
+            for boxes, label in zip(grids, best, strict=True)
         ]
-        decoded = [
-            decode_boxes(one.boxes.detach(), grid.anchors, detector.location)
-            for grid, one in zip(grids, predictions, strict=True)
-        ]
-        assigned = (
-            assign_cells(truths, decoded, [one.boxes.detach()[..., 4] for one in predictions], grids)
-            if detector.location is Location.DISTANCES
-            else assign_anchors(truths, grids, settings.further_anchor_iou)
+        places = [_join(boxes.responsible.boxes, label.boxes) for boxes, label in zip(grids, best, strict=True)]
+        labels = [boxes.raw[tuple(label.boxes)][:, 4] for boxes, label in zip(grids, best, strict=True)]
+        classes, distillation = self._classes(detector, predictions, targets, answered, places, teacher)
+        parts = RegionLossParts(
+            coordinates=_sum(self._coordinates(boxes, targets, location) for boxes in grids),
+            objectness=_sum(self._objectness(boxes, targets) for boxes in grids)
+            + self._class_only_objectness(torch.cat(labels)),
+            no_objectness=_sum(self._no_objectness(boxes, targets) for boxes in grids),
+            prior=_sum(self._prior(boxes, targets, location, seen) for boxes in grids),
+            classes=classes,
+            distillation=distillation,
         )
-        boxes = [
-            self._box_losses(detector.location, grid, one.boxes, found, index, truths, seen)
-            for grid, one, found, index in zip(grids, predictions, decoded, assigned, strict=True)
+        return RegionLossParts(*(part / len(targets.negative_weight) for part in parts))
+
+    def _assign(self, detector: Detector, predictions: Sequence[Prediction], targets: Targets) -> list[_Boxes]:
+        """Decode the boxes of every grid, and say which are responsible for objects."""
+        raw = [one.boxes for one in predictions]
+        grids = [Grid(detector.anchors_of(number), *boxes.shape[2:4]) for number, boxes in enumerate(raw)]
+        decoded = [
+            decode_boxes(boxes.detach(), grid.anchors, detector.location)
+            for boxes, grid in zip(raw, grids, strict=True)
         ]
-        coordinates, objectness, no_objectness, prior = (torch.stack(part).sum() for part in zip(*boxes, strict=True))
+        responsible = (
+            assign_cells(targets, decoded, [boxes.detach()[..., 4] for boxes in raw], grids)
+            if detector.location is Location.DISTANCES
+            else assign_anchors(targets, grids, self.configuration.further_anchor_iou)
+        )
+        return [_Boxes(*each) for each in zip(grids, raw, decoded, responsible, strict=True)]
 
-        asked = [index.truth for index in assigned]  # of each class row its number among the truths, then the labels
-        places = [index.boxes for index in assigned]
-        if len(truths.class_only_pictures):
-            best = class_only_boxes(detector, predictions, truths, self.softmax, settings.class_only_candidates)
-            logits = torch.cat(
-                [one.boxes[tuple(each.boxes)][:, 4] for one, each in zip(predictions, best, strict=True)]
-            )
-            objectness = objectness + self._class_only_objectness(logits)
-            asked = [torch.cat((a, each.rows + len(truths.boxes))) for a, each in zip(asked, best, strict=True)]
-            places = [_join(place, each.boxes) for place, each in zip(places, best, strict=True)]
-        classes, distillation = self._class_losses(detector, predictions, truths, asked, places, teacher)
-        batch = len(truths.negative_weight)
-        parts = (coordinates, objectness, no_objectness, prior, classes, distillation)
-        return RegionLossParts(*(part / batch for part in parts))
-
-    def _box_losses(
-        self, location: Location, grid: Grid, raw: Tensor, decoded: Tensor, index: Assignment, truths: Truths, seen: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the sums over one grid's raw outputs [B, A, H, W, 5]: of all parts but those of classes."""
+    def _coordinates(self, boxes: _Boxes, targets: Targets, location: Location) -> Tensor:
+        """Return how far the boxes responsible for objects are from them, summed."""
         settings = self.configuration
-        place = tuple(index.boxes)
-        chosen, wanted = raw[place], truths.boxes[index.truth]
-        confidence = truths.confidence[index.truth]
+        grid, index = boxes.grid, boxes.responsible
+        raw, wanted = boxes.raw[tuple(index.boxes)], targets.boxes[index.truth]
+        confidence = targets.confidence[index.truth]
         if index.quality is None:
-            overlap = iou_of_pairs(decoded[place], wanted)
-            target = overlap if settings.rescore else torch.ones_like(overlap)
-            taught = confidence
-            errors = settings.coordinate_scale * _coordinate_errors(chosen, wanted, index.boxes, grid, location)
+            errors = settings.coordinate_scale * _coordinate_errors(raw, wanted, index.boxes, grid, location)
         else:
-            target, taught, errors = index.quality, confidence * index.quality, chosen.new_zeros(len(chosen))
-        objectness = settings.object_scale * (confidence * self._objectness_error(chosen[:, 4], target)).sum()
+            confidence = confidence * index.quality
+            errors = raw.new_zeros(len(raw))
         if settings.iou_scale:
-            reached = decode_chosen(chosen, index.boxes, grid.anchors, (grid.height, grid.width), location)
+            reached = decode_chosen(raw, index.boxes, grid.anchors, (grid.height, grid.width), location)
             errors = errors + settings.iou_scale * (1 - generalised_iou_of_pairs(reached, wanted))
-        coordinates = (taught * errors).sum()
+        return (confidence * errors).sum()
 
-        negative = best_iou(decoded, truths) <= settings.ignore_iou
-        negative[place] = False
-        weight = negative * truths.negative_weight[:, None, None, None]
-        no_objectness = settings.noobject_scale * (self._objectness_error(raw[..., 4], 0.0) * weight).sum()
+    def _objectness(self, boxes: _Boxes, targets: Targets) -> Tensor:
+        """Return the objectness loss of the boxes responsible for objects, summed."""
+        index = boxes.responsible
+        place = tuple(index.boxes)
+        if index.quality is not None:
+            goal = index.quality
+        elif self.configuration.rescore:
+            goal = iou_of_pairs(boxes.decoded[place], targets.boxes[index.truth])
+        else:
+            goal = torch.ones_like(targets.confidence[index.truth])
+        errors = self._objectness_error(boxes.raw[place][:, 4], goal)
+        return self.configuration.object_scale * (targets.confidence[index.truth] * errors).sum()
 
-        prior = raw.new_zeros(())
-        if seen < settings.prior_pictures and location is not Location.DISTANCES:  # anchors say nothing there
-            free = torch.ones_like(negative)
-            free[place] = False
-            free[truths.class_only_pictures] = False  # they teach their class alone
-            shift = shift_error(raw[..., :2], 0.5, grid.anchors.to(raw.dtype)[:, None, None], location)
-            pull = shift.square().sum(-1) + raw[..., 2:4].square().sum(-1)
-            prior = 0.5 * settings.prior_scale * (pull * free).sum()
-        return coordinates, objectness, no_objectness, prior
+    def _no_objectness(self, boxes: _Boxes, targets: Targets) -> Tensor:
+        """Return the objectness loss of the boxes that are responsible for nothing and overlap nothing, summed."""
+        negative = best_iou(boxes.decoded, targets) <= self.configuration.ignore_iou
+        negative[tuple(boxes.responsible.boxes)] = False
+        weight = negative * targets.negative_weight[:, None, None, None]
+        return self.configuration.noobject_scale * (self._objectness_error(boxes.raw[..., 4], 0.0) * weight).sum()
 
-    def _class_losses(
+    def _prior(self, boxes: _Boxes, targets: Targets, location: Location, seen: int) -> Tensor:
+        """Return what draws the other boxes to their anchors while a run is young, summed; distances have none."""
+        raw = boxes.raw
+        if seen >= self.configuration.prior_pictures or location is Location.DISTANCES:
+            return raw.new_zeros(())
+        free = torch.ones(raw.shape[:-1], dtype=torch.bool, device=raw.device)
+        free[tuple(boxes.responsible.boxes)] = False
+        free[targets.class_only_pictures] = False  # they teach their class alone
+        shift = shift_error(raw[..., :2], 0.5, boxes.grid.anchors.to(raw.dtype)[:, None, None], location)
+        pull = shift.square().sum(-1) + raw[..., 2:4].square().sum(-1)
+        return 0.5 * self.configuration.prior_scale * (pull * free).sum()
+
+    def _classes(
         self,
         detector: Detector,
         predictions: Sequence[Prediction],
-        truths: Truths,
-        asked: Sequence[Tensor],
+        targets: Targets,
+        answered: Sequence[Tensor],
         places: Sequence[BoxIndex],
         teacher: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Return the sums of the class loss and of the distillation.
 
         Args:
-            detector, predictions, truths, teacher: as `forward` has them.
-            asked: of each grid [K], what each box answers for: its number among the truths and then the labels.
+            detector, predictions, targets, teacher: as `forward` has them.
+            answered: of each grid [K], what each box answers for: the number of its object, or then of its label.
             places: of each grid, those boxes.
         """
         settings = self.configuration
-        nodes = torch.cat((truths.nodes, truths.class_only_nodes))
-        known = [nodes[rows] != NO_NODE for rows in asked]
-        asked = [rows[here] for rows, here in zip(asked, known, strict=True)]
+        nodes = torch.cat((targets.nodes, targets.class_only_nodes))
+        known = [nodes[rows] != NO_NODE for rows in answered]
+        answered = [rows[here] for rows, here in zip(answered, known, strict=True)]
         places = [BoxIndex(*(part[here] for part in boxes)) for boxes, here in zip(places, known, strict=True)]
         logits = detector.logits_of(predictions, places)
-        rows, picture = torch.cat(list(asked)), torch.cat([boxes.picture for boxes in places])
-        counts = torch.bincount(picture, minlength=len(truths.negative_weight)).to(logits.dtype)
-        certain = torch.cat((truths.confidence, truths.confidence.new_ones(len(truths.class_only_nodes))))
+        rows, picture = torch.cat(list(answered)), torch.cat([boxes.picture for boxes in places])
+        counts = torch.bincount(picture, minlength=len(targets.negative_weight)).to(logits.dtype)
+        certain = torch.cat((targets.confidence, targets.confidence.new_ones(len(targets.class_only_nodes))))
         share = certain[rows] * counts[picture] ** -settings.crowd_power
         class_loss = settings.class_scale * (share * self.softmax.path_loss(logits, nodes[rows])).sum()
         distillation = logits.new_zeros(())
@@ -261,18 +276,22 @@ class RegionLoss(nn.Module):
         return self.configuration.object_scale * (self._objectness_error(logit, least) * lacking).sum()
 
 
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(parts)).sum()
+
+
 def _join(first: BoxIndex, second: BoxIndex) -> BoxIndex:
     return BoxIndex(*(torch.cat(pair) for pair in zip(first, second, strict=True)))
 
 
 def _coordinate_errors(raw: Tensor, boxes: Tensor, index: BoxIndex, grid: Grid, location: Location) -> Tensor:
-    """Return half the squared error [K] of the boxes responsible for truths.
+    """Return half the squared error [K] of the boxes responsible for objects.
 
     It is taken on sigmoid(tx), sigmoid(ty), tw and th, and weighted by 2 - width * height: small boxes count more.
 
     Args:
         raw: [K, 5], the raw outputs of those boxes.
-        boxes: [K, 4], their truths as fractions of the picture.
+        boxes: [K, 4], their objects as fractions of the picture.
         index: which boxes they are.
         grid: they are on.
         location: what tx and ty say.

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from training.data.class_examples import ClassExamples
-from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
+from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.class_layer import TreeClassLayer
 from training.networks.parts.class_mixture import ClassMixture
 from training.runs.standardised import Standardised
+from training.targets import NO_NODE
 
 MIXTURE_INPUT: Final = 0.3  # deviation of the inputs of the mixture's hidden units
 

@@ -12,7 +12,8 @@ from torch.utils.data import Sampler
 
 from model.walk import walk
 from model.wordtree import WordTree
-from training.data.batches import SampleRequest, load_batches
+from training.data.batches import load_batches
+from training.data.mixture import SampleRequest
 from training.data.views import Views
 from training.evaluation.lineage import LineageAccuracy, lineage_accuracy
 from training.losses.hierarchical import HierarchicalSoftmax
@@ -95,7 +96,7 @@ def score_classifier(
         scores = answer if softmax is None else softmax.log_absolutes(softmax.log_conditionals(answer))
         best = scores[:, columns].topk(min(MOST, len(columns)), dim=1).indices
         found.append(columns[best].cpu())
-        truths.append(batch.truths.class_only_nodes)
+        truths.append(batch.targets.class_only_nodes)
         if subset is not None:
             logits.append(answer.cpu())
     truth = torch.cat(truths)

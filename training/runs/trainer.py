@@ -16,12 +16,12 @@ from tqdm import tqdm
 from training.command_line import ConfigurationError
 from training.data.batches import Batch, BatchSampler, Examples, load_batches
 from training.data.process_sampler import ProcessSampler
-from training.losses.targets import Truths
 from training.runs.computing import LEAST_LOSS_SCALE, LoopConfiguration
 from training.runs.freezing import set_training_mode
 from training.runs.log import Meter, RunLog
 from training.runs.optimization import OptimizerConfiguration, build_optimizer, learning_rate_factor
 from training.runs.processes import Processes, without_sharing
+from training.targets import Targets
 from training.weights.checkpoint import (
     AVERAGE_PREFIX,
     NETWORK_PREFIX,
@@ -249,8 +249,8 @@ class Trainer:
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:
-    truths = Truths(*(value.to(device, non_blocking=True) for value in batch.truths))
-    return Batch(batch.pictures.to(device, non_blocking=True), truths)
+    targets = Targets(*(value.to(device, non_blocking=True) for value in batch.targets))
+    return Batch(batch.pictures.to(device, non_blocking=True), targets)
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from training.commands import refit
 from training.commands.export import ExportConfiguration, export_run
 from training.commands.refit import RefitConfiguration, refit_run
 from training.commands.train import train_detector
-from training.data.batches import BatchSampler, Mixture
+from training.data.batches import BatchSampler
 from training.data.class_examples import ClassExamples
+from training.data.mixture import Mixture
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.class_layer import TreeClassLayer
 from training.runs.class_fit import chances, fit_classes, label_counts

@@ -21,9 +21,10 @@ from training.commands.export import ExportConfiguration, export_run
 from training.commands.train import train_detector
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
 from training.configurations.train import TrainConfiguration
-from training.data.batches import Batch, Mixture
-from training.data.formats.coco import LabelledPicture
+from training.data.batches import Batch
+from training.data.formats.coco import BoxedPicture
 from training.data.formats.imagenet import imagenet_wnids
+from training.data.mixture import Mixture
 from training.networks.backbones.efficientnet_lite import load_imagenet_classifier
 from training.runs.trainer import StepLoss
 from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError, load_checkpoint
@@ -205,7 +206,7 @@ def test_how_many_labels_lie_in_each_sibling_group(root: Path, tmp_path: Path) -
     paths = []
     for source in data.sources:  # each picture once, however often an epoch shows it
         for picture in source.pictures:
-            labels = picture.nodes.tolist() if isinstance(picture, LabelledPicture) else [picture.node]
+            labels = picture.nodes.tolist() if isinstance(picture, BoxedPicture) else [picture.node]
             paths += [[tree.wnids[node] for node in tree.path(label)] for label in labels]
     for node in (subset.index(DOG), subset.index(BICYCLE), subset.index(BEAGLE), subset.index(RACCOON), 0):
         siblings = {
@@ -230,7 +231,7 @@ def test_sets_of_other_layouts_with_a_label_map(root: Path, tmp_path: Path) -> N
     tree = packaged_tree()
     (read, _) = read_data(tiny_run(root, tmp_path, detection=[source]), tree, ()).sources
     (picture,) = read.pictures
-    assert isinstance(picture, LabelledPicture)
+    assert isinstance(picture, BoxedPicture)
     assert picture.nodes.tolist() == [tree.index(BICYCLE)]
     np.testing.assert_array_equal(picture.boxes, [[16, 12, 48, 36]])
 

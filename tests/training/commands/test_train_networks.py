@@ -18,7 +18,7 @@ from training.commands.export import ExportConfiguration, averaged_detector, exp
 from training.commands.train import train_detector
 from training.configurations.mixing import read_data, trained_index
 from training.darknet.weights import Header, write_weights
-from training.data.batches import Mixture
+from training.data.mixture import Mixture
 from training.networks.parts.detector import BoxIndex
 from training.networks.parts.region_head import RegionDetector
 from training.networks.tiny import YOLOv2Tiny

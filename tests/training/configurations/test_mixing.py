@@ -7,12 +7,12 @@ import pytest
 from model.wordtree import packaged_tree
 from tests.training.tiny_data import tiny_run, write_data
 from training.configurations.mixing import mix, read_data
-from training.data.batches import Source
-from training.data.formats.folder import ClassifiedPicture
+from training.data.formats.folder import LabelOnlyPicture
+from training.data.mixture import Source
 
 
 def source(pictures: int, repeats: int = 1) -> Source:
-    return Source("x", [ClassifiedPicture(Path(str(number)), 0) for number in range(pictures)], repeats)
+    return Source("x", [LabelOnlyPicture(Path(str(number)), 0) for number in range(pictures)], repeats)
 
 
 def shown(sources: list[Source]) -> int:

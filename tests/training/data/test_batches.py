@@ -13,21 +13,12 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
-from training.data.augment import AugmentConfiguration, augment
-from training.data.batches import (
-    BATCHES_A_SIZE,
-    Batch,
-    BatchSampler,
-    Example,
-    Mixture,
-    SampleRequest,
-    Source,
-    collate,
-    load_batches,
-)
-from training.data.formats.coco import InvalidDatasetError, LabelledPicture
-from training.data.formats.folder import ClassifiedPicture
-from training.data.mosaic import mosaic
+from training.data.augmentation.augment import AugmentConfiguration, augment
+from training.data.augmentation.mosaic import mosaic
+from training.data.batches import BATCHES_A_SIZE, Batch, BatchSampler, collate, load_batches
+from training.data.formats.coco import BoxedPicture, InvalidDatasetError
+from training.data.formats.folder import LabelOnlyPicture
+from training.data.mixture import Example, Mixture, SampleRequest, Source
 
 # Python 3.12 and later warn of any fork beside threads, such as torch's own.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -38,20 +29,20 @@ NEUTRAL = AugmentConfiguration(
 )
 
 
-def picture(path: Path, *, boxes: int = 2, stated: tuple[int, int] = (60, 40)) -> LabelledPicture:
+def picture(path: Path, *, boxes: int = 2, stated: tuple[int, int] = (60, 40)) -> BoxedPicture:
     """Write a 60 x 40 picture unless it is there; label boxes on it."""
     if not path.exists():
         Image.effect_noise((60, 40), 90).convert("RGB").save(path)
     corners = np.array([[0, 0, 30, 20], [30, 20, 60, 40]][:boxes], np.float32).reshape(-1, 4)
     nodes = np.array([5, 2][:boxes], np.int32)
     none = np.zeros((0, 4), np.float32)
-    return LabelledPicture(path, *stated, corners, nodes, none, np.zeros(0, np.int32))
+    return BoxedPicture(path, *stated, corners, nodes, none, np.zeros(0, np.int32))
 
 
 def mixture(folder: Path, *, seed: int = 3, augmentation: AugmentConfiguration = NEUTRAL) -> Mixture:
     """Three pictures with boxes, the second of which twice, and two with a label."""
     labelled = [picture(folder / f"{number}.png") for number in range(3)]
-    classified = [ClassifiedPicture(picture(folder / f"class{number}.png").path, number + 2) for number in range(2)]
+    classified = [LabelOnlyPicture(picture(folder / f"class{number}.png").path, number + 2) for number in range(2)]
     sources = [
         Source("boxes", labelled[:1], negative_weight=0.5),
         Source("more", labelled[1:2], repeats=2),
@@ -69,7 +60,7 @@ def test_pictures_of_rare_categories_come_more_often(tmp_path: Path) -> None:
     assert Source("x", pictures, balance=0.36).times() == [3, *[1] * 24]  # sqrt(.36 / .04)
     assert Source("x", pictures, balance=0.36, repeats=2).times() == [6, *[2] * 24]
     assert Source("x", pictures, balance=1.0).times() == [4, *[1] * 24]  # not five
-    assert Source("x", [ClassifiedPicture(both.path, 2)], repeats=2, balance=1.0).times() == [2]
+    assert Source("x", [LabelOnlyPicture(both.path, 2)], repeats=2, balance=1.0).times() == [2]
     assert Source("x", [], balance=1.0).times() == []
     assert len(Mixture([Source("x", pictures, balance=0.36)], TRAINED, NEUTRAL, 0)) == 27
 
@@ -160,7 +151,7 @@ def test_a_mosaic_takes_its_pictures_from_one_set(tmp_path: Path) -> None:
     sources = [
         Source("one", [picture(tmp_path / f"{number}.png", boxes=1) for number in range(3)], negative_weight=0.5),
         Source("two", [picture(tmp_path / f"{number}.png") for number in range(3, 6)], negative_weight=1.0),
-        Source("labels", [ClassifiedPicture(picture(tmp_path / "class.png").path, 2)]),
+        Source("labels", [LabelOnlyPicture(picture(tmp_path / "class.png").path, 2)]),
     ]
     found = Mixture(sources, TRAINED, NEUTRAL.model_copy(update={"mosaic": 1.0}), 0)
     one = [found[SampleRequest(0, position, 64)] for position in range(30)]
@@ -178,7 +169,7 @@ def test_a_part_of_the_pictures_is_in_mosaics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: float, least: int, most: int
 ) -> None:
     made = Mock(wraps=mosaic)
-    monkeypatch.setattr("training.data.batches.mosaic", made)
+    monkeypatch.setattr("training.data.mixture.mosaic", made)
     labelled = [picture(tmp_path / "0.png", boxes=1)]
     found = Mixture([Source("one", labelled)], TRAINED, NEUTRAL.model_copy(update={"mosaic": part}), 0)
     for position in range(200):
@@ -202,10 +193,10 @@ def test_a_part_of_the_pictures_with_boxes_are_backgrounds(tmp_path: Path, part:
 
 def test_kinds_of_objects_are_looked_at_equally_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Mock(wraps=augment)
-    monkeypatch.setattr("training.data.batches.augment", seen)
+    monkeypatch.setattr("training.data.mixture.augment", seen)
     one = picture(tmp_path / "0.png")
     crowd = replace(one, boxes=one.boxes[[0, 0, 0, 1]], nodes=np.array([5, 5, 5, 2], np.int32))
-    sources = [Source("one", [crowd]), Source("labels", [ClassifiedPicture(one.path, 2)])]
+    sources = [Source("one", [crowd]), Source("labels", [LabelOnlyPicture(one.path, 2)])]
     found = Mixture(sources, TRAINED, NEUTRAL.model_copy(update={"focus": 1.0}), 0)
     assert len(found[SampleRequest(0, 0, 64)].boxes)
     assert seen.call_args.args[-1].tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
@@ -252,27 +243,27 @@ def test_mixed_pictures_are_joined() -> None:
     assert batch.pictures.shape == (5, 4, 4, 3)
     assert batch.pictures.dtype == torch.uint8
     assert batch.pictures[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 5]
-    truths = batch.truths
-    assert truths.boxes[:, 0].tolist() == pytest.approx([0.1, 0.1, 0.4, 0.5])
-    assert truths.boxes.shape == (4, 4)
-    assert truths.nodes.tolist() == [10, 11, 13, 15]
-    assert truths.picture.tolist() == [0, 0, 3, 4]
-    assert truths.confidence.tolist() == pytest.approx([1, 1, 0.25, 0.2])
-    assert truths.negative_weight.tolist() == pytest.approx([0.01, 0, 0.03, 0.04, 0])
-    assert truths.class_only_pictures.tolist() == [1, 4]
-    assert truths.class_only_nodes.tolist() == [12, 14]
-    integers = (truths.nodes, truths.picture, truths.class_only_pictures, truths.class_only_nodes)
+    targets = batch.targets
+    assert targets.boxes[:, 0].tolist() == pytest.approx([0.1, 0.1, 0.4, 0.5])
+    assert targets.boxes.shape == (4, 4)
+    assert targets.nodes.tolist() == [10, 11, 13, 15]
+    assert targets.picture.tolist() == [0, 0, 3, 4]
+    assert targets.confidence.tolist() == pytest.approx([1, 1, 0.25, 0.2])
+    assert targets.negative_weight.tolist() == pytest.approx([0.01, 0, 0.03, 0.04, 0])
+    assert targets.class_only_pictures.tolist() == [1, 4]
+    assert targets.class_only_nodes.tolist() == [12, 14]
+    integers = (targets.nodes, targets.picture, targets.class_only_pictures, targets.class_only_nodes)
     assert {value.dtype for value in integers} == {torch.int64}
-    assert {truths.boxes.dtype, truths.confidence.dtype, truths.negative_weight.dtype} == {torch.float32}
+    assert {targets.boxes.dtype, targets.confidence.dtype, targets.negative_weight.dtype} == {torch.float32}
 
 
 @pytest.mark.parametrize("class_only", [True, False])
 def test_pictures_of_one_kind_are_joined(class_only: bool) -> None:
     label = 4 if class_only else None
-    truths = collate([Example.without_boxes(np.zeros((4, 4, 3), np.uint8), 1.0, label)] * 2).truths
-    assert (truths.boxes.shape, len(truths.nodes), len(truths.picture)) == ((0, 4), 0, 0)
-    assert truths.class_only_nodes.tolist() == ([4, 4] if class_only else [])
-    assert truths.nodes.dtype == truths.class_only_nodes.dtype == torch.int64
+    targets = collate([Example.without_boxes(np.zeros((4, 4, 3), np.uint8), 1.0, label)] * 2).targets
+    assert (targets.boxes.shape, len(targets.nodes), len(targets.picture)) == ((0, 4), 0, 0)
+    assert targets.class_only_nodes.tolist() == ([4, 4] if class_only else [])
+    assert targets.nodes.dtype == targets.class_only_nodes.dtype == torch.int64
 
 
 def batches(found: Mixture, workers: int, last: int = 3) -> list[Batch]:
@@ -283,7 +274,7 @@ def test_workers_give_the_same_batches_in_the_same_order(tmp_path: Path) -> None
     found = mixture(tmp_path, augmentation=AugmentConfiguration())
     for alone, worked in zip(batches(found, 0), batches(found, 2), strict=True):
         assert torch.equal(alone.pictures, worked.pictures)
-        assert all(torch.equal(a, b) for a, b in zip(alone.truths, worked.truths, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(alone.targets, worked.targets, strict=True))
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -4,16 +4,16 @@ import torch
 from torch import Tensor
 
 from training.data.box_examples import examples_of, pick, suppressed
-from training.losses.targets import Truths
 from training.networks.backbones.efficientnet_lite import EfficientNetLite
 from training.networks.backbones.nanodet import Head
 from training.networks.yolov2_pyramid import YOLOv2Pyramid
+from training.targets import Targets
 
 NONE = torch.zeros(0, dtype=torch.int64)
 
 
-def truths(boxes: list[list[float]], picture: list[int], confidence: list[float]) -> Truths:
-    return Truths(
+def targets(boxes: list[list[float]], picture: list[int], confidence: list[float]) -> Targets:
+    return Targets(
         torch.tensor(boxes).view(-1, 4),
         torch.zeros(len(picture), dtype=torch.int64),
         torch.tensor(picture, dtype=torch.int64),
@@ -60,7 +60,7 @@ def test_boxes_say_how_far_they_overlap_an_object_and_where_they_come_from() -> 
         predictions = detector.look(pictures())
         boxes = torch.cat([one.features[-1].flatten(1, 3) for one in predictions], dim=1)
     one_of_its_own = boxes[1, 10].tolist()
-    given = truths([one_of_its_own, [0.5, 0.5, 1.0, 1.0]], [1, 2], [1.0, 0.0])
+    given = targets([one_of_its_own, [0.5, 0.5, 1.0, 1.0]], [1, 2], [1.0, 0.0])
     found = examples_of(detector, predictions, given, torch.tensor([4, 5, 6]), 30, torch.Generator().manual_seed(0))
 
     assert set(found.sources.tolist()) == {5}  # of the first picture nothing is known, of the third all is doubted
@@ -79,7 +79,7 @@ def test_boxes_about_what_a_teacher_doubts_are_left_out() -> None:
     sure, doubted = [0.1, 0.1, 0.02, 0.02], [0.5, 0.5, 0.9, 0.9]
     sources, every = torch.zeros(3, dtype=torch.int64), []
     for confidence in (0.0, 0.2):
-        given = truths([sure, doubted], [0, 0], [1.0, confidence])
+        given = targets([sure, doubted], [0, 0], [1.0, confidence])
         every.append(examples_of(detector, predictions, given, sources, 60, torch.Generator().manual_seed(0)))
     left_out, learned = every
     assert len(left_out.overlap) < len(learned.overlap)
@@ -90,5 +90,5 @@ def test_a_batch_of_which_nothing_is_known() -> None:
     detector = network()
     with torch.no_grad():
         predictions = detector.look(pictures())
-    found = examples_of(detector, predictions, truths([], [], []), torch.zeros(3).long(), 30, torch.Generator())
+    found = examples_of(detector, predictions, targets([], [], []), torch.zeros(3).long(), 30, torch.Generator())
     assert len(found.overlap) == len(found.seen) == 0

@@ -9,11 +9,12 @@ from torch import Tensor
 from model.wordtree import packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, write_data
 from training.configurations.mixing import read_data, trained_index
-from training.data.batches import BatchSampler, Mixture, load_batches
+from training.data.batches import BatchSampler, load_batches
 from training.data.class_examples import collect_examples, finding_boxes
-from training.losses.targets import Truths
+from training.data.mixture import Mixture
 from training.networks.backbones.efficientnet_lite import EfficientNetLite
 from training.networks.yolov2_lite import YOLOv2Lite
+from training.targets import Targets
 
 NONE = torch.zeros(0, dtype=torch.int64)
 
@@ -25,8 +26,8 @@ def grid() -> tuple[Tensor, Tensor]:
     return boxes, torch.zeros(2, 1, 2, 2)
 
 
-def truths(boxes: list[list[float]], nodes: list[int], picture: list[int], labels: dict[int, int]) -> Truths:
-    return Truths(
+def targets(boxes: list[list[float]], nodes: list[int], picture: list[int], labels: dict[int, int]) -> Targets:
+    return Targets(
         torch.tensor(boxes).view(-1, 4),
         torch.tensor(nodes, dtype=torch.int64),
         torch.tensor(picture, dtype=torch.int64),
@@ -41,7 +42,7 @@ def test_the_box_of_greatest_objectness_that_overlaps_finds_an_object() -> None:
     boxes, objectness = grid()
     boxes[0, 0, 1, 1] = torch.tensor([0.25, 0.28, 0.5, 0.5])  # a second box over the first cell, and surer of itself
     objectness[0, 0, 1, 1], objectness[0, 0, 0, 1] = 1, 3
-    ((index, nodes),) = finding_boxes([boxes], [objectness], truths([[0.25, 0.25, 0.5, 0.5]], [7], [0], {}))
+    ((index, nodes),) = finding_boxes([boxes], [objectness], targets([[0.25, 0.25, 0.5, 0.5]], [7], [0], {}))
 
     assert [part.tolist() for part in index] == [[0], [0], [1], [1]]
     assert nodes.tolist() == [7]
@@ -50,7 +51,7 @@ def test_the_box_of_greatest_objectness_that_overlaps_finds_an_object() -> None:
 def test_an_object_without_a_box_is_left_out() -> None:
     boxes, objectness = grid()
     small, found = [0.5, 0.5, 0.1, 0.1], [0.75, 0.75, 0.5, 0.4]
-    ((index, nodes),) = finding_boxes([boxes], [objectness], truths([small, found, small], [1, 2, 3], [1, 1, 0], {}))
+    ((index, nodes),) = finding_boxes([boxes], [objectness], targets([small, found, small], [1, 2, 3], [1, 1, 0], {}))
 
     assert [part.tolist() for part in index] == [[1], [0], [1], [1]]
     assert nodes.tolist() == [2]
@@ -60,7 +61,7 @@ def test_a_label_alone_belongs_to_the_surest_box() -> None:
     boxes, objectness = grid()
     objectness[1, 0, 0, 1] = -1
     objectness[1, 0, 1, 0] = 2
-    ((index, nodes),) = finding_boxes([boxes], [objectness], truths([], [], [], {1: 5}))
+    ((index, nodes),) = finding_boxes([boxes], [objectness], targets([], [], [], {1: 5}))
 
     assert [part.tolist() for part in index] == [[1], [0], [1], [0]]
     assert nodes.tolist() == [5]
@@ -71,7 +72,7 @@ def test_a_teachers_name_counts_where_it_is_that_of_the_pictures_label(
     negative_weight: float, found: list[int]
 ) -> None:
     boxes, objectness = grid()
-    given = truths([[0.25, 0.25, 0.5, 0.5], [0.75, 0.25, 0.5, 0.5]], [7, 8], [0, 0], {})
+    given = targets([[0.25, 0.25, 0.5, 0.5], [0.75, 0.25, 0.5, 0.5]], [7, 8], [0, 0], {})
     given = given._replace(confidence=torch.tensor([1.0, 0.8]), negative_weight=torch.full((2,), negative_weight))
     ((_, nodes),) = finding_boxes([boxes], [objectness], given)
     assert nodes.tolist() == found
@@ -83,7 +84,7 @@ def test_the_surer_of_two_scales_finds_an_object() -> None:
     quarter, whole = [0.75, 0.25, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]
     coarse[1] = torch.tensor(quarter)  # where both scales have a box
     first, second = finding_boxes(
-        [boxes, coarse], [objectness, sureness], truths([quarter, whole, quarter], [1, 2, 3], [0, 0, 1], {})
+        [boxes, coarse], [objectness, sureness], targets([quarter, whole, quarter], [1, 2, 3], [0, 0, 1], {})
     )
 
     assert [part.tolist() for part in first[0]] == [[0], [0], [0], [1]]
@@ -94,7 +95,7 @@ def test_the_surer_of_two_scales_finds_an_object() -> None:
 
 def test_a_batch_may_hold_nothing() -> None:
     boxes, objectness = grid()
-    ((index, nodes),) = finding_boxes([boxes], [objectness], truths([], [], [], {}))
+    ((index, nodes),) = finding_boxes([boxes], [objectness], targets([], [], [], {}))
     assert [len(part) for part in index] == [0] * 4
     assert not len(nodes)
 
@@ -119,7 +120,7 @@ def test_rows_are_what_the_class_layer_sees(data: Path) -> None:
     expected = []
     for batch in load_batches(mixture, stream, 0):
         prediction = detector(batch.pictures.permute(0, 3, 1, 2).float())
-        ((index, _),) = finding_boxes([prediction.features[-1]], [prediction.boxes[..., 4]], batch.truths)
+        ((index, _),) = finding_boxes([prediction.features[-1]], [prediction.boxes[..., 4]], batch.targets)
         with torch.no_grad():
             expected.append(detector.class_logits(prediction.features, index))
     logits = detector.class_layer(examples.features.float(), examples.evidence.float())

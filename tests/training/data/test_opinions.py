@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from model.wordtree import WordTree
-from training.data.augment import AugmentConfiguration
-from training.data.batches import Mixture, SampleRequest, Source
-from training.data.formats.coco import InvalidDatasetError, LabelledPicture
-from training.data.formats.folder import ClassifiedPicture
+from training.data.augmentation.augment import AugmentConfiguration
+from training.data.formats.coco import BoxedPicture, InvalidDatasetError
+from training.data.formats.folder import LabelOnlyPicture
+from training.data.mixture import Mixture, SampleRequest, Source
 from training.data.opinions import Opinion, Opinions, read_opinions
-from training.losses.hierarchical import NO_NODE
+from training.targets import NO_NODE
 
 # A thing is a dog, such as a beagle, or a person.
 TREE = WordTree(["n00000000", "n00000001", "n00000002", "n00000003"], [-1, 0, 0, 1])
@@ -69,12 +69,12 @@ def test_a_mixture_teaches_it(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("RGB", (40, 40)).save(path)
     drawn, none = np.array([[20, 20, 40, 40]], np.float32), (NOTHING, np.zeros(0, np.int32))
-    boxed = LabelledPicture(path, 40, 40, drawn, np.array([PERSON], np.int32), *none)
+    boxed = BoxedPicture(path, 40, 40, drawn, np.array([PERSON], np.int32), *none)
     seen = opinions((0.75, DOG, (0, 0, 20, 20)), path=path)
     sources = [
         Source("boxes", [boxed], opinions=seen),
-        Source("dogs", [ClassifiedPicture(path, BEAGLE)], opinions=seen),
-        Source("people", [ClassifiedPicture(path, PERSON)], opinions=seen),
+        Source("dogs", [LabelOnlyPicture(path, BEAGLE)], opinions=seen),
+        Source("people", [LabelOnlyPicture(path, PERSON)], opinions=seen),
     ]
     found = Mixture(sources, np.arange(4) + 10, STILL, 0)
     first, second, third = (found[SampleRequest(item, item, 40)] for item in range(3))

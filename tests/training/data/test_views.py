@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data.batches import SampleRequest
 from training.data.formats.coco import InvalidDatasetError
-from training.data.formats.folder import ClassifiedPicture
+from training.data.formats.folder import LabelOnlyPicture
+from training.data.mixture import SampleRequest
 from training.data.views import ViewConfiguration, Views, central_view, random_view
 
 STILL = ViewConfiguration(largest_zoom=1, aspect=1, angle=0, hue=0, saturation=1, exposure=1)
@@ -75,7 +75,7 @@ def test_views_of_small_and_narrow_pictures() -> None:
 def test_an_epoch(tmp_path: Path) -> None:
     gradient(50, 40).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"nothing")
-    pictures = [ClassifiedPicture(tmp_path / "a.png", 2), ClassifiedPicture(tmp_path / "b.png", 0)]
+    pictures = [LabelOnlyPicture(tmp_path / "a.png", 2), LabelOnlyPicture(tmp_path / "b.png", 0)]
     views = Views(pictures, np.array([-1, -1, 5]), ViewConfiguration(), seed=3)
     assert len(views) == 2
     first = views[SampleRequest(0, 7, 32)]

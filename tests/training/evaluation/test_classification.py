@@ -8,12 +8,12 @@ from PIL import Image
 from model.runtime import OnnxDetector
 from tests.bundles import COLOURS, node, tiny_tree, write_tiny_bundle
 from training.data.formats.coco import InvalidDatasetError
-from training.data.formats.folder import ClassifiedPicture, read_folder
+from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.found import Rules
 
 
-def picture(folder: Path, colour: str | None, label: str) -> ClassifiedPicture:
+def picture(folder: Path, colour: str | None, label: str) -> LabelOnlyPicture:
     wnid = tiny_tree().wnids[node(label)]
     (folder / wnid).mkdir(exist_ok=True)
     path = folder / wnid / f"{colour}.png"
@@ -21,7 +21,7 @@ def picture(folder: Path, colour: str | None, label: str) -> ClassifiedPicture:
     if colour is not None:
         image.paste(COLOURS[colour], (20, 20, 60, 70))
     image.save(path)
-    return ClassifiedPicture(path, node(label))
+    return LabelOnlyPicture(path, node(label))
 
 
 def test_the_best_detection_is_asked(tmp_path: Path) -> None:

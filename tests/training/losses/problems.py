@@ -13,10 +13,10 @@ from torch import Tensor
 from model.wordtree import WordTree
 from tests.model.forests import forests
 from tests.training.losses.reference_region_loss import Box, Constants, Place, Problem, Truth
-from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
+from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import ObjectnessLoss, RegionLoss, RegionLossConfiguration
-from training.losses.targets import Truths
 from training.networks.parts.detector import BoxIndex, Detector, Prediction
+from training.targets import NO_NODE, Targets
 
 PRIOR_PICTURES = 100  # the prior acts while fewer were seen
 
@@ -37,7 +37,7 @@ class Tensors(NamedTuple):
     detector: Outputs
     raw: Tensor
     logits: Tensor
-    truths: Truths
+    targets: Targets
     teacher: Tensor | None
     loss: RegionLoss
     seen: int
@@ -98,7 +98,7 @@ class Sizes:
     anchors: int
     height: int
     width: int
-    boxed: int  # truths with a box; few cells and many truths make them share boxes
+    boxed: int  # targets with a box; few cells and many targets make them share boxes
     labelled: int  # pictures, at the end of the batch, with a label alone
 
 
@@ -176,7 +176,7 @@ def as_tensors(problem: Problem, dtype: torch.dtype = torch.float64) -> Tensors:
     in_order = sorted(problem.raw)
     raw = torch.tensor([problem.raw[place] for place in in_order], dtype=dtype).view(shape)
     logits = torch.tensor([problem.logits[place] for place in in_order], dtype=dtype).view(shape)
-    truths = Truths(
+    targets = Targets(
         boxes=torch.tensor([truth.box for truth in problem.boxed], dtype=dtype).view(-1, 4),
         nodes=torch.tensor([truth.node for truth in problem.boxed], dtype=torch.int64),
         picture=torch.tensor([truth.picture for truth in problem.boxed], dtype=torch.int64),
@@ -208,7 +208,7 @@ def as_tensors(problem: Problem, dtype: torch.dtype = torch.float64) -> Tensors:
         Outputs(torch.tensor(problem.anchors), len(problem.parents)),
         raw.requires_grad_(),
         logits.requires_grad_(),
-        truths,
+        targets,
         teacher,
         RegionLoss(softmax_of(problem.parents), configuration),
         PRIOR_PICTURES - 1 if chosen.prior else PRIOR_PICTURES,

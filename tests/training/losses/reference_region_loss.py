@@ -113,8 +113,8 @@ def region_loss(problem: Problem) -> Loss:
                     value = raw[side] if side in (WIDTH, HEIGHT) else sigmoid(raw[side])
                     loss.squared_error("prior", place, side, value, goal, constants.prior_scale)
             box = decode(problem, place)
-            truths = [truth.box for truth in problem.boxed if truth.picture == place[0] and truth.box]
-            if max((iou(box, truth) for truth in truths), default=0.0) <= constants.ignore_iou:
+            targets = [truth.box for truth in problem.boxed if truth.picture == place[0] and truth.box]
+            if max((iou(box, truth) for truth in targets), default=0.0) <= constants.ignore_iou:
                 scale = constants.noobject_scale * problem.negative_weight[place[0]]
                 loss.objectness("no_objectness", place, sigmoid(raw[OBJECTNESS]), 0.0, scale)
     for number, truth in enumerate(problem.labelled):

@@ -4,13 +4,13 @@ import torch
 
 from tests.training.networks.parts.test_class_layer import FEATURES, started
 from training.losses.distillation import classifier_opinion
-from training.losses.targets import Truths
 from training.networks.parts.classifier_inside import INNER_PART
 from training.networks.parts.regions import integral_image
+from training.targets import Targets
 
 
-def truths() -> Truths:
-    return Truths(
+def targets() -> Targets:
+    return Targets(
         boxes=torch.tensor([[0.125, 0.875, 0.2, 0.2], [0.5, 0.5, 1.0, 1.0]]),  # the cell at the bottom left, and all
         nodes=torch.tensor([3, 4]),
         picture=torch.tensor([1, 0]),
@@ -23,7 +23,7 @@ def truths() -> Truths:
 
 def test_it_is_the_classifiers_of_the_mean_over_the_inner_part_of_each_object() -> None:
     layer, features = started(), torch.randn(2, FEATURES, 4, 4)
-    found = classifier_opinion(layer, integral_image(features), truths())
+    found = classifier_opinion(layer, integral_image(features), targets())
 
     # of a whole picture's row of 4 cells the inner 70 % covers 2.8: two whole ones, and .4 of those beside them
     outer = 2 * INNER_PART - 1
@@ -35,8 +35,8 @@ def test_it_is_the_classifiers_of_the_mean_over_the_inner_part_of_each_object() 
 
 def test_it_does_not_change_as_the_class_layer_learns_and_teaches_nothing_back() -> None:
     layer, integral = started(), integral_image(torch.randn(2, FEATURES, 4, 4)).requires_grad_()
-    before = classifier_opinion(layer, integral, truths())
+    before = classifier_opinion(layer, integral, targets())
     torch.nn.init.normal_(layer.correction.weight)
 
-    torch.testing.assert_close(classifier_opinion(layer, integral, truths()), before, rtol=0, atol=0)
+    torch.testing.assert_close(classifier_opinion(layer, integral, targets()), before, rtol=0, atol=0)
     assert not before.requires_grad

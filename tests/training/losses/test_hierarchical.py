@@ -14,7 +14,8 @@ from tests.model.forests import forests
 from tests.model.reference_walk import absolute_probabilities, path_to, siblings, softmax
 from tests.training.losses.problems import softmax_of, tree_of
 from tests.training.losses.reference_region_loss import distillation
-from training.losses.hierarchical import NO_NODE, HierarchicalSoftmax
+from training.losses.hierarchical import HierarchicalSoftmax
+from training.targets import NO_NODE
 
 ROWS = 4
 # living thing (animal (dog (beagle, pug), cat), plant), vehicle (bicycle, car); dog is 6

@@ -20,8 +20,8 @@ from tests.training.losses.problems import (
 )
 from tests.training.losses.reference_region_loss import Constants, Place, Problem, Truth, best_place, region_loss
 from tests.training.networks.darknet_cfg import needs_darknet, read_sections
+from training.losses.assignment import Grid, assign_anchors
 from training.losses.region import ObjectnessLoss, RegionLoss, RegionLossConfiguration, RegionLossParts
-from training.losses.targets import Grid, assign_anchors
 from training.networks.parts.detector import BoxIndex, Detector, Location, Prediction, decode_boxes
 
 # living thing (animal (dog (beagle, pug), cat), plant), vehicle (bicycle, car)
@@ -31,7 +31,7 @@ DOG, BEAGLE, PUG = 6, 8, 9
 
 def parts_of(tensors: Tensors) -> RegionLossParts:
     parts: RegionLossParts = tensors.loss(
-        tensors.detector, [tensors.prediction], tensors.truths, tensors.seen, tensors.teacher
+        tensors.detector, [tensors.prediction], tensors.targets, tensors.seen, tensors.teacher
     )
     return parts
 
@@ -90,7 +90,7 @@ def test_of_truths_at_one_box_the_last_has_it(seed: int, rescore: bool) -> None:
 
 def test_a_batch_without_any_truth_teaches_that_there_is_nothing() -> None:
     tensors = as_tensors(problem_of(constants(noobject_scale=1), boxed=0))
-    weight = tensors.truths.negative_weight
+    weight = tensors.targets.negative_weight
     weight[:] = torch.tensor([1.0, 0.25])
     parts = parts_of(tensors)
 
@@ -134,13 +134,13 @@ def test_a_label_alone_draws_objectness_up_to_its_overlap_and_never_down(
 def test_boxes_that_overlap_a_truth_are_no_negatives() -> None:
     problem = problem_of(constants(ignore_iou=0.6), boxed=0)
     place, box = (0, 0, 0, 0), (1 / 6, 1 / 4, 1 / 3, 1 / 2)  # the first cell, whole
-    truths = [Truth(0, DOG, box)]
+    targets = [Truth(0, DOG, box)]
     # Both anchors' boxes there are the truth itself; the better anchor answers for it, the other is ignored.
     for anchor in (0, 1):
         width, height = problem.anchors[anchor]
         size = torch.tensor([width, height], dtype=torch.float64).log().neg().tolist()
         problem.raw[0, anchor, 0, 0][:4] = [0.0, 0.0, *size]
-    tensors = as_tensors(Problem(**{**vars(problem), "boxed": truths, "negative_weight": [1.0, 1.0]}))
+    tensors = as_tensors(Problem(**{**vars(problem), "boxed": targets, "negative_weight": [1.0, 1.0]}))
     negatives = gradients_of(parts_of(tensors).no_objectness, tensors)[0][..., 4] != 0
 
     assert not negatives[place[0], :, place[2], place[3]].any()
@@ -202,9 +202,9 @@ def test_offsets_are_learned_as_they_are_decoded() -> None:
     problem = problem_of(constants(), boxed=1)
     tensors = as_tensors(problem)
     tensors.detector.location = Location.OFFSETS
-    (index,) = assign_anchors(tensors.truths, [Grid(tensors.detector.anchors, problem.height, problem.width)])
+    (index,) = assign_anchors(tensors.targets, [Grid(tensors.detector.anchors, problem.height, problem.width)])
     place = tuple(int(part.item()) for part in index.boxes)
-    truth, anchor = tensors.truths.boxes[0], tensors.detector.anchors[int(place[1])].double()
+    truth, anchor = tensors.targets.boxes[0], tensors.detector.anchors[int(place[1])].double()
     grid = torch.tensor([problem.width, problem.height])
     corner = torch.tensor([place[3], place[2]])
     with torch.no_grad():
@@ -232,7 +232,7 @@ def test_its_gradient_is_that_of_its_value(objectness: ObjectnessLoss) -> None:
     pictures = torch.rand(2, 2, 2, 3, dtype=torch.float64, requires_grad=True)
 
     def total(*_: Tensor) -> Tensor:  # gradcheck moves the very tensors it is given, the detector's own among them
-        parts: RegionLossParts = loss(detector, detector.grids(pictures), tensors.truths, 0, tensors.teacher)
+        parts: RegionLossParts = loss(detector, detector.grids(pictures), tensors.targets, 0, tensors.teacher)
         return parts.total()
 
     assert torch.autograd.gradcheck(total, (pictures, *detector.parameters()))

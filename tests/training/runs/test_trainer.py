@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.tiny_run import NEVER, STEPS, Check, Network, make_trainer, noise
-from training.data.augment import AugmentConfiguration
-from training.data.batches import Mixture, Source
+from training.data.augmentation.augment import AugmentConfiguration
 from training.data.formats.coco import InvalidDatasetError
-from training.data.formats.folder import ClassifiedPicture
+from training.data.formats.folder import LabelOnlyPicture
+from training.data.mixture import Mixture, Source
 from training.runs import trainer as module
 from training.runs.trainer import Trainer, stop_on_signal
 from training.weights.checkpoint import InvalidCheckpointError, load_checkpoint
@@ -171,7 +171,7 @@ def test_a_gradient_that_is_not_finite(mixture: Mixture, tmp_path: Path) -> None
 def test_a_broken_picture_leaves_the_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(b"nothing")
-    broken = Mixture([Source("x", [ClassifiedPicture(path, 0)])], np.arange(2), AugmentConfiguration(), 0)
+    broken = Mixture([Source("x", [LabelOnlyPicture(path, 0)])], np.arange(2), AugmentConfiguration(), 0)
     with pytest.raises(InvalidDatasetError, match=r"broken\.png"):
         make_trainer(broken, tmp_path / "run").run()
     assert not list((tmp_path / "run").glob("*.safetensors"))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.training.tiny_run import NEVER, SETTINGS, STEPS, make_trainer, noise
 from training.command_line import ConfigurationError
-from training.data.batches import Mixture
+from training.data.mixture import Mixture
 from training.runs import trainer as module
 from training.runs.optimization import learning_rate_factor
 from training.runs.processes import Processes

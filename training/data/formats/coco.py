@@ -44,7 +44,7 @@ class Category:
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledPicture:
+class BoxedPicture:
     """One picture and the boxes drawn on it.
 
     Attributes:
@@ -83,7 +83,7 @@ class DetectionSet:
     """
 
     name: str
-    pictures: tuple[LabelledPicture, ...]
+    pictures: tuple[BoxedPicture, ...]
     categories: tuple[Category, ...]
     clipped: int = 0
     dropped: int = 0
@@ -130,7 +130,7 @@ class _CocoFile(BaseModel):
 class ClippedPicture(NamedTuple):
     """A picture with its boxes cut at its edges, and how many were `clipped` and `dropped`, see `DetectionSet`."""
 
-    picture: LabelledPicture
+    picture: BoxedPicture
     clipped: int
     dropped: int
 
@@ -160,7 +160,7 @@ def clip_picture(
     visible = np.all(inside[:, 2:] - inside[:, :2] >= SHORTEST_SIDE, axis=1)
     crowds = visible & (np.zeros(len(corners), bool) if crowd is None else crowd)
     single = visible & ~crowds
-    picture = LabelledPicture(
+    picture = BoxedPicture(
         path=path,
         width=width,
         height=height,

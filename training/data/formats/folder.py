@@ -11,7 +11,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 @dataclass(frozen=True)
-class ClassifiedPicture:
+class LabelOnlyPicture:
     """A picture and the node of the tree it shows."""
 
     path: Path
@@ -20,7 +20,7 @@ class ClassifiedPicture:
 
 def read_folder(
     folder: Path, tree: WordTree, *, held_out_every: int = 0, held_out: bool = False
-) -> tuple[ClassifiedPicture, ...]:
+) -> tuple[LabelOnlyPicture, ...]:
     """List the pictures of a folder of synset folders, in sorted order.
 
     Args:
@@ -43,7 +43,7 @@ def read_folder(
             )
         node = tree.index(synset.name)
         files = sorted(path for path in synset.iterdir() if path.suffix.lower() in SUFFIXES)
-        pictures += [ClassifiedPicture(path, node) for path in part_of(files, held_out_every, held_out=held_out)]
+        pictures += [LabelOnlyPicture(path, node) for path in part_of(files, held_out_every, held_out=held_out)]
     if not pictures:
         raise InvalidDatasetError(
             f"{folder}: holds no pictures in folders named by WordNet id, or none that is"

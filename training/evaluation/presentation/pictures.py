@@ -10,7 +10,7 @@ from PIL import ImageDraw, ImageFont
 from model.detections import Detections
 from model.geometry import box_iou
 from model.wordtree import WordTree
-from training.data.formats.coco import LabelledPicture
+from training.data.formats.coco import BoxedPicture
 from training.evaluation.found import Found, open_picture
 from training.evaluation.greedy import LEAST_IOU
 
@@ -26,7 +26,7 @@ class Judged(NamedTuple):
     f1: float
 
 
-def judge(tree: WordTree, pictures: Sequence[LabelledPicture], found: Sequence[Found]) -> list[Judged]:
+def judge(tree: WordTree, pictures: Sequence[BoxedPicture], found: Sequence[Found]) -> list[Judged]:
     """Return the pictures with a labelled box, the best first; of equal ones those with more boxes.
 
     An answer, at the model file's thresholds, is right if it overlaps a labelled box by IOU .5 or more and its label
@@ -41,13 +41,13 @@ def judge(tree: WordTree, pictures: Sequence[LabelledPicture], found: Sequence[F
     return [Judged(number, f1) for f1, _, number in judged]
 
 
-def worst_first(tree: WordTree, pictures: Sequence[LabelledPicture], found: Sequence[Found]) -> list[Judged]:
+def worst_first(tree: WordTree, pictures: Sequence[BoxedPicture], found: Sequence[Found]) -> list[Judged]:
     """Return what `judge` does, the worst first; of equal ones those with more boxes."""
     judged = judge(tree, pictures, found)
     return sorted(judged, key=lambda one: (one.f1, -len(pictures[one.number].nodes), one.number))
 
 
-def _hits(tree: WordTree, picture: LabelledPicture, served: Detections) -> int:
+def _hits(tree: WordTree, picture: BoxedPicture, served: Detections) -> int:
     right = box_iou(served.boxes, picture.boxes) >= LEAST_IOU
     right &= np.asarray(tree.same_lineage(served.nodes[:, None], picture.nodes[None, :]))
     hits = 0
@@ -58,7 +58,7 @@ def _hits(tree: WordTree, picture: LabelledPicture, served: Detections) -> int:
     return hits
 
 
-def draw(tree: WordTree, picture: LabelledPicture, served: Detections) -> bytes:
+def draw(tree: WordTree, picture: BoxedPicture, served: Detections) -> bytes:
     """Return a JPEG file of a picture with its labelled boxes (green) and the model's answers (orange).
 
     Raises:

@@ -137,6 +137,35 @@ def joined(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
+class Chosen(NamedTuple):
+    """Boxes of one grid, picked from those of all.
+
+    rows: [K] int64, their places among all that were picked.
+    boxes: which they are.
+    """
+
+    rows: Tensor
+    boxes: BoxIndex
+
+
+def on_grids(picture: Tensor, place: Tensor, shapes: Sequence[tuple[int, int, int]]) -> tuple[Chosen, ...]:
+    """Say of boxes on which grid they are, and where.
+
+    Args:
+        picture: [K] int64, of each box.
+        place: [K] int64, its number when the boxes of a picture are counted through all grids, one after the other.
+        shapes: anchors, height and width of each grid.
+    """
+    found = []
+    for anchors, height, width in shapes:
+        count = anchors * height * width
+        rows = torch.nonzero((place >= 0) & (place < count)).squeeze(1)
+        at = place[rows]
+        found.append(Chosen(rows, BoxIndex(picture[rows], at // (height * width), at // width % height, at % width)))
+        place = place - count
+    return tuple(found)
+
+
 def cell_shift(raw: Tensor, anchors: Tensor, location: Location) -> Tensor:
     """Return how far centres lie from their cell's corner, in cells [..., 2], given tx and ty [..., 2].
 

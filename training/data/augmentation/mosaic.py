@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.data.augment import AugmentConfiguration, FloatArray, View, augment, visible
+from training.data.augmentation.augment import AugmentConfiguration, FloatArray, View, augment, visible
 
 TILES: Final = 4
 TILE_SIDE: Final = 0.7  # of the mosaic's: the point where four tiles meet lies anywhere from .3 to .7 of its sides

@@ -3,7 +3,7 @@
 import numpy as np
 
 from model.pictures.decoding import PADDING
-from training.data.background import background
+from training.data.augmentation.background import background
 
 
 def test_there_are_plain_ones_gradients_and_noise() -> None:

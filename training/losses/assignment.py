@@ -6,11 +6,10 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from training.iou import iou_of_pairs, shape_iou
 from training.losses.hierarchical import HierarchicalSoftmax
-from training.networks.parts.detector import BoxIndex, Detector, Prediction
-
-LEAST_AREA: Final = 1e-12  # of a picture; keeps divisions finite
-
+from training.networks.parts.detector import BoxIndex, Chosen, Detector, Prediction, on_grids
+from training.targets import Targets
 
 CELLS_A_TRUTH: Final = 6
 MERIT_POWER: Final = 4
@@ -22,29 +21,6 @@ ROWS_AT_ONCE: Final = 1024
 """Boxes whose class logits are in memory while the best of a grid is sought: 39 MB of 9,418 nodes a tensor."""
 
 
-class Truths(NamedTuple):
-    """What is true of a batch of B pictures.
-
-    boxes: [T, 4] centre x, centre y, width, height of every object, as fractions of the letterboxed picture.
-    nodes: [T] int64, their labels: nodes of the trained tree; NO_NODE where an object's kind is not known.
-    picture: [T] int64, the picture each belongs to.
-    confidence: [T], how much each teaches: 1 what people drew, less what a teacher saw, 0 what it doubted: of that
-        nobody says that it is an object, nor that it is none.
-    negative_weight: [B], how much "there is no object" counts in each picture: 1 where every object is labelled, less
-        where some are not, 0 for pictures that have a label but no boxes.
-    class_only_pictures: [L] int64, the pictures that have a label but no boxes.
-    class_only_nodes: [L] int64, their labels.
-    """
-
-    boxes: Tensor
-    nodes: Tensor
-    picture: Tensor
-    confidence: Tensor
-    negative_weight: Tensor
-    class_only_pictures: Tensor
-    class_only_nodes: Tensor
-
-
 class Grid(NamedTuple):
     """A grid of boxes: its anchors [A, 2] in cells, and its height and width in cells."""
 
@@ -54,7 +30,7 @@ class Grid(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """Boxes of one grid that are responsible for truths.
+    """Boxes of one grid that are responsible for objects.
 
     truth: [K] int64, the number of the truth.
     boxes: the box responsible for it; no box occurs twice.
@@ -66,21 +42,21 @@ class Assignment(NamedTuple):
     quality: Tensor | None = None
 
 
-def assign_anchors(truths: Truths, grids: Sequence[Grid], further_iou: float | None = None) -> tuple[Assignment, ...]:
+def assign_anchors(targets: Targets, grids: Sequence[Grid], further_iou: float | None = None) -> tuple[Assignment, ...]:
     """Give each truth the anchor of the best shape IOU, of those of all grids, in the cell of its centre.
 
-    Where two truths want one box the later one has it, as in darknet.
+    Where two targets want one box the later one has it, as in darknet.
 
     Args:
-        truths: the T objects.
+        targets: the T objects.
         grids: where they may be answered for.
         further_iou: other anchors whose shape IOU is at least this answer for the truth too, where they are no truth's
             best; None: none do, as in darknet.
     """
-    scales = [truths.boxes.new_tensor([grid.width, grid.height]) for grid in grids]
-    shapes = [grid.anchors.to(truths.boxes.dtype) for grid in grids]
+    scales = [targets.boxes.new_tensor([grid.width, grid.height]) for grid in grids]
+    shapes = [grid.anchors.to(targets.boxes.dtype) for grid in grids]
     as_first = torch.cat([shape * (scales[0] / scale) for shape, scale in zip(shapes, scales, strict=True)])
-    overlap = shape_iou(truths.boxes[:, 2:] * scales[0], as_first)
+    overlap = shape_iou(targets.boxes[:, 2:] * scales[0], as_first)
     truth = torch.arange(len(overlap), device=overlap.device)
     anchor = overlap.argmax(1)
     if further_iou is not None:
@@ -90,20 +66,20 @@ def assign_anchors(truths: Truths, grids: Sequence[Grid], further_iou: float | N
     found, first = [], 0
     for grid, scale in zip(grids, scales, strict=True):
         here = (anchor >= first) & (anchor < first + len(grid.anchors))
-        found.append(_assign(truths, truth[here], anchor[here] - first, grid, scale))
+        found.append(_assign(targets, truth[here], anchor[here] - first, grid, scale))
         first += len(grid.anchors)
     return tuple(found)
 
 
-def _assign(truths: Truths, truth: Tensor, anchor: Tensor, grid: Grid, scale: Tensor) -> Assignment:
+def _assign(targets: Targets, truth: Tensor, anchor: Tensor, grid: Grid, scale: Tensor) -> Assignment:
     """Return which boxes of a grid are responsible, given pairs of a truth and an anchor [K] in rising importance."""
-    cells = (truths.boxes[truth, :2] * scale).long()
+    cells = (targets.boxes[truth, :2] * scale).long()
     column = cells[:, 0].clamp(0, grid.width - 1)
     row = cells[:, 1].clamp(0, grid.height - 1)
-    number = ((truths.picture[truth] * len(grid.anchors) + anchor) * grid.height + row) * grid.width + column
+    number = ((targets.picture[truth] * len(grid.anchors) + anchor) * grid.height + row) * grid.width + column
     last = _last_of_each(number)
     truth, anchor, row, column = truth[last], anchor[last], row[last], column[last]
-    return Assignment(truth, BoxIndex(truths.picture[truth], anchor, row, column))
+    return Assignment(truth, BoxIndex(targets.picture[truth], anchor, row, column))
 
 
 def _last_of_each(number: Tensor) -> Tensor:
@@ -115,43 +91,43 @@ def _last_of_each(number: Tensor) -> Tensor:
 
 @torch.no_grad()
 def assign_cells(
-    truths: Truths, boxes: Sequence[Tensor], objectness: Sequence[Tensor], grids: Sequence[Grid]
+    targets: Targets, boxes: Sequence[Tensor], objectness: Sequence[Tensor], grids: Sequence[Grid]
 ) -> tuple[Assignment, ...]:
     """Give each truth the few cells, of all grids, that answer for it best already.
 
     For networks whose boxes are distances from a cell's middle (`Location.DISTANCES`): any cell inside an object, or
     beside the middle of a small one, can say where it ends, and which do it best shows in training. A cell's merit is
     sqrt(objectness) * IOU ** MERIT_POWER; its quality is the part of the truth's greatest merit that it has, times the
-    truth's best IOU (after Feng et al., "TOOD", ICCV 2021, section 3.2). A cell that two truths want has the one it
+    truth's best IOU (after Feng et al., "TOOD", ICCV 2021, section 3.2). A cell that two targets want has the one it
     answers for better.
 
     Args:
-        truths: the T objects.
+        targets: the T objects.
         boxes: of each grid [B, 1, H, W, 4], decoded.
         objectness: of each grid [B, 1, H, W], logits.
         grids: their sizes.
     """
     shapes = [(1, grid.height, grid.width) for grid in grids]
-    cells = torch.cat([_cells(grid, truths.boxes) for grid in grids])
-    found = torch.cat([one.flatten(1, 3) for one in boxes], dim=1).to(truths.boxes.dtype)
+    cells = torch.cat([_cells(grid, targets.boxes) for grid in grids])
+    found = torch.cat([one.flatten(1, 3) for one in boxes], dim=1).to(targets.boxes.dtype)
     likely = torch.cat([one.flatten(1) for one in objectness], dim=1).sigmoid().to(found.dtype)
-    away = (cells[None, :, :2] - truths.boxes[:, None, :2]).abs()
-    sizes = truths.boxes[:, None, 2:]
+    away = (cells[None, :, :2] - targets.boxes[:, None, :2]).abs()
+    sizes = targets.boxes[:, None, 2:]
     allowed = ((away < sizes / 2) | (away < cells[None, :, 2:])).all(2)
     allowed &= (sizes / 2 < FARTHEST * cells[None, :, 2:]).all(2)
-    overlap = iou_of_pairs(truths.boxes[:, None], found[truths.picture])
-    merit = (likely[truths.picture].sqrt() + LEAST_MERIT) * (overlap + LEAST_OVERLAP) ** MERIT_POWER * allowed
+    overlap = iou_of_pairs(targets.boxes[:, None], found[targets.picture])
+    merit = (likely[targets.picture].sqrt() + LEAST_MERIT) * (overlap + LEAST_OVERLAP) ** MERIT_POWER * allowed
     best, place = merit.topk(min(CELLS_A_TRUTH, merit.shape[1]), dim=1)
     truth = torch.arange(len(best), device=best.device)[:, None].expand_as(place)
     truth, place, merit = (each[best > 0] for each in (truth, place, best))
     rising = merit.argsort()
-    mine = rising[_last_of_each((truths.picture[truth] * len(cells) + place)[rising])]
+    mine = rising[_last_of_each((targets.picture[truth] * len(cells) + place)[rising])]
     truth, place, merit = truth[mine], place[mine], merit[mine]
-    none = merit.new_zeros(len(truths.boxes))
+    none = merit.new_zeros(len(targets.boxes))
     most = none.scatter_reduce(0, truth, merit, "amax")
     nearest = none.scatter_reduce(0, truth, overlap[truth, place], "amax")
     quality = merit / most[truth] * nearest[truth]
-    chosen = on_grids(truths.picture[truth], place, shapes)
+    chosen = on_grids(targets.picture[truth], place, shapes)
     return tuple(Assignment(truth[each.rows], each.boxes, quality[each.rows]) for each in chosen)
 
 
@@ -163,92 +139,29 @@ def _cells(grid: Grid, like: Tensor) -> Tensor:
     return torch.cat((middle, like.new_tensor([1 / grid.width, 1 / grid.height]).expand(len(middle), -1)), dim=1)
 
 
-def shape_iou(sizes: Tensor, anchors: Tensor) -> Tensor:
-    """Return the IOU [T, A] of sizes [T, 2] and anchors [A, 2] laid on one centre."""
-    shared = torch.minimum(sizes[:, None], anchors).prod(-1)
-    return shared / (sizes.prod(-1)[:, None] + anchors.prod(-1) - shared)
-
-
-def iou_of_pairs(first: Tensor, second: Tensor) -> Tensor:
-    """Return the IOU [...] of boxes [..., 4] (centre x, centre y, width, height) taken pairwise, broadcasting."""
-    shared, union = _shared_and_union(first, second)
-    return shared / union
-
-
-def generalised_iou_of_pairs(first: Tensor, second: Tensor) -> Tensor:
-    """Return the generalised IOU [...] of boxes [..., 4] taken pairwise, -1 to 1 (Rezatofighi et al., CVPR 2019).
-
-    It is the IOU less the part of the least box around both that neither covers: it grows as boxes come nearer, even
-    where they do not touch.
-    """
-    shared, union = _shared_and_union(first, second)
-    low = torch.minimum(first[..., :2] - first[..., 2:] / 2, second[..., :2] - second[..., 2:] / 2)
-    high = torch.maximum(first[..., :2] + first[..., 2:] / 2, second[..., :2] + second[..., 2:] / 2)
-    around = (high - low).prod(-1).clamp(min=LEAST_AREA)
-    return shared / union - (around - union) / around
-
-
-def _shared_and_union(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the areas [...] of intersection and union, the latter never 0."""
-    low = torch.maximum(first[..., :2] - first[..., 2:] / 2, second[..., :2] - second[..., 2:] / 2)
-    high = torch.minimum(first[..., :2] + first[..., 2:] / 2, second[..., :2] + second[..., 2:] / 2)
-    shared = (high - low).clamp(min=0).prod(-1)
-    union = first[..., 2:].prod(-1) + second[..., 2:].prod(-1) - shared
-    return shared, union.clamp(min=LEAST_AREA)
-
-
-def best_iou(boxes: Tensor, truths: Truths) -> Tensor:
+def best_iou(boxes: Tensor, targets: Targets) -> Tensor:
     """Return for each box of [B, A, H, W, 4] its best IOU [B, A, H, W] with a truth of its picture, 0 without any.
 
-    Truths are laid out as a padded [B, most truths of a picture] table: memory is B * A * H * W * that most.
+    Targets are laid out as a padded [B, most targets of a picture] table: memory is B * A * H * W * that most.
     """
     batch = len(boxes)
-    if not len(truths.boxes):
+    if not len(targets.boxes):
         return boxes.new_zeros(boxes.shape[:-1])
-    counts = torch.bincount(truths.picture, minlength=batch)
-    order = truths.picture.argsort(stable=True)
+    counts = torch.bincount(targets.picture, minlength=batch)
+    order = targets.picture.argsort(stable=True)
     start = counts.cumsum(0) - counts
-    slot = torch.arange(len(order), device=order.device) - start[truths.picture[order]]
+    slot = torch.arange(len(order), device=order.device) - start[targets.picture[order]]
     table = boxes.new_zeros(batch, int(counts.max()), 4)
-    table[truths.picture[order], slot] = truths.boxes[order].to(boxes.dtype)
+    table[targets.picture[order], slot] = targets.boxes[order].to(boxes.dtype)
     overlap = iou_of_pairs(boxes.flatten(1, 3)[:, :, None], table[:, None])
     return overlap.amax(2).view(boxes.shape[:-1])
-
-
-class Chosen(NamedTuple):
-    """Boxes of one grid, picked from those of all.
-
-    rows: [K] int64, their places among all that were picked.
-    boxes: which they are.
-    """
-
-    rows: Tensor
-    boxes: BoxIndex
-
-
-def on_grids(picture: Tensor, place: Tensor, shapes: Sequence[tuple[int, int, int]]) -> tuple[Chosen, ...]:
-    """Say of boxes on which grid they are, and where.
-
-    Args:
-        picture: [K] int64, of each box.
-        place: [K] int64, its number when the boxes of a picture are counted through all grids, one after the other.
-        shapes: anchors, height and width of each grid.
-    """
-    found = []
-    for anchors, height, width in shapes:
-        count = anchors * height * width
-        rows = torch.nonzero((place >= 0) & (place < count)).squeeze(1)
-        at = place[rows]
-        found.append(Chosen(rows, BoxIndex(picture[rows], at // (height * width), at // width % height, at % width)))
-        place = place - count
-    return tuple(found)
 
 
 @torch.no_grad()
 def class_only_boxes(
     detector: Detector,
     predictions: Sequence[Prediction],
-    truths: Truths,
+    targets: Targets,
     softmax: HierarchicalSoftmax,
     candidates: int,
 ) -> tuple[Chosen, ...]:
@@ -259,18 +172,18 @@ def class_only_boxes(
     Args:
         detector: gives the class logits of the boxes considered.
         predictions: what it said of the batch on each grid.
-        truths: names the pictures and their labels.
+        targets: names the pictures and their labels.
         softmax: turns logits to P(label).
         candidates: only this many boxes of highest objectness are considered; 0: all of them. The class layer costs
             more than the rest of a network when it is computed for a whole grid. Its rows are never all in memory.
     """
-    pictures = truths.class_only_pictures
+    pictures = targets.class_only_pictures
     shapes = [(one.boxes.shape[1], one.boxes.shape[2], one.boxes.shape[3]) for one in predictions]
     objectness = torch.cat([one.boxes[pictures][..., 4].flatten(1) for one in predictions], dim=1)
     count = min(candidates or objectness.shape[1], objectness.shape[1])
     score, place = objectness.sigmoid().topk(count, dim=1)
     picture = pictures[:, None].expand_as(place).flatten()
-    labels = truths.class_only_nodes[:, None].expand_as(place).flatten()
+    labels = targets.class_only_nodes[:, None].expand_as(place).flatten()
     logarithms = score.new_zeros(len(labels))
     for grid in zip(predictions, on_grids(picture, place.flatten(), shapes), strict=True):
         prediction, (rows, boxes) = grid

@@ -11,7 +11,15 @@ from PIL import Image
 from pydantic import ValidationError
 
 from model.pictures.decoding import PADDING, letterbox
-from training.data.augment import AugmentConfiguration, View, augment, colour_matrix, place, recolour, visible
+from training.data.augmentation.augment import (
+    AugmentConfiguration,
+    View,
+    augment,
+    colour_matrix,
+    place,
+    recolour,
+    visible,
+)
 
 COLOURS: Final = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 NO_RECOLOURING: Final = {"hue": 0.0, "saturation": 1.0, "exposure": 1.0}

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from tests.training.data.augmentation.test_augment import NEUTRAL, corners, found
 
-from tests.training.data.test_augment import NEUTRAL, corners, found
-from training.data.augment import AugmentConfiguration
-from training.data.mosaic import mosaic
+from training.data.augmentation.augment import AugmentConfiguration
+from training.data.augmentation.mosaic import mosaic
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
 STRAYING = AugmentConfiguration(least_visible=0, hue=0, saturation=1, exposure=1)

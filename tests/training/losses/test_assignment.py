@@ -25,29 +25,27 @@ from tests.training.losses.reference_region_loss import (
     responsible_places,
 )
 from training.data import anchors
-from training.losses import targets as module
-from training.losses.targets import (
+from training.iou import generalised_iou_of_pairs, iou_of_pairs, shape_iou
+from training.losses import assignment as module
+from training.losses.assignment import (
     Assignment,
     Grid,
-    Truths,
     assign_anchors,
     assign_cells,
     best_iou,
     class_only_boxes,
-    generalised_iou_of_pairs,
-    iou_of_pairs,
-    shape_iou,
 )
 from training.networks.parts.detector import BoxIndex, Location, Prediction, decode_boxes
+from training.targets import Targets
 
 ANCHORS = torch.tensor([[1.0, 1.0], [3.0, 1.5], [1.5, 3.0]])
 
 
-def truths_of(boxes: list[tuple[float, float, float, float]], picture: list[int] | None = None) -> Truths:
+def targets_of(boxes: list[tuple[float, float, float, float]], picture: list[int] | None = None) -> Targets:
     where = torch.tensor(picture or [0] * len(boxes), dtype=torch.int64)
     nothing = torch.zeros(0, dtype=torch.int64)
     labels, sure = torch.zeros_like(where), torch.ones(len(boxes))
-    return Truths(torch.tensor(boxes).view(-1, 4), labels, where, sure, torch.ones(4), nothing, nothing)
+    return Targets(torch.tensor(boxes).view(-1, 4), labels, where, sure, torch.ones(4), nothing, nothing)
 
 
 def random_boxes(count: int, seed: int) -> Tensor:
@@ -61,7 +59,7 @@ def test_assignments_agree_with_a_loop(problem: Problem) -> None:
     tensors = as_tensors(problem)
     least = problem.constants.further_anchor_iou
     grid = Grid(tensors.detector.anchors, problem.height, problem.width)
-    (found,) = assign_anchors(tensors.truths, [grid], least)
+    (found,) = assign_anchors(tensors.targets, [grid], least)
     expected = responsible_places(problem)
 
     places = torch.stack(tuple(found.boxes), 1).tolist()
@@ -80,14 +78,14 @@ def test_assignments_agree_with_a_loop(problem: Problem) -> None:
     ],
 )
 def test_known_assignments(box: tuple[float, float, float, float], anchor: int, row: int, column: int) -> None:
-    (found,) = assign_anchors(truths_of([box]), [Grid(ANCHORS, 4, 6)])
+    (found,) = assign_anchors(targets_of([box]), [Grid(ANCHORS, 4, 6)])
 
     assert [part.item() for part in found.boxes] == [0, anchor, row, column]
 
 
 def test_of_two_truths_that_want_one_box_the_later_has_it() -> None:
     box, other = (0.5, 0.5, 0.2, 0.2), (0.1, 0.1, 0.2, 0.2)
-    (found,) = assign_anchors(truths_of([box, other, box, box], [0, 0, 1, 0]), [Grid(ANCHORS, 4, 6)])
+    (found,) = assign_anchors(targets_of([box, other, box, box], [0, 0, 1, 0]), [Grid(ANCHORS, 4, 6)])
 
     assert sorted(found.truth.tolist()) == [1, 2, 3]
     assert len({*map(tuple, torch.stack(tuple(found.boxes), 1).tolist())}) == 3
@@ -96,8 +94,8 @@ def test_of_two_truths_that_want_one_box_the_later_has_it() -> None:
 def test_further_anchors_never_take_a_box_from_the_truth_it_fits_best() -> None:
     square, upright = (0.5, 0.5, 0.3, 0.45), (0.5, 0.5, 0.2, 0.7)  # in cells 1.8 x 1.8 and 1.2 x 2.8
     anchors = torch.tensor([[1.8, 1.8], [1.2, 2.8]])
-    (both,) = assign_anchors(truths_of([upright, square]), [Grid(anchors, 4, 6)], further_iou=0.4)
-    (alone,) = assign_anchors(truths_of([square]), [Grid(anchors, 4, 6)], further_iou=0.4)
+    (both,) = assign_anchors(targets_of([upright, square]), [Grid(anchors, 4, 6)], further_iou=0.4)
+    (alone,) = assign_anchors(targets_of([square]), [Grid(anchors, 4, 6)], further_iou=0.4)
 
     assert dict(zip(both.boxes.anchor.tolist(), both.truth.tolist(), strict=True)) == {0: 1, 1: 0}
     assert sorted(alone.boxes.anchor.tolist()) == [0, 1]
@@ -121,7 +119,7 @@ def test_known_generalised_ious(box: tuple[float, float, float, float], value: f
 
 
 def test_no_truths_are_assigned_to_no_boxes() -> None:
-    (found,) = assign_anchors(truths_of([]), [Grid(ANCHORS, 4, 6)])
+    (found,) = assign_anchors(targets_of([]), [Grid(ANCHORS, 4, 6)])
 
     assert [part.shape for part in (found.truth, *found.boxes)] == [(0,)] * 5
 
@@ -162,11 +160,11 @@ def test_known_overlaps(first: tuple[float, ...], second: tuple[float, ...], exp
 @given(problems())
 def test_best_overlaps_agree_with_a_loop(problem: Problem) -> None:
     tensors = as_tensors(problem)
-    found = best_iou(decode_boxes(tensors.raw.detach(), tensors.detector.anchors), tensors.truths)
+    found = best_iou(decode_boxes(tensors.raw.detach(), tensors.detector.anchors), tensors.targets)
 
     for place in problem.raw:
-        truths = [truth.box for truth in problem.boxed if truth.picture == place[0] and truth.box]
-        expected = max((iou(decode(problem, place), truth) for truth in truths), default=0.0)
+        targets = [truth.box for truth in problem.boxed if truth.picture == place[0] and truth.box]
+        expected = max((iou(decode(problem, place), truth) for truth in targets), default=0.0)
         assert found[place].item() == pytest.approx(expected, abs=1e-9)
 
 
@@ -179,7 +177,7 @@ def test_the_best_box_of_a_label_agrees_with_a_loop(candidates: int) -> None:
         problem = make_problem(parents, sizes, constants(class_only_candidates=candidates), seed)
         tensors = as_tensors(problem)
         ((rows, found),) = class_only_boxes(
-            tensors.detector, [tensors.prediction], tensors.truths, softmax_of(parents), candidates
+            tensors.detector, [tensors.prediction], tensors.targets, softmax_of(parents), candidates
         )
         assert rows.tolist() == list(range(len(rows)))
 
@@ -208,7 +206,7 @@ def test_only_the_candidates_class_logits_are_computed() -> None:
     tensors = as_tensors(problem)
     detector = Counting(tensors.detector.anchors, len(parents))
     prediction = Prediction(tensors.raw, (tensors.logits,))
-    ((_, found),) = class_only_boxes(detector, [prediction], tensors.truths, softmax_of(parents), candidates=5)
+    ((_, found),) = class_only_boxes(detector, [prediction], tensors.targets, softmax_of(parents), candidates=5)
 
     assert detector.asked == [2 * 5]
     assert [part.shape for part in found] == [(2,)] * 4
@@ -222,7 +220,7 @@ def test_rows_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
     found = []
     for rows in (1024, 40):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", rows)
-        ((_, boxes),) = class_only_boxes(detector, [tensors.prediction], tensors.truths, softmax_of(parents), 0)
+        ((_, boxes),) = class_only_boxes(detector, [tensors.prediction], tensors.targets, softmax_of(parents), 0)
         found.append(boxes)
     assert detector.asked == [96, 40, 40, 16]
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
@@ -249,15 +247,15 @@ class TestCells:
         return found
 
     def assigned(
-        self, truths: Truths, predictions: list[Prediction], grids: tuple[Grid, ...]
+        self, targets: Targets, predictions: list[Prediction], grids: tuple[Grid, ...]
     ) -> tuple[Assignment, ...]:
         objectness = [one.boxes[..., 4] for one in predictions]
-        return assign_cells(truths, [one.features[-1] for one in predictions], objectness, grids)
+        return assign_cells(targets, [one.features[-1] for one in predictions], objectness, grids)
 
-    def cells(self, truths: Truths, predictions: list[Prediction]) -> list[tuple[int, int, int, int, int, float]]:
+    def cells(self, targets: Targets, predictions: list[Prediction]) -> list[tuple[int, int, int, int, int, float]]:
         """Grid, truth, picture, row, column and quality of each."""
         found = []
-        for grid, one in enumerate(self.assigned(truths, predictions, self.GRIDS)):
+        for grid, one in enumerate(self.assigned(targets, predictions, self.GRIDS)):
             assert one.quality is not None
             columns = (one.truth, one.boxes.picture, one.boxes.row, one.boxes.column, one.quality)
             for truth, picture, row, column, quality in zip(*(column.tolist() for column in columns), strict=True):
@@ -267,7 +265,7 @@ class TestCells:
     def test_the_cell_that_fits_best_has_the_best_iou_for_its_quality(self) -> None:
         truth = [0.5, 0.5, 0.5, 0.5]
         near = {(0, 1, 3, 3): [0.5, 0.5, 0.5, 0.4], (1, 1, 1, 2): [0.5, 0.5, 0.5, 0.3]}
-        found = self.cells(truths_of([tuple(truth)], [1]), self.predictions(near))  # type: ignore[list-item]
+        found = self.cells(targets_of([tuple(truth)], [1]), self.predictions(near))  # type: ignore[list-item]
         qualities = {(grid, row, column): quality for grid, _, _, row, column, quality in found}
         assert {picture for _, _, picture, *_ in found} == {1}
         assert len(found) == 6
@@ -277,11 +275,11 @@ class TestCells:
 
     def test_cells_outside_an_object_do_not_answer_for_it(self) -> None:
         outside = {(0, 0, 0, 0): [0.5, 0.5, 0.25, 0.25]}
-        found = self.cells(truths_of([(0.5, 0.5, 0.25, 0.25)]), self.predictions(outside))
+        found = self.cells(targets_of([(0.5, 0.5, 0.25, 0.25)]), self.predictions(outside))
         assert (0, 0) not in {(row, column) for grid, _, _, row, column, _ in found if grid == 0}
 
     def test_a_tiny_object_has_the_cells_about_its_middle(self) -> None:
-        found = self.cells(truths_of([(0.5, 0.5, 0.01, 0.01)]), self.predictions({}))
+        found = self.cells(targets_of([(0.5, 0.5, 0.01, 0.01)]), self.predictions({}))
         middle = {(0, row, column) for row in (3, 4) for column in (3, 4)}
         middle |= {(1, row, column) for row in (1, 2) for column in (1, 2)}
         assert len(found) == 6
@@ -293,13 +291,13 @@ class TestCells:
         for grid in grids:
             raw = torch.zeros(1, 1, grid.height, grid.width, 5)
             predictions.append(Prediction(raw, (decode_boxes(raw, grid.anchors, Location.DISTANCES),)))
-        fine, coarse = self.assigned(truths_of([(0.5, 0.5, 0.9, 0.3)]), predictions, grids)
+        fine, coarse = self.assigned(targets_of([(0.5, 0.5, 0.9, 0.3)]), predictions, grids)
         assert len(fine.truth) == 0
         assert len(coarse.truth) > 0
 
     def test_a_cell_has_one_truth_even_if_two_are_the_same(self) -> None:
-        truths = truths_of([(0.5, 0.5, 0.25, 0.25)] * 2)
-        found = self.cells(truths, self.predictions({(0, 0, 3, 3): [0.5, 0.5, 0.25, 0.25]}))
+        targets = targets_of([(0.5, 0.5, 0.25, 0.25)] * 2)
+        found = self.cells(targets, self.predictions({(0, 0, 3, 3): [0.5, 0.5, 0.25, 0.25]}))
         places = [(grid, picture, row, column) for grid, _, picture, row, column, _ in found]
         assert len(set(places)) == len(places)
 
@@ -307,10 +305,10 @@ class TestCells:
         alike = {(0, 0, 3, 3): [0.5, 0.5, 0.3, 0.3], (0, 0, 4, 4): [0.5, 0.5, 0.3, 0.3]}
         predictions = self.predictions(alike, objectness=-3)
         predictions[0].boxes[0, 0, 4, 4, 4] = 3
-        found = self.cells(truths_of([(0.5, 0.5, 0.3, 0.3)]), predictions)
+        found = self.cells(targets_of([(0.5, 0.5, 0.3, 0.3)]), predictions)
         qualities = {(row, column): quality for grid, _, _, row, column, quality in found if grid == 0}
         assert qualities[4, 4] == pytest.approx(1)
         assert qualities[3, 3] < 0.5
 
     def test_without_truths_nothing_is_assigned(self) -> None:
-        assert self.cells(truths_of([]), self.predictions({})) == []
+        assert self.cells(targets_of([]), self.predictions({})) == []
