@@ -23,12 +23,10 @@ from training.networks.catalogue import (
     ANCHORS,
     PYRAMID,
     WITH_BACKBONES,
-    WITH_PASSTHROUGH,
     WITH_TWO_SCALES,
     Design,
     DetectorName,
 )
-from training.networks.parts.detector import Location
 from training.runs.computing import LoopConfiguration
 from training.runs.optimization import OptimizerConfiguration
 
@@ -91,15 +89,6 @@ class NetworkConfiguration(BaseModel):
         "three grids has its cell in their place",
         min_length=1,
     )
-    passthrough: bool = Field(
-        True, description="false leaves out the finer features, of the networks that have a passthrough"
-    )
-    location: Location | None = Field(
-        None,
-        description="what is predicted of a box's centre: direct, its place in the cell; offsets, how many anchors' "
-        "widths and heights it is from the cell's middle, which the paper found unstable. yolov2-pyramid has distances "
-        "of the sides instead, the others direct by default",
-    )
     backbone: LiteName | None = Field(
         None,
         description="the EfficientNet-Lite in yolov2-lite and yolov2-pyramid: lite0, or lite2, which names more "
@@ -125,16 +114,12 @@ class NetworkConfiguration(BaseModel):
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:
-        if not self.passthrough and self.name not in WITH_PASSTHROUGH:
-            raise ValueError(f"{self.name} has no passthrough to leave out")
         if self.two_scales and self.name not in WITH_TWO_SCALES:
             raise ValueError(f"{self.name} looks at one scale alone")
         if self.backbone is not None and self.name not in WITH_BACKBONES:
             raise ValueError(f"{self.name} has a backbone of its own, not {self.backbone}")
         if self.name == PYRAMID and self.anchors is not None:
             raise ValueError(f"{self.name} has no anchors")
-        if self.location is not None and (self.name == PYRAMID) != (self.location is Location.DISTANCES):
-            raise ValueError(f"location {self.location} is not for {self.name}")
         return self
 
     def design(self, flat_classes: int = IMAGENET_CLASSES, backbone: LiteName | None = None) -> Design:
@@ -146,7 +131,7 @@ class NetworkConfiguration(BaseModel):
         """
         anchors = self.anchors or ANCHORS[self.name]
         chosen = backbone or self.backbone or "lite0"
-        return Design(self.name, anchors, self.passthrough, flat_classes, self.location, self.two_scales, chosen)
+        return Design(self.name, anchors, flat_classes, self.two_scales, chosen)
 
 
 class OpinionsConfiguration(BaseModel):

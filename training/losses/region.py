@@ -25,7 +25,6 @@ from training.networks.parts.detector import (
     Prediction,
     decode_boxes,
     decode_chosen,
-    shift_error,
 )
 from training.targets import NO_NODE, Targets
 
@@ -182,7 +181,7 @@ class RegionLoss(nn.Module):
         raw, wanted = boxes.raw[tuple(index.boxes)], targets.boxes[index.truth]
         confidence = targets.confidence[index.truth]
         if index.quality is None:
-            errors = settings.coordinate_scale * _coordinate_errors(raw, wanted, index.boxes, grid, location)
+            errors = settings.coordinate_scale * _coordinate_errors(raw, wanted, index.boxes, grid)
         else:
             confidence = confidence * index.quality
             errors = raw.new_zeros(len(raw))
@@ -219,8 +218,7 @@ class RegionLoss(nn.Module):
         free = torch.ones(raw.shape[:-1], dtype=torch.bool, device=raw.device)
         free[tuple(boxes.responsible.boxes)] = False
         free[targets.class_only_pictures] = False  # they teach their class alone
-        shift = shift_error(raw[..., :2], 0.5, boxes.grid.anchors.to(raw.dtype)[:, None, None], location)
-        pull = shift.square().sum(-1) + raw[..., 2:4].square().sum(-1)
+        pull = (raw[..., :2].sigmoid() - 0.5).square().sum(-1) + raw[..., 2:4].square().sum(-1)
         return 0.5 * self.configuration.prior_scale * (pull * free).sum()
 
     def _classes(
@@ -284,7 +282,7 @@ def _join(first: BoxIndex, second: BoxIndex) -> BoxIndex:
     return BoxIndex(*(torch.cat(pair) for pair in zip(first, second, strict=True)))
 
 
-def _coordinate_errors(raw: Tensor, boxes: Tensor, index: BoxIndex, grid: Grid, location: Location) -> Tensor:
+def _coordinate_errors(raw: Tensor, boxes: Tensor, index: BoxIndex, grid: Grid) -> Tensor:
     """Return half the squared error [K] of the boxes responsible for objects.
 
     It is taken on sigmoid(tx), sigmoid(ty), tw and th, and weighted by 2 - width * height: small boxes count more.
@@ -294,13 +292,11 @@ def _coordinate_errors(raw: Tensor, boxes: Tensor, index: BoxIndex, grid: Grid, 
         boxes: [K, 4], their objects as fractions of the picture.
         index: which boxes they are.
         grid: they are on.
-        location: what tx and ty say.
     """
     cells = boxes.new_tensor([grid.width, grid.height])
     corner = torch.stack((index.column, index.row), dim=1)
     centre = (boxes[:, :2] * cells - corner).clamp(0, 1)
     anchors = grid.anchors[index.anchor].to(boxes.dtype)
     size = (boxes[:, 2:] * cells / anchors).log()
-    shift = shift_error(raw[:, :2], centre, anchors, location)
-    error = shift.square().sum(1) + (raw[:, 2:4] - size).square().sum(1)
+    error = (raw[:, :2].sigmoid() - centre).square().sum(1) + (raw[:, 2:4] - size).square().sum(1)
     return 0.5 * (2 - boxes[:, 2:].prod(1)) * error

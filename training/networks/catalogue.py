@@ -1,7 +1,7 @@
 """The detectors that can be trained, by name: how each is built, and the anchors its publication gives it."""
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from training.networks import tiny, yolo9000, yolov2
 from training.networks.backbones.efficientnet_lite import IMAGENET_CLASSES, EfficientNetLite, LiteName
 from training.networks.backbones.nanodet import STRIDES
 from training.networks.parts.classifier_inside import ClassifierInside
-from training.networks.parts.detector import Detector, Location
+from training.networks.parts.detector import Detector
 from training.networks.tiny import YOLOv2Tiny
 from training.networks.two_scales import TwoScaleLite
 from training.networks.yolo9000 import YOLO9000
@@ -22,10 +22,8 @@ DetectorName = Literal[
     "yolov2-pyramid", "yolov2-lite", "yolov2", "yolov2-voc", "yolov2-tiny", "yolov2-tiny-voc", "yolo9000"
 ]
 Anchors = tuple[tuple[float, float], ...]
-Kind = TypeVar("Kind", bound=Detector)
 
 PYRAMID: Final = "yolov2-pyramid"
-WITH_PASSTHROUGH: Final = ("yolov2-lite", "yolov2", "yolov2-voc")
 WITH_TWO_SCALES: Final = ("yolov2-lite",)
 WITH_BACKBONES: Final = ("yolov2-lite", "yolov2-pyramid")
 BACKBONE: Final = "backbone."
@@ -52,18 +50,14 @@ class Design(NamedTuple):
     Attributes:
         name: of the architecture.
         anchors: [A] width and height in cells.
-        passthrough: False leaves it out, in those that have one.
         flat_classes: of the flat classifier inside.
-        location: what tx and ty say; None: what the network's own say.
         two_scales: whether yolov2-lite looks at a picture twice once it is trained.
         backbone: of the classifier inside.
     """
 
     name: DetectorName
     anchors: Sequence[Sequence[float]]
-    passthrough: bool = True
     flat_classes: int = IMAGENET_CLASSES
-    location: Location | None = None
     two_scales: bool = False
     backbone: LiteName = "lite0"
 
@@ -78,30 +72,22 @@ def build_detector(design: Design, classes: int) -> Detector:
     anchors = torch.tensor(design.anchors, dtype=torch.float32)
     if design.name in WITH_BACKBONES:
         return build_around(design, classes, EfficientNetLite(design.backbone))
-    return _with_location(_build(design.name, anchors, classes, passthrough=design.passthrough), design)
+    return _build(design.name, anchors, classes)
 
 
 def build_around(design: Design, classes: int, backbone: EfficientNetLite) -> ClassifierInside:
     """Build a detector around a classifier's backbone; what else is in it has random weights."""
     anchors = torch.tensor(design.anchors, dtype=torch.float32)
     if design.name == PYRAMID:
-        pyramid = YOLOv2Pyramid(anchors, classes, backbone, flat_classes=design.flat_classes)
-        return _with_location(pyramid, design)
+        return YOLOv2Pyramid(anchors, classes, backbone, flat_classes=design.flat_classes)
     kind = TwoScaleLite if design.two_scales else YOLOv2Lite
-    lite = kind(anchors, classes, backbone, flat_classes=design.flat_classes, passthrough=design.passthrough)
-    return _with_location(lite, design)
+    return kind(anchors, classes, backbone, flat_classes=design.flat_classes)
 
 
-def _with_location(detector: Kind, design: Design) -> Kind:
-    if design.location is not None:
-        detector.location = design.location
-    return detector
-
-
-def _build(name: DetectorName, anchors: Tensor, classes: int, *, passthrough: bool) -> Detector:
+def _build(name: DetectorName, anchors: Tensor, classes: int) -> Detector:
     match name:
         case "yolov2" | "yolov2-voc":
-            return YOLOv2(anchors, classes, passthrough=passthrough)
+            return YOLOv2(anchors, classes)
         case "yolov2-tiny":
             return YOLOv2Tiny(anchors, classes, tiny.COCO_TOP)
         case "yolov2-tiny-voc":

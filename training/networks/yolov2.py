@@ -42,29 +42,25 @@ class YOLOv2(RegionDetector):
     Args:
         anchors: [A, 2], width and height in cells.
         classes: class logits a box: flat classes, or the nodes of a WordTree.
-        passthrough: False leaves out what comes from stride 16, to see what it is worth.
     """
 
-    def __init__(self, anchors: Tensor | Sequence[Sequence[float]], classes: int, *, passthrough: bool = True) -> None:
+    def __init__(self, anchors: Tensor | Sequence[Sequence[float]], classes: int) -> None:
         super().__init__(torch.as_tensor(anchors), classes)
         self.backbone = Darknet19Backbone()
         # yolov2-voc.cfg below its row of #: two [convolutional] filters=1024 size=3.
         self.deepened = nn.Sequential(
             ConvolutionBatchNormLeaky(CHANNELS, CHANNELS, 3), ConvolutionBatchNormLeaky(CHANNELS, CHANNELS, 3)
         )
-        self.squeeze = ConvolutionBatchNormLeaky(FINE_CHANNELS, SQUEEZED_CHANNELS, 1) if passthrough else None
+        self.squeeze = ConvolutionBatchNormLeaky(FINE_CHANNELS, SQUEEZED_CHANNELS, 1)
         # [route] layers=-1,-4 puts the folded stride-16 features first; [convolutional] filters=1024 size=3.
-        folded = SQUEEZED_CHANNELS * REORG_STRIDE**2 if passthrough else 0
-        self.merge = ConvolutionBatchNormLeaky(folded + CHANNELS, CHANNELS, 3)
+        self.merge = ConvolutionBatchNormLeaky(SQUEEZED_CHANNELS * REORG_STRIDE**2 + CHANNELS, CHANNELS, 3)
         self.head = RegionHead(CHANNELS, len(self.anchors), classes)
 
     def trunk(self, scaled: Tensor) -> Tensor:
         """Map pictures [B, 3, S, S] of values 0 to 1 to [B, 1024, S / 32, S / 32]."""
         fine, coarse = self.backbone(scaled)
         deepened = self.deepened(coarse)
-        if self.squeeze is not None:
-            deepened = torch.cat((reorg(self.squeeze(fine)), deepened), dim=1)
-        merged: Tensor = self.merge(deepened)
+        merged: Tensor = self.merge(torch.cat((reorg(self.squeeze(fine)), deepened), dim=1))
         return merged
 
 

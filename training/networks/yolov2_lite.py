@@ -114,7 +114,6 @@ class YOLOv2Lite(ClassifierInside):
         classes: nodes of the trained WordTree.
         backbone: with a classifier's weights; it is not trained any more.
         flat_classes: of that classifier.
-        passthrough: False leaves out what comes from stride 8, to see what it is worth.
     """
 
     def __init__(
@@ -124,7 +123,6 @@ class YOLOv2Lite(ClassifierInside):
         backbone: EfficientNetLite,
         *,
         flat_classes: int = IMAGENET_CLASSES,
-        passthrough: bool = True,
     ) -> None:
         super().__init__(anchors, classes, STRIDE, multiple=32)
         count = len(anchors)
@@ -133,10 +131,9 @@ class YOLOv2Lite(ClassifierInside):
         self.backbone = backbone.requires_grad_(False)
         self.top = pointwise(stride32, TOP_CHANNELS)
         self.lateral = nn.Sequential(pointwise(stride16, LATERAL_CHANNELS), SeparableBlock(LATERAL_CHANNELS))
-        self.passthrough = pointwise(stride8, PASSTHROUGH_CHANNELS) if passthrough else None
-        fine = 4 * PASSTHROUGH_CHANNELS if passthrough else 0
+        self.passthrough = pointwise(stride8, PASSTHROUGH_CHANNELS)
         self.neck = nn.Sequential(
-            pointwise(TOP_CHANNELS + LATERAL_CHANNELS + fine, NECK_CHANNELS),
+            pointwise(TOP_CHANNELS + LATERAL_CHANNELS + 4 * PASSTHROUGH_CHANNELS, NECK_CHANNELS),
             SeparableBlock(NECK_CHANNELS),
             SeparableBlock(NECK_CHANNELS),
         )
@@ -159,10 +156,9 @@ class YOLOv2Lite(ClassifierInside):
         stride8, stride16, stride32 = self.backbone(pictures)
         classifier = integral_image(self.backbone.head(stride32))
         deep = self.tail(stride16)
-        joined = [F.interpolate(self.top(deep), scale_factor=2.0, mode="nearest"), self.lateral(stride16)]
-        if self.passthrough is not None:
-            joined.append(F.pixel_unshuffle(self.passthrough(stride8), 2))
-        vectors = self.per_anchor(self.neck(torch.cat(joined, dim=1)))
+        coarse = F.interpolate(self.top(deep), scale_factor=2.0, mode="nearest")
+        fine = F.pixel_unshuffle(self.passthrough(stride8), 2)
+        vectors = self.per_anchor(self.neck(torch.cat((coarse, self.lateral(stride16), fine), dim=1)))
         raw = self.box(vectors)
         batch, _, height, width = raw.shape
         boxes = raw.view(batch, len(self.anchors), BOX_CHANNELS, height, width).permute(0, 1, 3, 4, 2)

@@ -69,7 +69,6 @@ def test_the_runs_that_come_with_the_package(path: Path) -> None:
                 "'yolov2-tiny-voc' or 'yolo9000', not 'other'"
             ),
         ),
-        ({"network": {"name": "yolo9000", "passthrough": False}}, "network: yolo9000 has no passthrough to leave out"),
         ({"mixing": 0}, "mixing: input should be greater than 0, not 0"),
         ({"network": 3}, "network: needs keys of its own"),
         ({"optimizer": {"steps": -1}}, "optimizer.steps: input should be greater than or equal to 0, not -1"),

@@ -20,9 +20,8 @@ from tests.training.losses.problems import (
 )
 from tests.training.losses.reference_region_loss import Constants, Place, Problem, Truth, best_place, region_loss
 from tests.training.networks.darknet_cfg import needs_darknet, read_sections
-from training.losses.assignment import Grid, assign_anchors
 from training.losses.region import ObjectnessLoss, RegionLoss, RegionLossConfiguration, RegionLossParts
-from training.networks.parts.detector import BoxIndex, Detector, Location, Prediction, decode_boxes
+from training.networks.parts.detector import BoxIndex, Detector, Prediction
 
 # living thing (animal (dog (beagle, pug), cat), plant), vehicle (bicycle, car)
 PARENTS = [-1, -1, 0, 0, 1, 1, 2, 2, 6, 6]
@@ -195,29 +194,6 @@ class TinyDetector(Detector):
 
     def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
         return features[0][tuple(index)]
-
-
-def test_offsets_are_learned_as_they_are_decoded() -> None:
-    """A box right upon its truth has no coordinate error, and one that is off is drawn back."""
-    problem = problem_of(constants(), boxed=1)
-    tensors = as_tensors(problem)
-    tensors.detector.location = Location.OFFSETS
-    (index,) = assign_anchors(tensors.targets, [Grid(tensors.detector.anchors, problem.height, problem.width)])
-    place = tuple(int(part.item()) for part in index.boxes)
-    truth, anchor = tensors.targets.boxes[0], tensors.detector.anchors[int(place[1])].double()
-    grid = torch.tensor([problem.width, problem.height])
-    corner = torch.tensor([place[3], place[2]])
-    with torch.no_grad():
-        tensors.raw[place][:2] = (truth[:2] * grid - corner - 0.5) / anchor
-        tensors.raw[place][2:4] = (truth[2:] * grid / anchor).log()
-    torch.testing.assert_close(decode_boxes(tensors.raw, tensors.detector.anchors, Location.OFFSETS)[place], truth)
-
-    assert parts_of(tensors).coordinates.item() == pytest.approx(0, abs=1e-12)
-    with torch.no_grad():
-        tensors.raw[place][0] += 1
-    slope = gradients_of(parts_of(tensors).coordinates, tensors)[0][place]
-    assert slope[0].item() == pytest.approx(float(2 - truth[2] * truth[3]) / len(problem.negative_weight))
-    assert slope[1:].abs().max() < 1e-6
 
 
 # With `rescore` the target moves with the box and is yet a constant to the gradient, which differences cannot know.

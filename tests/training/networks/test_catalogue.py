@@ -12,7 +12,6 @@ from training.networks.catalogue import (
     ANCHORS,
     BACKBONE,
     PYRAMID,
-    WITH_PASSTHROUGH,
     Design,
     DetectorName,
     build_detector,
@@ -42,14 +41,3 @@ def test_each_has_a_backbone_and_its_anchors(name: DetectorName) -> None:
     assert made.classes == 7
     assert any(key.startswith(BACKBONE) for key in made.state_dict())
     assert made.multiple == 32
-
-
-@pytest.mark.parametrize("name", WITH_PASSTHROUGH)
-def test_without_its_passthrough(name: DetectorName) -> None:
-    torch.manual_seed(0)
-    made = build_detector(Design(name, ANCHORS[name], passthrough=False), 3).eval()
-    whole = build_detector(Design(name, ANCHORS[name]), 3)
-    gone = {key.split(".")[0] for key in whole.state_dict()} - {key.split(".")[0] for key in made.state_dict()}
-    assert gone == {"passthrough" if name == "yolov2-lite" else "squeeze"}
-    with torch.no_grad():
-        assert made(torch.zeros(1, 3, 64, 64)).boxes.shape[:2] == (1, len(ANCHORS[name]))

@@ -18,15 +18,13 @@ from torch import Tensor, nn
 class Location(StrEnum):
     """What tx and ty say of a box's centre (paper section 2, "direct location prediction").
 
-    DIRECT: where in its cell it lies, by a sigmoid. OFFSETS: how far from the cell's middle, anywhere in the picture,
-    in widths and heights of the anchor, as region proposal networks have it; what the paper found to be unstable.
+    DIRECT: where in its cell it lies, by a sigmoid.
 
     DISTANCES is not the paper's: the four numbers are how far the left, top, right and bottom side of the box are from
     the cell's middle, in cells, and anchors say nothing (Tian et al., "FCOS", ICCV 2019, section 3.1).
     """
 
     DIRECT = "direct"
-    OFFSETS = "offsets"
     DISTANCES = "distances"
 
 
@@ -166,33 +164,6 @@ def on_grids(picture: Tensor, place: Tensor, shapes: Sequence[tuple[int, int, in
     return tuple(found)
 
 
-def cell_shift(raw: Tensor, anchors: Tensor, location: Location) -> Tensor:
-    """Return how far centres lie from their cell's corner, in cells [..., 2], given tx and ty [..., 2].
-
-    Args:
-        raw: tx and ty.
-        anchors: the boxes' anchors [..., 2], broadcast.
-        location: what they say.
-    """
-    match location:
-        case Location.DIRECT:
-            return raw.sigmoid()
-        case Location.OFFSETS:
-            return 0.5 + raw * anchors
-        case Location.DISTANCES:
-            raise ValueError("distances say no centre by themselves")
-
-
-def shift_error(raw: Tensor, goal: Tensor | float, anchors: Tensor, location: Location) -> Tensor:
-    """Return how far tx and ty are from the goal of `cell_shift`, in the terms they are learned in [..., 2].
-
-    Of a sigmoid the error is that of its value; of offsets that of tx and ty themselves.
-    """
-    if location is Location.OFFSETS:
-        return raw - (goal - 0.5) / anchors
-    return cell_shift(raw, anchors, location) - goal
-
-
 def decode_boxes(boxes: Tensor, anchors: Tensor, location: Location = Location.DIRECT) -> Tensor:
     """Turn raw outputs [B, A, H, W, 5] into boxes [B, A, H, W, 4]: centre x, centre y, width, height.
 
@@ -230,9 +201,8 @@ def _decode(
         x = (column + 0.5 + (right - left) / 2) / width
         y = (row + 0.5 + (bottom - top) / 2) / height
         return torch.stack((x, y, (left + right) / width, (top + bottom) / height), dim=-1)
-    shift = cell_shift(raw[..., :2], anchor, location)
-    x = (shift[..., 0] + column) / width
-    y = (shift[..., 1] + row) / height
+    x = (raw[..., 0].sigmoid() + column) / width
+    y = (raw[..., 1].sigmoid() + row) / height
     w = raw[..., 2].exp() * anchor[..., 0] / width
     h = raw[..., 3].exp() * anchor[..., 1] / height
     return torch.stack((x, y, w, h), dim=-1)

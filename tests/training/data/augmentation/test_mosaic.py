@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from tests.training.data.augmentation.test_augment import NEUTRAL, corners, found
 
+from tests.training.data.augmentation.test_augment import NEUTRAL, corners, found
 from training.data.augmentation.augment import AugmentConfiguration
 from training.data.augmentation.mosaic import mosaic
 

@@ -6,29 +6,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.networks.parts.detector import BoxIndex, Location, cell_shift, decode_boxes, decode_chosen, shift_error
+from training.networks.parts.detector import BoxIndex, Location, decode_boxes, decode_chosen
 
 ANCHORS = torch.tensor([[0.5, 2.0], [3.0, 1.5]])
 HEIGHT, WIDTH = 2, 3
 locations = pytest.mark.parametrize("location", list(Location))
-with_anchors = pytest.mark.parametrize("location", [Location.DIRECT, Location.OFFSETS])
 
 
 def raw_boxes() -> Tensor:
     return torch.randn(2, len(ANCHORS), HEIGHT, WIDTH, 5, generator=torch.Generator().manual_seed(0))
 
 
-@with_anchors
-def test_boxes_one_by_one(location: Location) -> None:
+def test_boxes_one_by_one() -> None:
     raw = raw_boxes()
-    boxes = decode_boxes(raw, ANCHORS, location)
+    boxes = decode_boxes(raw, ANCHORS)
     for picture, anchor, row, column in product(range(2), range(len(ANCHORS)), range(HEIGHT), range(WIDTH)):
         tx, ty, tw, th, _ = raw[picture, anchor, row, column]
         width, height = ANCHORS[anchor]
-        if location is Location.DIRECT:
-            x, y = column + tx.sigmoid(), row + ty.sigmoid()
-        else:
-            x, y = column + 0.5 + tx * width, row + 0.5 + ty * height
+        x, y = column + tx.sigmoid(), row + ty.sigmoid()
         expected = torch.stack((x / WIDTH, y / HEIGHT, width * tw.exp() / WIDTH, height * th.exp() / HEIGHT))
         torch.testing.assert_close(boxes[picture, anchor, row, column], expected)
 
@@ -39,12 +34,3 @@ def test_chosen_boxes_are_those_of_the_grid(location: Location) -> None:
     index = BoxIndex(*torch.tensor([[0, 1, 1, 2], [1, 0, 0, 0], [1, 1, 0, 2]]).unbind(1))
     found = decode_chosen(raw[tuple(index)], index, ANCHORS, (HEIGHT, WIDTH), location)
     torch.testing.assert_close(found, decode_boxes(raw, ANCHORS, location)[tuple(index)])
-
-
-@with_anchors
-def test_there_is_no_error_where_the_goal_is_reached(location: Location) -> None:
-    raw = torch.randn(4, 2)
-    goal = cell_shift(raw, ANCHORS[[0, 1, 0, 1]], location)
-    anchors = ANCHORS[[0, 1, 0, 1]]
-    torch.testing.assert_close(shift_error(raw, goal, anchors, location), torch.zeros(4, 2), atol=1e-6, rtol=0)
-    assert (shift_error(raw + 1, goal, anchors, location) > 0).all()
