@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from model.bundle import BundleMetadata, InvalidBundleError, Preprocessing, Thresholds, TreeMetadata
-from model.detections import Detections, RawDetections, detect, lineage_suppression
+from model.detections import Detections, RawDetections, lineage_suppression, postprocess
 from model.geometry import Letterbox, box_iou
 from model.pictures.decoding import (
     PictureError,
@@ -49,10 +49,10 @@ __all__ = [
     "decode_letterboxed",
     "decode_picture",
     "default_model_path",
-    "detect",
     "letterbox",
     "lineage_suppression",
     "packaged_tree",
+    "postprocess",
 ]
 
 _FROM_RUNTIME = ("DeviceLostError", "OnnxDetector", "ProviderUnavailableError", "default_model_path")

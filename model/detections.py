@@ -96,7 +96,7 @@ class Detections:
         return lengths
 
 
-def detect(
+def postprocess(
     raw: RawDetections,
     letterbox: Letterbox,
     trained_tree: WordTree,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.bundle import INPUTS, METADATA_KEY, OUTPUTS, BundleMetadata, InvalidBundleError
-from model.detections import Detections, RawDetections, detect
+from model.detections import Detections, RawDetections, postprocess
 from model.geometry import Letterbox
 from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import letterbox
@@ -182,7 +182,7 @@ class OnnxDetector:
         square, frame = letterbox(image, self.bundle.default_size if size is None else size)
         least = self.bundle.thresholds.objectness if threshold is None else threshold
         (raw,) = self.run(square[None], least)
-        return self.answer(
+        return self.postprocess(
             raw,
             frame,
             hierarchy_threshold=hierarchy_threshold,
@@ -191,7 +191,7 @@ class OnnxDetector:
             under=under,
         )
 
-    def answer(
+    def postprocess(
         self,
         raw: RawDetections,
         frame: Letterbox,
@@ -212,7 +212,7 @@ class OnnxDetector:
             under: indices of `tree`; if any, only answers within these nodes are given.
         """
         defaults = self.bundle.thresholds
-        return detect(
+        return postprocess(
             raw,
             frame,
             self.trained_tree,

@@ -8,9 +8,9 @@ from pathlib import Path
 from time import perf_counter
 
 from app.contract.errors import ServiceError, service_error
-from app.contract.schemas import ClassDetail, ClassSummary, Concept, DetectionResult, Problem, Timing
+from app.contract.schemas import ClassDetail, ClassSummary, Concept, DetectionResult, Problem
 from app.engine.drawing import PictureFormat, annotated_file
-from app.engine.pipeline import Answer, Question, postprocess, preprocess, run
+from app.engine.pipeline import Answer, Question, StepTimes, postprocess, preprocess, run
 from app.http.serializers import detection_result
 from app.load_settings import SettingValue
 from model.pictures.decoding import PictureError
@@ -179,13 +179,13 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _answer(detector: OnnxDetector, data: bytes, question: Question, max_pixels: int) -> Answer:
-    times = [perf_counter()]
+    clock = [perf_counter()]
     preprocessed = preprocess(data, question.size, max_pixels)
-    times.append(perf_counter())
+    clock.append(perf_counter())
     raw = run(detector, preprocessed, question)
-    times.append(perf_counter())
+    clock.append(perf_counter())
     found = postprocess(detector, preprocessed, raw, question)
-    times.append(perf_counter())
-    decode, inference, rest = (1000 * (end - start) for start, end in pairwise(times))
-    timing = Timing(decode=decode, queue=0, inference=inference, postprocess=rest)
-    return Answer(preprocessed.frame.width, preprocessed.frame.height, found, timing)
+    clock.append(perf_counter())
+    decode, inference, rest = (1000 * (end - start) for start, end in pairwise(clock))
+    times = StepTimes(decode=decode, inference=inference, postprocess=rest)
+    return Answer(preprocessed.frame.width, preprocessed.frame.height, found, times)

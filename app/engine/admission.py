@@ -39,14 +39,14 @@ class Pace:
         self._since = now
 
 
-class Visit:
-    """One request: the bytes it has sent so far, and its lane in every queue."""
+class AdmittedRequest:
+    """A request that has been let in: the bytes it has sent so far, and its lane in every queue."""
 
     def __init__(self, admission: "Admission") -> None:
         self.bytes = 0
         self._admission = admission
 
-    def add(self, count: int) -> None:
+    def count_bytes(self, count: int) -> None:
         """Count bytes that arrived.
 
         Raises:
@@ -96,13 +96,13 @@ class Admission:
             raise QueueFullError(self.retry_after)
 
     @contextmanager
-    def visit(self) -> Iterator[Visit]:
+    def admit(self) -> Iterator[AdmittedRequest]:
         """Hold the bytes of a request until it has been answered."""
-        visit = Visit(self)
+        admitted = AdmittedRequest(self)
         try:
-            yield visit
+            yield admitted
         finally:
-            self.bytes -= visit.bytes
+            self.bytes -= admitted.bytes
 
     @contextmanager
     def places(self, pictures: int) -> Iterator[None]:

@@ -140,7 +140,7 @@ class Batcher:
             raise
 
     async def warm_up(self, detector: OnnxDetector, pixels: NDArray[np.uint8]) -> None:
-        """Run a network on a batch as it is, at the model's own threshold, and see whether a usual picture takes long.
+        """Run a network on a batch as it is, at the model's own threshold.
 
         What comes after the gate runs as well, as the graph always gives it one box more. With no threshold it would
         run for thousands of boxes, and the process keep the memory that takes (of yolov2-lite 580 MB).
@@ -151,13 +151,19 @@ class Batcher:
         """
         threshold = detector.bundle.thresholds.objectness
         await asyncio.wrap_future(self._threads.submit(detector.run, pixels, threshold))
-        if self._runs_at_once(detector) > 1 and pixels.shape[1] == detector.bundle.default_size:
-            _, started, ended = await asyncio.wrap_future(self._threads.submit(_run, [(pixels, threshold)], detector))
-            self._note_duration(detector, ended - started)
 
-    def _note_duration(self, detector: OnnxDetector, seconds: float) -> None:
-        """Have the runs of a model that takes long come one after the other."""
-        if seconds >= LONG_RUN:
+    async def choose_runs_at_once(self, detector: OnnxDetector, pixels: NDArray[np.uint8]) -> None:
+        """Time a run of a model that is warm, and have its runs come one after the other if they take long.
+
+        Args:
+            detector: the model.
+            pixels: uint8 [1, size, size, 3], a usual picture.
+        """
+        if self._runs_at_once(detector) == 1:
+            return
+        inputs = [(pixels, detector.bundle.thresholds.objectness)]
+        _, started, ended = await asyncio.wrap_future(self._threads.submit(_run, inputs, detector))
+        if ended - started >= LONG_RUN:
             self._long.add(detector)
 
     async def close(self) -> None:

@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from app.contract.errors import DeadlineError, NotReadyError
-from app.contract.schemas import Timing
-from app.engine.admission import Admission, Visit
+from app.engine.admission import Admission, AdmittedRequest
 from app.engine.batcher import Batcher
 from app.engine.drawing import PictureFormat, annotated_file
-from app.engine.pipeline import Answer, Question, postprocess, preprocess
+from app.engine.pipeline import Answer, Question, StepTimes, postprocess, preprocess
 from app.engine.pool import Pool
 from app.observe.request_record import note_picture, note_stage
 from app.settings import Settings
@@ -43,7 +43,7 @@ class Engine:
         self.open = False
         self.admission = Admission(settings.max_waiting, settings.max_total_upload_bytes)
         self._settings = settings
-        self._visitors: set[asyncio.Task[object]] = set()
+        self._requests: set[asyncio.Task[object]] = set()
         self._gave_up = False
         self._pictures = Pool(settings.workers, "picture")
         # Apart from the pictures, as a finished inference would wait behind them; one, as Python runs it one by one.
@@ -61,9 +61,9 @@ class Engine:
         return self._batcher.waiting
 
     @property
-    def visits(self) -> int:
+    def open_requests(self) -> int:
         """How many requests for detection have begun and are not answered."""
-        return len(self._visitors)
+        return len(self._requests)
 
     async def warm_up(self, detector: OnnxDetector) -> None:
         """Run a model once at every size and batch size, so that no request pays for a first time.
@@ -72,7 +72,9 @@ class Engine:
         """
         for size in reversed(detector.bundle.sizes):
             for batch in reversed(self._batcher.batch_sizes(detector)):
-                await self._batcher.warm_up(detector, np.full((batch, size, size, 3), PADDING, np.uint8))
+                await self._batcher.warm_up(detector, _blank(batch, size))
+            if size == detector.bundle.default_size:
+                await self._batcher.choose_runs_at_once(detector, _blank(1, size))
 
     async def healthy(self, detector: OnnxDetector) -> bool:
         """Tell whether a model answers. After a failed inference the network is tried once more."""
@@ -80,9 +82,8 @@ class Engine:
             return False
         if not self._batcher.failed(detector):
             return True
-        size = detector.bundle.default_size
         try:
-            await self._batcher.submit(object(), detector, np.full((1, size, size, 3), PADDING, np.uint8), 1.0)
+            await self._batcher.submit(object(), detector, _blank(1, detector.bundle.default_size), 1.0)
         except Exception:
             _logger.exception("The network does not run.")
             return False
@@ -95,7 +96,7 @@ class Engine:
             await part.close()
 
     @contextmanager
-    def visit(self) -> Iterator[Visit]:
+    def admit(self) -> Iterator[AdmittedRequest]:
         """Begin a request whose body has not been read. What is given counts its bytes, and is its lane.
 
         Raises:
@@ -107,22 +108,22 @@ class Engine:
         self.admission.check()
         task = asyncio.current_task()
         assert task is not None
-        self._visitors.add(task)
+        self._requests.add(task)
         try:
-            with self.admission.visit() as visit:
-                yield visit
+            with self.admission.admit() as admitted:
+                yield admitted
         except asyncio.CancelledError:
             if not self._gave_up:
                 raise
             task.uncancel()
             raise NotReadyError("the service is stopping, and this request did not end in time") from None
         finally:
-            self._visitors.discard(task)
+            self._requests.discard(task)
 
     def give_up(self) -> None:
         """Answer what has not ended with 503."""
         self._gave_up = True
-        for task in self._visitors:
+        for task in self._requests:
             task.cancel()
 
     async def detect(self, lane: Hashable, detector: OnnxDetector, data: bytes, question: Question) -> Answer:
@@ -146,14 +147,14 @@ class Engine:
         note_stage("inference", inference.wait, inference.work)
         found, answering = await self._postprocessing.run(lane, postprocess, detector, preprocessed, raw, question)
         note_stage("postprocess", answering.wait, answering.work)
-        timing = Timing(
+        times = StepTimes(
             decode=decoding.work,
             queue=decoding.wait + inference.wait + answering.wait,
             inference=inference.work,
             postprocess=answering.work,
         )
-        note_picture(timing.queue, len(found))
-        return Answer(preprocessed.frame.width, preprocessed.frame.height, found, timing)
+        note_picture(times.queue, len(found))
+        return Answer(preprocessed.frame.width, preprocessed.frame.height, found, times)
 
     async def draw(
         self, lane: Hashable, detector: OnnxDetector, data: bytes, detections: Detections, picture_format: PictureFormat
@@ -172,7 +173,7 @@ class Engine:
         return drawn
 
     @asynccontextmanager
-    async def accepted(self, request: Request, pictures: int) -> AsyncIterator[None]:
+    async def hold_places(self, request: Request, pictures: int) -> AsyncIterator[None]:
         """Hold places for the pictures of a request while its work is done, as long as somebody waits for it.
 
         At the deadline, or when the client goes away, the work is cancelled: what waits is dropped, and the result
@@ -188,20 +189,8 @@ class Engine:
             ClientDisconnect: the client went away.
         """
         with self.admission.places(pictures):
-            gone: asyncio.Task[None] | None = None
-            try:
-                async with asyncio.timeout(self._settings.deadline) as limit:
-                    gone = asyncio.create_task(_expire_when_gone(request.receive, limit))
-                    yield
-            except TimeoutError as error:
-                if not limit.expired():
-                    raise
-                if gone is not None and gone.done():
-                    raise ClientDisconnect from error
-                raise DeadlineError(f"not answered within {self._settings.deadline:g} s; try again later") from error
-            finally:
-                if gone is not None:
-                    gone.cancel()
+            async with _deadline(self._settings.deadline), _while_connected(request.receive):
+                yield
 
 
 def not_open() -> NotReadyError:
@@ -211,8 +200,36 @@ def not_open() -> NotReadyError:
     )
 
 
-async def _expire_when_gone(receive: Receive, limit: asyncio.Timeout) -> None:
-    """Let the time run out when the client disconnects."""
+@asynccontextmanager
+async def _deadline(seconds: float) -> AsyncIterator[None]:
+    """Cancel what is done within once it has taken too long, and raise DeadlineError."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise DeadlineError(f"not answered within {seconds:g} s; try again later") from error
+
+
+@asynccontextmanager
+async def _while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Cancel what is done within when the client disconnects, and raise ClientDisconnect."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(_wait_for_disconnect(receive))
+            yield
+            watcher.cancel()
+    except BaseExceptionGroup as group_error:  # of one error: either the client went away, or the work failed
+        raise group_error.exceptions[0] from None
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    limit.reschedule(asyncio.get_running_loop().time())
+    raise ClientDisconnect
+
+
+def _blank(batch: int, size: int) -> NDArray[np.uint8]:
+    """Return pictures of nothing, uint8 [batch, size, size, 3]."""
+    return np.full((batch, size, size, 3), PADDING, np.uint8)

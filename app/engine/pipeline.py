@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.contract.errors import InvalidParameterError
-from app.contract.schemas import DetectionParameters, InvalidParameter, Timing
+from app.contract.schemas import DetectionParameters, InvalidParameter
 from model.detections import Detections, RawDetections
 from model.geometry import Letterbox
 from model.pictures.decoding import decode_letterboxed
@@ -66,6 +66,16 @@ class Preprocessed:
     frame: Letterbox
 
 
+@dataclass(frozen=True)
+class StepTimes:
+    """Milliseconds that each step of a picture took, and that it waited before all of them together."""
+
+    decode: float = 0.0
+    queue: float = 0.0
+    inference: float = 0.0
+    postprocess: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What was found in a picture of `width` x `height` pixels, and how long each step took."""
@@ -73,7 +83,7 @@ class Answer:
     width: int
     height: int
     detections: Detections
-    timing: Timing
+    times: StepTimes
 
 
 def preprocess(data: bytes, size: int, max_pixels: int) -> Preprocessed:
@@ -118,7 +128,7 @@ def postprocess(
     detector: OnnxDetector, preprocessed: Preprocessed, raw: RawDetections, question: Question
 ) -> Detections:
     """Turn the network's output into answers."""
-    return detector.answer(
+    return detector.postprocess(
         raw,
         preprocessed.frame,
         hierarchy_threshold=question.hierarchy_threshold,

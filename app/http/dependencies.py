@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 
 from app.contract.schemas import ModelName
-from app.engine.admission import Visit
+from app.engine.admission import AdmittedRequest
 from app.engine.engine import Engine, not_open
 from app.engine.models import Models
 from app.http.upload import UploadLimits
@@ -64,22 +64,22 @@ async def chosen_detector(
 ChosenDetector = Annotated[OnnxDetector, Depends(chosen_detector)]
 
 
-async def begun_visit(engine: OpenEngine) -> AsyncIterator[Visit]:
+async def admitted_request(engine: OpenEngine) -> AsyncIterator[AdmittedRequest]:
     """Count a request for detection from its headers to its answer, as long as there is a place for it.
 
     Raises:
         QueueFullError: there is none.
     """
-    with engine.visit() as visit:
-        yield visit
+    with engine.admit() as admitted:
+        yield admitted
 
 
-CurrentVisit = Annotated[Visit, Depends(begun_visit)]
+Admitted = Annotated[AdmittedRequest, Depends(admitted_request)]
 
 
-async def upload_limits(settings: CurrentSettings, visit: CurrentVisit) -> UploadLimits:
+async def upload_limits(settings: CurrentSettings) -> UploadLimits:
     """Return how much a request may send, and for how long."""
-    return UploadLimits(settings.max_upload_bytes, settings.upload_timeout, visit)
+    return UploadLimits(settings.max_upload_bytes, settings.upload_timeout)
 
 
 CurrentLimits = Annotated[UploadLimits, Depends(upload_limits)]

@@ -1,5 +1,7 @@
 """From arrays to the shapes of the API: what the routes and the command line both answer with."""
 
+from dataclasses import asdict
+
 import numpy as np
 
 from app.contract.schemas import (
@@ -26,17 +28,12 @@ from model.runtime import OnnxDetector
 
 def detection_result(answer: Answer, detector: OnnxDetector) -> DetectionResult:
     """Describe what was found in a picture."""
-    found, timing = answer.detections, answer.timing
+    found = answer.detections
     return DetectionResult(
         image=ImageSize(width=answer.width, height=answer.height),
         detections=[_detected_object(found, row, detector) for row in range(len(found))],
         model=model_identity(detector),
-        timing_ms=Timing(
-            decode=round(timing.decode, 2),
-            queue=round(timing.queue, 2),
-            inference=round(timing.inference, 2),
-            postprocess=round(timing.postprocess, 2),
-        ),
+        timing_ms=Timing(**{step: round(spent, 2) for step, spent in asdict(answer.times).items()}),
     )
 
 

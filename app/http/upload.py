@@ -6,7 +6,7 @@ or none.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from python_multipart.exceptions import FormParserError
@@ -14,7 +14,6 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from app.contract.errors import MalformedUploadError, UnsupportedUploadError, UploadTimeoutError, UploadTooLargeError
-from app.engine.admission import Visit
 from model.pictures.decoding import is_picture
 
 FIELD = "image"
@@ -38,20 +37,19 @@ class UploadLimits:
     Attributes:
         max_bytes: the longest body allowed, the form around the pictures included.
         seconds: how long it may take to arrive.
-        visit: what counts the bytes of all requests together.
     """
 
     max_bytes: int
     seconds: float
-    visit: Visit
 
 
-async def read_picture(request: Request, limits: UploadLimits) -> bytes:
+async def read_picture(request: Request, limits: UploadLimits, count_bytes: Callable[[int], None]) -> bytes:
     """Read the one picture of a request.
 
     Args:
         request: a request whose body nobody has read.
         limits: how much may arrive, and for how long.
+        count_bytes: told of what arrives; raises QueueFullError where all requests together hold too much.
 
     Returns:
         The picture file; it is not empty, but may be no picture.
@@ -67,14 +65,14 @@ async def read_picture(request: Request, limits: UploadLimits) -> bytes:
     untold = content_type in UNTOLD or not request.headers.get("content-type")
     if content_type.startswith("image/") or untold:
         body = bytearray()
-        async for chunk in _counted(request, limits):
+        async for chunk in _counted(request, limits, count_bytes):
             body += chunk
         if not body:
             raise MalformedUploadError(f"the request body is empty; {HOW_TO_SEND}")
         if untold and not is_picture(body):
             raise UnsupportedUploadError(f"the body is not a picture; {HOW_TO_SEND}")
         return bytes(body)
-    pictures = await read_pictures(request, limits)
+    pictures = await read_pictures(request, limits, count_bytes)
     if len(pictures) > 1:
         raise MalformedUploadError(
             f"the form has {len(pictures)} fields {FIELD!r}; POST /detect/batch takes several pictures"
@@ -82,12 +80,15 @@ async def read_picture(request: Request, limits: UploadLimits) -> bytes:
     return pictures[0]
 
 
-async def read_pictures(request: Request, limits: UploadLimits, max_pictures: int | None = None) -> list[bytes]:
+async def read_pictures(
+    request: Request, limits: UploadLimits, count_bytes: Callable[[int], None], max_pictures: int | None = None
+) -> list[bytes]:
     """Read the pictures of a form, at least one, in the order sent.
 
     Args:
         request: a request whose body nobody has read.
         limits: how much may arrive, all pictures together, and for how long.
+        count_bytes: as `read_picture` has it.
         max_pictures: the most pictures allowed; None for no limit but that on all parts.
 
     Raises:
@@ -107,7 +108,7 @@ async def read_pictures(request: Request, limits: UploadLimits, max_pictures: in
     form = _Form(MAX_PARTS + (max_pictures or 0))
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
-        async for chunk in _counted(request, limits):
+        async for chunk in _counted(request, limits, count_bytes):
             parser.write(chunk)
     except FormParserError as error:
         raise MalformedUploadError("the form is not valid multipart/form-data") from error
@@ -126,7 +127,7 @@ def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _counted(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
+async def _counted(request: Request, limits: UploadLimits, count_bytes: Callable[[int], None]) -> AsyncIterator[bytes]:
     """Yield the body as it arrives; stop at a declared or real length above the limit, and at its deadline."""
     max_bytes = limits.max_bytes
     too_large = UploadTooLargeError(f"the request body is longer than the limit of {max_bytes} bytes")
@@ -149,7 +150,7 @@ async def _counted(request: Request, limits: UploadLimits) -> AsyncIterator[byte
         received += len(chunk)
         if received > max_bytes:
             raise too_large
-        limits.visit.add(len(chunk))
+        count_bytes(len(chunk))
         yield chunk
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from model.detections import RawDetections, detect
+from model.detections import RawDetections, postprocess
 from model.geometry import Letterbox
 from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox
@@ -46,7 +46,7 @@ def whole(model: str, picture: str, size: int, threshold: float) -> Work:
     def work() -> dict[str, Any]:
         pixels, frame = decode_letterboxed(data, size)
         (raw,) = detector.run(pixels[None], threshold)
-        found = detector.answer(raw, frame)
+        found = detector.postprocess(raw, frame)
         return {"nodes": found.nodes, "boxes": found.boxes}
 
     return work
@@ -82,7 +82,7 @@ def answering(boxes: int) -> Work:
     unproven = np.zeros(len(tree), dtype=np.bool_)
 
     def work() -> None:
-        detect(
+        postprocess(
             raw,
             frame,
             tree,

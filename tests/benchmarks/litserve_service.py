@@ -12,8 +12,7 @@ from typing import Any
 import litserve
 from fastapi import Request
 
-from app.contract.schemas import Timing
-from app.engine.pipeline import Answer
+from app.engine.pipeline import Answer, StepTimes
 from app.http.serializers import detection_result
 from model.bundle import METADATA_KEY, BundleMetadata
 from model.onnx_runtime import onnxruntime
@@ -46,13 +45,12 @@ class DetectionAPI(litserve.LitAPI):  # type: ignore[misc]
         """Run the network and walk."""
         pixels, frame = prepared
         (raw,) = self._detector.run(pixels[None], self._threshold)
-        return frame, self._detector.answer(raw, frame)
+        return frame, self._detector.postprocess(raw, frame)
 
     def encode_response(self, output: Any) -> Any:
         """Return what our own service answers."""
         frame, found = output
-        timing = Timing(decode=0, queue=0, inference=0, postprocess=0)
-        answer = Answer(frame.width, frame.height, found, timing)
+        answer = Answer(frame.width, frame.height, found, StepTimes())
         return detection_result(answer, self._detector).model_dump()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detections import RawDetections, detect
+from model.detections import RawDetections, postprocess
 from model.pictures.decoding import decode_letterboxed
 from model.providers import usable_cores
 from model.wordtree import packaged_tree
@@ -50,7 +50,9 @@ def darknet(cfg: str, weights: str, anchors: list[list[float]], picture: str, si
         output = library.network_predict(network, scaled.ctypes.data_as(ctypes.POINTER(ctypes.c_float)))
         raw = np.ctypeslib.as_array(output, (count,))
         boxes = decoded(raw, np.array(anchors, np.float32), size, threshold)
-        found = detect(boxes, frame, tree, every_node, hierarchy_threshold=0.5, iou_threshold=0.45, max_detections=100)
+        found = postprocess(
+            boxes, frame, tree, every_node, hierarchy_threshold=0.5, iou_threshold=0.45, max_detections=100
+        )
         return {"nodes": found.nodes, "boxes": found.boxes}
 
     return work

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.detections import SUPPRESSED_AT_ONCE, Detections, RawDetections, detect, lineage_suppression
+from model.detections import SUPPRESSED_AT_ONCE, Detections, RawDetections, lineage_suppression, postprocess
 from model.geometry import Letterbox, box_iou
 from tests.bundles import node, tiny_metadata, tiny_tree
 
@@ -37,7 +37,7 @@ def raw(*found: tuple[Sequence[float], float, list[float]]) -> RawDetections:
 
 def answer(found: RawDetections, **options: Any) -> Detections:
     defaults = {"hierarchy_threshold": 0.5, "iou_threshold": 0.45, "max_detections": 100}
-    return detect(found, FRAME, TRAINED_TREE, TRAINED, **(defaults | options))
+    return postprocess(found, FRAME, TRAINED_TREE, TRAINED, **(defaults | options))
 
 
 def names(detections: Detections) -> list[str]:

@@ -28,10 +28,10 @@ EXPORTS = [
     "decode_letterboxed",
     "decode_picture",
     "default_model_path",
-    "detect",
     "letterbox",
     "lineage_suppression",
     "packaged_tree",
+    "postprocess",
 ]
 
 

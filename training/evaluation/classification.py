@@ -39,7 +39,7 @@ def evaluate_pictures(
             raise InvalidDatasetError(f"{picture.path}: {error}; replace the picture or take it out") from error
         square, frame = letterbox(image, size)
         (raw,) = detector.run(square[None], rules.objectness)
-        best = [detector.answer(raw, frame, hierarchy_threshold=one, max_detections=1) for one in rules.hierarchy]
+        best = [detector.postprocess(raw, frame, hierarchy_threshold=one, max_detections=1) for one in rules.hierarchy]
         if all(len(found) for found in best):
             labels.append([int(found.nodes[0]) for found in best])
             nodes.append(picture.node)

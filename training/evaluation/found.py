@@ -163,7 +163,7 @@ def _find(
     crowds = len(boxed.crowd_boxes)
     difficult = np.zeros(len(boxed.boxes), bool) if boxed.difficult is None else boxed.difficult
     passing = raw.objectness >= detector.bundle.thresholds.objectness
-    to_leaves = detector.answer(
+    to_leaves = detector.postprocess(
         raw, frame, hierarchy_threshold=0, iou_threshold=rules.iou, max_detections=BOXES_AT_MOST
     )
     return Found(
@@ -173,7 +173,7 @@ def _find(
         anything=answers(objectness[:, None], 0),
         lines=_lines(number, to_leaves),
         matched=_matched(detector, boxed.nodes[matches.truth], logits[matches.box], rules),
-        served=detector.answer(
+        served=detector.postprocess(
             RawDetections(raw.boxes[passing], raw.objectness[passing], raw.class_logits[passing]), frame
         ),
     )

@@ -25,7 +25,7 @@ from app.contract.errors import (
 from app.contract.schemas import BatchResult, DetectionParameters, DetectionResult, Problem
 from app.engine.drawing import PictureFormat
 from app.engine.pipeline import Question
-from app.http.dependencies import CurrentLimits, CurrentSettings, OpenEngine, ServedModels
+from app.http.dependencies import Admitted, CurrentLimits, CurrentSettings, OpenEngine, ServedModels
 from app.http.negotiation import preferred_type
 from app.http.serializers import detection_result
 from app.http.upload import FIELD, read_picture, read_pictures
@@ -90,17 +90,18 @@ async def detect(
     parameters: Annotated[DetectionParameters, Query()],
     engine: OpenEngine,
     models: ServedModels,
+    admitted: Admitted,
     limits: CurrentLimits,
 ) -> DetectionResult | Response:
     """Send a picture as the body, or as the field `image` of a form. Its type is told from its bytes."""
-    detector, lane = models.detector(parameters.model), limits.visit
+    detector = models.detector(parameters.model)
     question = Question.of(parameters, detector)
-    data = await read_picture(request, limits)
+    data = await read_picture(request, limits, admitted.count_bytes)
     wanted = preferred_type(request.headers.get("accept"), (JSON, *PICTURES))
-    async with engine.accepted(request, pictures=1):
-        answer = await engine.detect(lane, detector, data, question)
+    async with engine.hold_places(request, pictures=1):
+        answer = await engine.detect(admitted, detector, data, question)
         if wanted in PICTURES:
-            drawn = await engine.draw(lane, detector, data, answer.detections, PICTURES[wanted])
+            drawn = await engine.draw(admitted, detector, data, answer.detections, PICTURES[wanted])
             return Response(drawn, media_type=wanted, headers={"Vary": "Accept"})
     return detection_result(answer, detector)
 
@@ -124,6 +125,7 @@ async def detect_batch(
     engine: OpenEngine,
     models: ServedModels,
     settings: CurrentSettings,
+    admitted: Admitted,
     limits: CurrentLimits,
 ) -> BatchResult:
     """Each picture has its own result or its own error, in the order sent; the request itself succeeds.
@@ -132,11 +134,11 @@ async def detect_batch(
     """
     detector = models.detector(parameters.model)
     question = Question.of(parameters, detector)
-    pictures = await read_pictures(request, limits, settings.max_batch)
+    pictures = await read_pictures(request, limits, admitted.count_bytes, settings.max_batch)
 
     async def one(data: bytes) -> DetectionResult | Problem:
         try:
-            answer = await engine.detect(limits.visit, detector, data, question)
+            answer = await engine.detect(admitted, detector, data, question)
         except Exception as error:
             known = service_error(error)
             if isinstance(known, InternalError):
@@ -145,5 +147,5 @@ async def detect_batch(
             return known.problem()
         return detection_result(answer, detector)
 
-    async with engine.accepted(request, len(pictures)):
+    async with engine.hold_places(request, len(pictures)):
         return BatchResult(results=await asyncio.gather(*map(one, pictures)))

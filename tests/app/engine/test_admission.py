@@ -37,11 +37,11 @@ def test_one_free_place_is_enough_for_a_batch() -> None:
 
 def test_the_bytes_of_all_requests_are_limited_together() -> None:
     counter = Admission(2, 100)
-    with counter.visit() as one, counter.visit() as two:
-        one.add(60)
+    with counter.admit() as one, counter.admit() as two:
+        one.count_bytes(60)
         with pytest.raises(QueueFullError):
-            two.add(41)
-        two.add(40)
+            two.count_bytes(41)
+        two.count_bytes(40)
         assert counter.bytes == 100
     assert counter.bytes == 0
 

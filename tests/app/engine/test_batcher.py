@@ -247,6 +247,7 @@ async def test_single_runs_of_a_quick_network_overlap_and_those_of_a_slow_one_do
     batcher, detector = Batcher(1, 0.0), FakeDetector()
     await batcher.warm_up(detector, square(size=64))  # type: ignore[arg-type]
     await batcher.warm_up(detector, square())  # type: ignore[arg-type]
+    await batcher.choose_runs_at_once(detector, square())  # type: ignore[arg-type]
     assert [size for _, size, _ in detector.runs] == [64, 32, 32]
     detector.runs.clear()
     detector.go.clear()

@@ -131,7 +131,7 @@ async def test_a_failed_request_gives_its_place_back(app: FastAPI, client: httpx
     for _ in range(5):
         problem(await client.post("/detect", content=b"text", headers=PNG), 415)
     engine = engine_of(app)
-    assert (engine.admission.pictures, engine.admission.bytes, engine.visits) == (0, 0, 0)
+    assert (engine.admission.pictures, engine.admission.bytes, engine.open_requests) == (0, 0, 0)
 
 
 async def test_a_client_that_goes_away_frees_its_place_and_its_picture_never_runs(

@@ -15,11 +15,10 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from app.contract.schemas import Timing
 from app.engine.drawing import branch_colour
-from app.engine.pipeline import Answer
+from app.engine.pipeline import Answer, StepTimes
 from app.http.serializers import detection_result
-from model.detections import Detections, RawDetections, detect
+from model.detections import Detections, RawDetections, postprocess
 from model.geometry import Letterbox, box_iou
 from model.runtime import OnnxDetector
 from model.wordtree import WordTree
@@ -53,7 +52,7 @@ class WalkCase:
     under: list[int]
 
     def detections(self, hierarchy: float, iou: float, most: int, under: list[int], raw: RawDetections) -> Detections:
-        return detect(
+        return postprocess(
             raw,
             Letterbox(SIZE, 50, 40),
             self.tree.subset(self.trained),
@@ -72,8 +71,7 @@ class WalkCase:
         found = self.detections(hierarchy, iou, most, self.under, raw)
         bundle = SimpleNamespace(name="random", version="1")
         detector = cast("OnnxDetector", SimpleNamespace(tree=self.tree, bundle=bundle))
-        timing = Timing(decode=0, queue=0, inference=0, postprocess=0)
-        return detection_result(Answer(50, 40, found, timing), detector).model_dump(mode="json")
+        return detection_result(Answer(50, 40, found, StepTimes()), detector).model_dump(mode="json")
 
     def question(self) -> dict[str, Any]:
         """What the page has at hand."""
