@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
             engine.open = True
             default = models.detector()
             _logger.info(
-                "Serving %s %s on %s.", default.bundle.name, default.bundle.version, ", ".join(default.providers)
+                "Serving %s %s on %s.", default.metadata.name, default.metadata.version, ", ".join(default.providers)
             )
             watch = asyncio.create_task(models.watch())
             yield

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0 picks a free one.")
     model: Path = Field(
         default_factory=default_model_path,
-        description="The model file, a YOLO9000 bundle; it answers where a request names no other model. Default: "
+        description="The model file, a YOLO9000 model file; it answers where a request names no other model. Default: "
         f"{FOLDERS_DEFAULT} of the folder `models` if it has one at the start, else the embedded model.",
     )
     models: Path | None = Field(

@@ -8,9 +8,9 @@ down the tree is promised too; it is not listed, as the function has its module'
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from model.bundle import BundleMetadata, InvalidBundleError, Preprocessing, Thresholds, TreeMetadata
 from model.detections import Detections, RawDetections, lineage_suppression, postprocess
 from model.geometry import Letterbox, box_iou
+from model.metadata import InvalidModelError, ModelMetadata, Preprocessing, Thresholds, TreeMetadata
 from model.pictures.decoding import (
     PictureError,
     PictureTooLargeError,
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VERSION",
-    "BundleMetadata",
     "Detections",
     "DeviceLostError",
-    "InvalidBundleError",
+    "InvalidModelError",
     "Letterbox",
+    "ModelMetadata",
     "OnnxDetector",
     "PictureError",
     "PictureTooLargeError",

@@ -113,9 +113,9 @@ def postprocess(
     Args:
         raw: the graph's outputs for the picture.
         letterbox: how the picture lay in the graph's input.
-        trained_tree: the tree of the trained nodes alone, `BundleMetadata.trained_tree`.
+        trained_tree: the tree of the trained nodes alone, `ModelMetadata.trained_tree`.
         trained: int32 [T], the full tree's index of each node of `trained_tree`.
-        unproven: bool [T], nodes of `trained_tree` that no answer ends at, `BundleMetadata.unproven`; None for none.
+        unproven: bool [T], nodes of `trained_tree` that no answer ends at, `ModelMetadata.unproven`; None for none.
         hierarchy_threshold: least absolute probability to go on to a more particular concept, 0 to 1.
         iou_threshold: of two boxes on one lineage that overlap by more than this the lesser goes, 0 to 1.
         max_detections: how many answers to give at most.

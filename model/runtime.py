@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.bundle import INPUTS, METADATA_KEY, OUTPUTS, BundleMetadata, InvalidBundleError
 from model.detections import Detections, RawDetections, postprocess
 from model.geometry import Letterbox
+from model.metadata import INPUTS, METADATA_KEY, OUTPUTS, InvalidModelError, ModelMetadata
 from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import letterbox
 from model.providers import CPU, Options, Provider, provider_choices, usable_cores
@@ -53,18 +53,18 @@ class OnnxDetector:
     """A loaded model file. Safe to use from several threads at once.
 
     Attributes:
-        bundle: what the file says about itself.
+        metadata: what the file says about itself.
         tree: the WordTree of its answers.
         trained_tree: the tree of the trained nodes alone.
         providers: the execution providers in use, as ONNX Runtime reports them, the one that does most first.
         on_gpu: whether that is a GPU's.
     """
 
-    def __init__(self, session: Any, bundle: BundleMetadata) -> None:
+    def __init__(self, session: Any, metadata: ModelMetadata) -> None:
         self._session = session
-        self.bundle = bundle
-        self.tree: WordTree = bundle.word_tree()
-        self.trained_tree: WordTree = bundle.trained_tree()
+        self.metadata = metadata
+        self.tree: WordTree = metadata.tree
+        self.trained_tree: WordTree = metadata.trained_tree
         self.providers: tuple[str, ...] = tuple(session.get_providers())
         self.on_gpu = self.providers[0] != CPU
 
@@ -88,12 +88,12 @@ class OnnxDetector:
             cache: a folder where TensorRT keeps the engines it builds; None: it builds them every time.
 
         Raises:
-            InvalidBundleError: there is no such file, or it is no model file of this project.
+            InvalidModelError: there is no such file, or it is no model file of this project.
             ProviderUnavailableError: the provider is not installed, or its libraries or device are missing.
         """
         path = Path(path)
         if not path.is_file():
-            raise InvalidBundleError(f"there is no model file at {path}")
+            raise InvalidModelError(f"there is no model file at {path}")
         choices = provider_choices(
             provider, onnxruntime.get_available_providers(), gpu_memory_limit=gpu_memory_limit, cache=cache
         )
@@ -101,19 +101,19 @@ class OnnxDetector:
         _return_freed_memory()
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
-            raise InvalidBundleError(f"{path} is an ONNX file, but has no metadata under {METADATA_KEY!r}")
+            raise InvalidModelError(f"{path} is an ONNX file, but has no metadata under {METADATA_KEY!r}")
         try:
-            bundle = BundleMetadata.from_json(text)
-            _check_graph(session, bundle)
-        except InvalidBundleError as error:
-            raise InvalidBundleError(f"{path}: {error}") from error
-        return cls(session, bundle)
+            metadata = ModelMetadata.from_json(text)
+            _check_graph(session, metadata)
+        except InvalidModelError as error:
+            raise InvalidModelError(f"{path}: {error}") from error
+        return cls(session, metadata)
 
     def run(self, pictures: NDArray[np.uint8], threshold: float) -> list[RawDetections]:
         """Run the graph.
 
         Args:
-            pictures: uint8 [B, S, S, 3], letterboxed RGB pictures; S is one of the bundle's sizes.
+            pictures: uint8 [B, S, S, 3], letterboxed RGB pictures; S is one of the model file's sizes.
             threshold: least objectness, 0 to 1.
 
         Returns:
@@ -127,8 +127,8 @@ class OnnxDetector:
         square = len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3
         if not square or pictures.dtype != np.uint8:
             raise ValueError(f"pictures must be uint8 [B, S, S, 3], not {pictures.dtype} {list(shape)}")
-        if shape[1] not in self.bundle.sizes:
-            raise ValueError(f"the input size {shape[1]} is not one of {list(self.bundle.sizes)}")
+        if shape[1] not in self.metadata.sizes:
+            raise ValueError(f"the input size {shape[1]} is not one of {list(self.metadata.sizes)}")
         if not 0 <= threshold <= 1:
             raise ValueError(f"the objectness threshold must be 0 to 1, not {threshold}")
         inputs: dict[str, NDArray[Any]] = {"pictures": pictures, "threshold": np.array(threshold, dtype=np.float32)}
@@ -168,19 +168,19 @@ class OnnxDetector:
         max_detections: int = MAX_DETECTIONS,
         under: Sequence[int] = (),
     ) -> Detections:
-        """Find the objects in one RGB picture; what is None is taken from the bundle.
+        """Find the objects in one RGB picture; what is None is taken from the model file.
 
         Args:
             image: a picture of mode RGB, as `decode_picture` gives it.
-            size: side of the graph's input in pixels, one of the bundle's sizes.
+            size: side of the graph's input in pixels, one of the model file's sizes.
             threshold: least objectness, 0 to 1.
             hierarchy_threshold, iou_threshold, max_detections, under: see `answer`.
 
         Raises:
             ValueError: the size or a threshold is out of range.
         """
-        square, frame = letterbox(image, self.bundle.default_size if size is None else size)
-        least = self.bundle.thresholds.objectness if threshold is None else threshold
+        square, frame = letterbox(image, self.metadata.default_size if size is None else size)
+        least = self.metadata.thresholds.objectness if threshold is None else threshold
         (raw,) = self.run(square[None], least)
         return self.postprocess(
             raw,
@@ -201,7 +201,7 @@ class OnnxDetector:
         max_detections: int = MAX_DETECTIONS,
         under: Sequence[int] = (),
     ) -> Detections:
-        """Turn the graph's outputs for one picture into answers; thresholds of None are the bundle's.
+        """Turn the graph's outputs for one picture into answers; thresholds of None are the model file's.
 
         Args:
             raw: an element of what `run` gave.
@@ -211,13 +211,13 @@ class OnnxDetector:
             max_detections: how many answers to give at most.
             under: indices of `tree`; if any, only answers within these nodes are given.
         """
-        defaults = self.bundle.thresholds
+        defaults = self.metadata.thresholds
         return postprocess(
             raw,
             frame,
             self.trained_tree,
-            self.bundle.trained_nodes,
-            unproven=self.bundle.unproven,
+            self.metadata.trained_nodes,
+            unproven=self.metadata.unproven,
             hierarchy_threshold=defaults.hierarchy if hierarchy_threshold is None else hierarchy_threshold,
             iou_threshold=defaults.iou if iou_threshold is None else iou_threshold,
             max_detections=max_detections,
@@ -262,7 +262,7 @@ def _start_session(path: Path, providers: Sequence[Options], threads: int | None
         # It has an exception class for each kind of failure, with nothing in common but Exception.
         if _DEVICE_LOST.search(str(error)):
             raise ProviderUnavailableError(f"{providers[0][0]} could not start: {error}") from error
-        raise InvalidBundleError(f"{path} is not an ONNX file, or is damaged or cut short") from error
+        raise InvalidModelError(f"{path} is not an ONNX file, or is damaged or cut short") from error
     # A provider whose libraries or device are missing is left out with no more than a line in the log.
     for provider, _ in providers:
         if provider not in session.get_providers():
@@ -291,15 +291,18 @@ def _return_freed_memory() -> None:
             trim(0)
 
 
-def _check_graph(session: Any, bundle: BundleMetadata) -> None:
+def _check_graph(session: Any, metadata: ModelMetadata) -> None:
     """Compare the graph's inputs and outputs with what every model file has."""
     for kind, expected, nodes in (
         ("input", INPUTS, session.get_inputs()),
         ("output", OUTPUTS, session.get_outputs()),
     ):
         found = {node.name: (node.type, len(node.shape)) for node in nodes}
-        if found != expected:
-            raise InvalidBundleError(f"the graph's {kind}s are {found}, not {expected}")
+        wanted = {name: (tensor.type, len(tensor.shape)) for name, tensor in expected.items()}
+        if found != wanted:
+            raise InvalidModelError(f"the graph's {kind}s are {found}, not {wanted}")
     (columns,) = (node.shape[1] for node in session.get_outputs() if node.name == "class_logits")
-    if columns != len(bundle.trained):
-        raise InvalidBundleError(f"the graph gives {columns} class logits, but {len(bundle.trained)} nodes are trained")
+    if columns != len(metadata.trained):
+        raise InvalidModelError(
+            f"the graph gives {columns} class logits, but {len(metadata.trained)} nodes are trained"
+        )

@@ -76,7 +76,7 @@ def walk(
             in the tree), provided its absolute probability is at least `threshold`; else the box has no
             answer. A node within another of them adds nothing.
         unproven: [N]. The walk may pass through such a node but not end at one that it has not started at.
-            `model.bundle` tells which they are. None: there are none.
+            `model.metadata` tells which they are. None: there are none.
 
     Raises:
         ValueError: the threshold is outside 0 to 1, or the logits are not as the module says.

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from tests.app.servers import free_port
-from tests.bundles import write_tiny_bundle
+from tests.model_files import write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from tests.training.tiny_data import BEAGLE, DOG
 
@@ -119,7 +119,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     pictures.mkdir()
     shutil.copy(photo, pictures)
     return {
-        "model": write_tiny_bundle(folder / "tiny.onnx"),
+        "model": write_tiny_model(folder / "tiny.onnx"),
         "photo": photo,
         "pictures": pictures,
         "set": set_folder,

@@ -34,7 +34,7 @@ ROOMS = {
         "runtime",
         "onnx_runtime",
         "providers",
-        "bundle",
+        "metadata",
         "detections",
         "walk",
         "wordtree",

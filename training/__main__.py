@@ -184,7 +184,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run a command; tell the errors that whoever called it can do something about."""
-    from model.bundle import InvalidBundleError
+    from model.metadata import InvalidModelError
     from model.runtime import ProviderUnavailableError
     from training.command_line import ConfigurationError
     from training.darknet.errors import DarknetError
@@ -201,7 +201,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         ExportError,
         FloatingPointError,
         FolderInUseError,
-        InvalidBundleError,
+        InvalidModelError,
         InvalidCheckpointError,
         InvalidDatasetError,
         OSError,

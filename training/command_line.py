@@ -188,5 +188,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_record(kind: type[Configuration], path: Path) -> Configuration:
+    """Read a JSON file of a known structure.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not of that structure.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: is not what was expected here:\n{explain(error)}") from error
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())

@@ -11,7 +11,7 @@ from app.commands.console import SaveError
 from app.contract.errors import InvalidParameterError
 from app.label.errors import LabelError
 from app.load_settings import ConfigurationError
-from model.bundle import InvalidBundleError
+from model.metadata import InvalidModelError
 from model.runtime import ProviderUnavailableError
 from model.wordtree import UnknownConceptError
 
@@ -23,7 +23,7 @@ CANNOT_BEGIN = 2
 
 _SENTENCES = (
     ConfigurationError,
-    InvalidBundleError,
+    InvalidModelError,
     InvalidKeyEntryError,
     LabelError,
     ProviderUnavailableError,

@@ -57,7 +57,7 @@ class _Job:
         """
         if self.detector is not other.detector or self.pixels.shape != other.pixels.shape:
             return False
-        usual = self.detector.bundle.thresholds.objectness
+        usual = self.detector.metadata.thresholds.objectness
         return min(self.threshold, usual) == min(other.threshold, usual)
 
 
@@ -149,7 +149,7 @@ class Batcher:
             detector: the model.
             pixels: uint8 [batch, size, size, 3].
         """
-        threshold = detector.bundle.thresholds.objectness
+        threshold = detector.metadata.thresholds.objectness
         await asyncio.wrap_future(self._threads.submit(detector.run, pixels, threshold))
 
     async def choose_runs_at_once(self, detector: OnnxDetector, pixels: NDArray[np.uint8]) -> None:
@@ -161,7 +161,7 @@ class Batcher:
         """
         if self._runs_at_once(detector) == 1:
             return
-        inputs = [(pixels, detector.bundle.thresholds.objectness)]
+        inputs = [(pixels, detector.metadata.thresholds.objectness)]
         _, started, ended = await asyncio.wrap_future(self._threads.submit(_run, inputs, detector))
         if ended - started >= LONG_RUN:
             self._long.add(detector)

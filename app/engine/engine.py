@@ -70,10 +70,10 @@ class Engine:
 
         The largest come first: what they allocate serves the others.
         """
-        for size in reversed(detector.bundle.sizes):
+        for size in reversed(detector.metadata.sizes):
             for batch in reversed(self._batcher.batch_sizes(detector)):
                 await self._batcher.warm_up(detector, _blank(batch, size))
-            if size == detector.bundle.default_size:
+            if size == detector.metadata.default_size:
                 await self._batcher.choose_runs_at_once(detector, _blank(1, size))
 
     async def healthy(self, detector: OnnxDetector) -> bool:
@@ -83,7 +83,7 @@ class Engine:
         if not self._batcher.failed(detector):
             return True
         try:
-            await self._batcher.submit(object(), detector, _blank(1, detector.bundle.default_size), 1.0)
+            await self._batcher.submit(object(), detector, _blank(1, detector.metadata.default_size), 1.0)
         except Exception:
             _logger.exception("The network does not run.")
             return False

@@ -11,7 +11,7 @@ def load_detector(settings: Settings, path: Path | None = None) -> OnnxDetector:
     """Load a model file, by default the one the settings name.
 
     Raises:
-        InvalidBundleError: the file is missing or not a model file of this project.
+        InvalidModelError: the file is missing or not a model file of this project.
         ProviderUnavailableError: the provider asked for cannot be used.
     """
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -15,7 +15,7 @@ from pathlib import Path
 import watchfiles
 
 from app.contract.errors import NotReadyError, UnknownModelError
-from model.bundle import InvalidBundleError
+from model.metadata import InvalidModelError
 from model.runtime import OnnxDetector, ProviderUnavailableError
 
 ENDING = ".onnx"
@@ -103,7 +103,7 @@ class Models:
         """Load everything. Only the default must be usable.
 
         Raises:
-            InvalidBundleError: the default model's file cannot be used.
+            InvalidModelError: the default model's file cannot be used.
             ProviderUnavailableError: nor can what shall run it.
         """
         default = self._models[self.default]
@@ -173,12 +173,12 @@ class Models:
             detector = await asyncio.to_thread(self._load, path)
             await self._warm_up(detector)
         except Exception as error:
-            known = isinstance(error, (InvalidBundleError, ProviderUnavailableError))
+            known = isinstance(error, (InvalidModelError, ProviderUnavailableError))
             reason = str(error) if known else f"{path} does not run"
             _logger.error("Model %s is refused: %s", name, reason, exc_info=not known)  # noqa: TRY400
             self._models[name] = replace(model, loading=False, refused=reason, seen=seen)
             return
-        _logger.info("Serving model %s: %s %s.", name, detector.bundle.name, detector.bundle.version)
+        _logger.info("Serving model %s: %s %s.", name, detector.metadata.name, detector.metadata.version)
         self._models[name] = ServedModel(name, path, detector, datetime.now(UTC), seen=seen)
 
 

@@ -42,12 +42,12 @@ class Question:
             InvalidParameterError: the model does not allow the size.
             UnknownConceptError: a wnid of `under` is not in its tree.
         """
-        bundle = detector.bundle
-        size = bundle.default_size if parameters.size is None else parameters.size
-        if size not in bundle.sizes:
-            allowed = ", ".join(map(str, bundle.sizes))
+        metadata = detector.metadata
+        size = metadata.default_size if parameters.size is None else parameters.size
+        if size not in metadata.sizes:
+            allowed = ", ".join(map(str, metadata.sizes))
             raise InvalidParameterError(InvalidParameter(name="size", detail=f"must be one of {allowed}"))
-        defaults = bundle.thresholds
+        defaults = metadata.thresholds
         return cls(
             threshold=_given(parameters.threshold, defaults.objectness),
             hierarchy_threshold=_given(parameters.hierarchy_threshold, defaults.hierarchy),

@@ -39,33 +39,33 @@ def detection_result(answer: Answer, detector: OnnxDetector) -> DetectionResult:
 
 def model_identity(detector: OnnxDetector) -> ModelIdentity:
     """Say which model answers."""
-    bundle = detector.bundle
-    return ModelIdentity(name=bundle.name, version=bundle.version, tree=detector.tree.digest)
+    metadata = detector.metadata
+    return ModelIdentity(name=metadata.name, version=metadata.version, tree=detector.tree.digest)
 
 
 def model_description(detector: OnnxDetector) -> ModelDescription:
     """Describe the model in use."""
-    bundle, tree = detector.bundle, detector.tree
+    metadata, tree = detector.metadata, detector.tree
     return ModelDescription(
-        name=bundle.name,
-        version=bundle.version,
-        schema_version=bundle.schema_version,
-        licence=bundle.licence,
+        name=metadata.name,
+        version=metadata.version,
+        schema_version=metadata.schema_version,
+        licence=metadata.licence,
         tree=TreeSummary(
             digest=tree.digest,
             nodes=len(tree),
             roots=len(tree.roots),
             leaves=len(tree.leaves),
-            trained=len(bundle.trained),
+            trained=len(metadata.trained),
         ),
-        anchors=[list(anchor) for anchor in bundle.anchors],
-        stride=bundle.stride,
-        sizes=list(bundle.sizes),
-        default_size=bundle.default_size,
-        preprocessing=bundle.preprocessing.model_dump(mode="json"),
-        thresholds=bundle.thresholds.model_dump(),
-        training=bundle.training,
-        evaluation=bundle.evaluation,
+        anchors=[list(anchor) for anchor in metadata.anchors],
+        stride=metadata.stride,
+        sizes=list(metadata.sizes),
+        default_size=metadata.default_size,
+        preprocessing=metadata.preprocessing.model_dump(mode="json"),
+        thresholds=metadata.thresholds.model_dump(),
+        training=metadata.training,
+        evaluation=metadata.evaluation,
         providers=list(detector.providers),
     )
 
@@ -116,14 +116,14 @@ def class_detail(node: int, detector: OnnxDetector) -> ClassDetail:
 
 def tree_columns(detector: OnnxDetector) -> TreeColumns:
     """Describe the whole tree in little space."""
-    tree, bundle = detector.tree, detector.bundle
+    tree, metadata = detector.tree, detector.metadata
     return TreeColumns(
         digest=tree.digest,
         wnids=list(tree.wnids),
         parents=tree.parents.tolist(),
         names=list(tree.names),
-        trained=list(bundle.trained),
-        unproven=bundle.trained_nodes[bundle.unproven].tolist(),
+        trained=list(metadata.trained),
+        unproven=metadata.trained_nodes[metadata.unproven].tolist(),
     )
 
 

@@ -90,7 +90,7 @@ def make_plan(
         The plan, and the model's tree.
 
     Raises:
-        InvalidBundleError, ProviderUnavailableError: the model cannot be used.
+        InvalidModelError, ProviderUnavailableError: the model cannot be used.
         InvalidParameterError, UnknownConceptError: it cannot be asked that.
     """
     detector = load_detector(settings)

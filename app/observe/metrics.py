@@ -43,8 +43,8 @@ class ModelInfo:
     @classmethod
     def of(cls, model: str, detector: OnnxDetector) -> Self:
         """Describe a loaded model that requests name so."""
-        bundle = detector.bundle
-        return cls(model, bundle.name, bundle.version, detector.tree.digest, ",".join(detector.providers))
+        metadata = detector.metadata
+        return cls(model, metadata.name, metadata.version, detector.tree.digest, ",".join(detector.providers))
 
 
 class Metrics:

@@ -12,7 +12,7 @@ from app.engine.engine import Engine
 from app.main import create_app
 from app.settings import Settings
 from model.runtime import OnnxDetector
-from tests.bundles import write_tiny_bundle
+from tests.model_files import write_tiny_model
 
 
 @pytest.fixture
@@ -28,19 +28,19 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.onnx")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
 
 
 @pytest.fixture(scope="session")
-def detector(tiny_bundle: Path) -> OnnxDetector:
-    return OnnxDetector.load(tiny_bundle, threads=1)
+def detector(tiny_model: Path) -> OnnxDetector:
+    return OnnxDetector.load(tiny_model, threads=1)
 
 
 @pytest.fixture
-def app(tiny_bundle: Path, detector: OnnxDetector) -> FastAPI:
+def app(tiny_model: Path, detector: OnnxDetector) -> FastAPI:
     """An application whose lifespan has not started."""
-    return create_app(Settings(model=tiny_bundle, max_upload_bytes=100_000), detector)
+    return create_app(Settings(model=tiny_model, max_upload_bytes=100_000), detector)
 
 
 def started(app: FastAPI) -> AbstractAsyncContextManager[httpx.AsyncClient]:

@@ -1,11 +1,11 @@
-"""Pictures the tiny bundle understands: coloured boxes on white."""
+"""Pictures the tiny model understands: coloured boxes on white."""
 
 import io
 from collections.abc import Mapping
 
 from PIL import Image
 
-from tests.bundles import COLOURS
+from tests.model_files import COLOURS
 
 Corners = tuple[int, int, int, int]
 

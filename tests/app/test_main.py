@@ -9,7 +9,7 @@ from app.contract.errors import PROBLEM_JSON
 from app.http.routes.detect import UPLOADED
 from app.main import create_app
 from app.settings import Settings
-from model.bundle import InvalidBundleError
+from model.metadata import InvalidModelError
 from model.version import VERSION
 from tests.app.conftest import started
 
@@ -80,20 +80,20 @@ async def test_the_document_describes_bodies_and_parameters(client: httpx.AsyncC
     assert "304" in paths["/classes"]["get"]["responses"]
 
 
-async def test_the_lifespan_loads_the_model_of_the_settings(tiny_bundle: Path) -> None:
-    async with started(create_app(Settings(model=tiny_bundle, threads=1))) as client:
+async def test_the_lifespan_loads_the_model_of_the_settings(tiny_model: Path) -> None:
+    async with started(create_app(Settings(model=tiny_model, threads=1))) as client:
         assert (await client.get("/model")).json()["name"] == "tiny"
 
 
-async def test_settings_come_from_the_environment(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("YOLO9000_MODEL", str(tiny_bundle))
+async def test_settings_come_from_the_environment(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLO9000_MODEL", str(tiny_model))
     async with started(create_app()) as client:
         assert (await client.get("/model")).json()["name"] == "tiny"
 
 
 async def test_a_file_that_is_no_model_is_refused_at_start(tmp_path: Path) -> None:
     app = create_app(Settings(model=tmp_path / "missing.onnx"))
-    with pytest.raises(InvalidBundleError, match="no model file"):
+    with pytest.raises(InvalidModelError, match="no model file"):
         async with app.router.lifespan_context(app):
             pass
     assert app.state.engine is None

@@ -34,7 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     detector = OnnxDetector.load(default_model_path(), provider=options.provider, threads=options.threads)
     square, _ = decode_letterboxed(PICTURE.read_bytes(), options.size)
-    threshold = detector.bundle.thresholds.objectness
+    threshold = detector.metadata.thresholds.objectness
     work = {batch: partial(detector.run, np.stack([square] * batch), threshold) for batch in BATCHES}
     for run in work.values():
         run()

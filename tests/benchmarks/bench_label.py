@@ -44,7 +44,7 @@ from model.runtime import OnnxDetector, default_model_path
 from tests.app.label.archives import fill
 from tests.app.label.ray_cluster import labelling
 from tests.benchmarks.bench_walk import timed
-from tests.bundles import write_tiny_bundle
+from tests.model_files import write_tiny_model
 from tests.proofs.clients import PICTURE
 
 Way = tuple[int, int, int]
@@ -160,7 +160,7 @@ def processor_time(process: int) -> float:
 
 def growth(folder: Path, counts: list[int]) -> None:
     """Label longer and longer archives, each by a command of its own."""
-    model = write_tiny_bundle(folder / "tiny.onnx")
+    model = write_tiny_model(folder / "tiny.onnx")
     print("  pictures   seconds   a thousand   peak memory: command   its largest process")
     for count in counts:
         source, output = folder / f"source{count}", folder / f"output{count}"

@@ -23,10 +23,10 @@ PICTURES = 12
 
 def seconds_a_picture(detector: OnnxDetector, threads: int, pictures: int) -> float:
     """Run the network on some pictures, in as many threads as are to run at once."""
-    pixels, _ = decode_letterboxed(PHOTO.read_bytes(), detector.bundle.default_size)
+    pixels, _ = decode_letterboxed(PHOTO.read_bytes(), detector.metadata.default_size)
     with ThreadPoolExecutor(threads) as pool:
         began = perf_counter()
-        list(pool.map(lambda _: detector.run(pixels[None], detector.bundle.thresholds.objectness), range(pictures)))
+        list(pool.map(lambda _: detector.run(pixels[None], detector.metadata.thresholds.objectness), range(pictures)))
         return (perf_counter() - began) / pictures
 
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 from model.wordtree import packaged_tree
 from tests.proofs.clients import PICTURE
-from training.commands.detector_run import DetectorRun, peak_rate
+from training.commands.detector_training import DetectorTraining, peak_rate
 from training.commands.pretrain import ClassifierLoss, Labels
 from training.configurations.mixing import read_data, trained_index
 from training.configurations.train import TrainConfiguration
@@ -34,7 +34,7 @@ from training.data.formats.folder import LabelOnlyPicture
 from training.data.mixture import Mixture
 from training.data.views import ViewConfiguration, Views
 from training.networks.classifiers import build_classifier
-from training.runs.computing import LoopConfiguration
+from training.runs.computing import LoopConfiguration, use_device
 from training.runs.optimization import OptimizerConfiguration
 from training.runs.trainer import Trainer
 from training.weights.flat_classifier import load_flat_classifier
@@ -78,7 +78,7 @@ def detector_trainer(folder: Path) -> Trainer:
     tree, classifier = packaged_tree(), load_flat_classifier(None)
     data = read_data(configuration, tree, classifier.wnids)
     mixture = Mixture(data.sources, trained_index(data.trained, len(tree)), configuration.augmentation, 0)
-    run = DetectorRun(configuration, tree.subset(data.trained), mixture, classifier, torch.device("cpu"))
+    run = DetectorTraining(configuration, tree.subset(data.trained), mixture, classifier, torch.device("cpu"))
     return Trainer(
         network=run.detector,
         peak_rate=partial(peak_rate, configuration=configuration),
@@ -98,6 +98,7 @@ def classifier_trainer(folder: Path) -> Trainer:
     labels = Labels(tree, {tree.index(DOG)}, "hierarchical")
     pictures = [LabelOnlyPicture(path, tree.index(DOG)) for path in sorted((folder / "images" / DOG).iterdir())]
     network, device = build_classifier("darknet19", len(labels.nodes)), torch.device("cpu")
+    use_device(device)
     LOOP.place(network, device)
     return Trainer(
         network=network,

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from model.bundle import METADATA_KEY, BundleMetadata
+from model.metadata import METADATA_KEY, ModelMetadata
 from model.pictures.decoding import decode_letterboxed
 from model.runtime import OnnxDetector, default_model_path
 from tests.training.darknet.networks import without_end, write_network
@@ -64,8 +64,8 @@ class BenchmarkFiles:
 
     def default(self) -> Model:
         """Return the embedded model."""
-        bundle = OnnxDetector.load(default_model_path()).bundle
-        return Model(default_model_path(), bundle.default_size, bundle.thresholds.objectness)
+        metadata = OnnxDetector.load(default_model_path()).metadata
+        return Model(default_model_path(), metadata.default_size, metadata.thresholds.objectness)
 
     def gated(self, name: PresetName = "yolo9000") -> Model:
         """Return a darknet network as it is imported."""
@@ -81,8 +81,8 @@ class BenchmarkFiles:
         """Return YOLO9000 with class logits computed for every box, as everybody else does it."""
 
         def write(path: Path) -> None:
-            bundle = _bundle(self.gated().path)
-            export_detector(_Dense(self._network("yolo9000")), bundle, path)
+            metadata = _metadata(self.gated().path)
+            export_detector(_Dense(self._network("yolo9000")), metadata, path)
 
         return self._model("yolo9000-dense.onnx", write, threshold=self.gated().threshold)
 
@@ -141,7 +141,7 @@ class BenchmarkFiles:
         if name not in self._models:
             path = self._made(name, write)
             detector = OnnxDetector.load(path)
-            size = detector.bundle.default_size
+            size = detector.metadata.default_size
             passing = _threshold(detector, size) if threshold is None else threshold
             self._models[name] = Model(path, size, passing)
         return self._models[name]
@@ -181,9 +181,9 @@ class _Raw(nn.Module):
         return self.network.dense(pictures)
 
 
-def _bundle(path: Path) -> BundleMetadata:
+def _metadata(path: Path) -> ModelMetadata:
     texts = {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
-    return BundleMetadata.from_json(texts[METADATA_KEY])
+    return ModelMetadata.from_json(texts[METADATA_KEY])
 
 
 def _threshold(detector: OnnxDetector, size: int) -> float:

@@ -14,7 +14,7 @@ from fastapi import Request
 
 from app.engine.pipeline import Answer, StepTimes
 from app.http.serializers import detection_result
-from model.bundle import METADATA_KEY, BundleMetadata
+from model.metadata import METADATA_KEY, ModelMetadata
 from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import decode_letterboxed
 from model.runtime import OnnxDetector
@@ -33,13 +33,13 @@ class DetectionAPI(litserve.LitAPI):  # type: ignore[misc]
         if self._session == "plain":
             session = onnxruntime.InferenceSession(self._path, providers=["CPUExecutionProvider"])
             text = session.get_modelmeta().custom_metadata_map[METADATA_KEY]
-            self._detector = OnnxDetector(session, BundleMetadata.from_json(text))
+            self._detector = OnnxDetector(session, ModelMetadata.from_json(text))
         else:
             self._detector = OnnxDetector.load(self._path)
 
     def decode_request(self, request: Request) -> Any:
         """Decode the picture of a form; LitServe gives it when the annotation is this very class, and no text of it."""
-        return decode_letterboxed(request["image"].file.read(), self._detector.bundle.default_size)
+        return decode_letterboxed(request["image"].file.read(), self._detector.metadata.default_size)
 
     def predict(self, prepared: Any) -> Any:
         """Run the network and walk."""

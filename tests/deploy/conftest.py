@@ -7,7 +7,7 @@ import pytest
 
 from tests.app import pictures
 from tests.app.servers import serving
-from tests.bundles import write_tiny_bundle
+from tests.model_files import write_tiny_model
 
 PNG = {"content-type": "image/png"}
 
@@ -25,7 +25,7 @@ def prometheus() -> str:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A service that has answered a picture, and refused what is none."""
-    model = write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.onnx")
+    model = write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
     with serving("--model", str(model), "--threads", "1") as client:
         ask(client)
         yield client

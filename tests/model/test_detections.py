@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from model.detections import SUPPRESSED_AT_ONCE, Detections, RawDetections, lineage_suppression, postprocess
 from model.geometry import Letterbox, box_iou
-from tests.bundles import node, tiny_metadata, tiny_tree
+from tests.model_files import node, tiny_metadata, tiny_tree
 
 TREE = tiny_tree()
 TRAINED = tiny_metadata().trained_nodes
-TRAINED_TREE = tiny_metadata().trained_tree()
+TRAINED_TREE = tiny_metadata().trained_tree
 FRAME = Letterbox(96, 192, 96)  # half size, 24 rows of padding above and below
 
 LEFT, RIGHT, PADDING = (0, 24, 40, 72), (50, 24, 96, 72), (0, 0, 96, 20)

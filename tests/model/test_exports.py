@@ -7,10 +7,10 @@ import model
 
 EXPORTS = [
     "VERSION",
-    "BundleMetadata",
+    "ModelMetadata",
     "Detections",
     "DeviceLostError",
-    "InvalidBundleError",
+    "InvalidModelError",
     "Letterbox",
     "OnnxDetector",
     "PictureError",

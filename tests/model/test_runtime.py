@@ -11,14 +11,14 @@ import pytest
 from onnx import helper
 from PIL import Image
 
-from model.bundle import METADATA_KEY, InvalidBundleError
+from model.metadata import METADATA_KEY, InvalidModelError
 from model.runtime import OnnxDetector, default_model_path
-from tests.bundles import COLOURS, OBJECTNESS, node, tiny_metadata, tiny_model, tiny_tree, write_tiny_bundle
+from tests.model_files import COLOURS, OBJECTNESS, node, tiny_metadata, tiny_model, tiny_tree, write_tiny_model
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.onnx", copies=2)
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx", copies=2)
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,9 @@ def square(**squares: tuple[int, int, int, int]) -> np.ndarray[Any, np.dtype[np.
 
 
 def test_a_loaded_detector_knows_its_model(detector: OnnxDetector) -> None:
-    assert detector.bundle == tiny_metadata()
+    assert detector.metadata == tiny_metadata()
     assert detector.tree.digest == tiny_tree().digest
-    assert len(detector.trained_tree) == len(detector.bundle.trained)
+    assert len(detector.trained_tree) == len(detector.metadata.trained)
     assert detector.providers == ("CPUExecutionProvider",)
 
 
@@ -52,8 +52,8 @@ def test_the_answers_are_in_pixels_of_a_picture_that_is_not_square(detector: Onn
     assert detections.objectness == pytest.approx(OBJECTNESS)
 
 
-def test_every_size_of_the_bundle_gives_the_same_objects(detector: OnnxDetector) -> None:
-    for size in detector.bundle.sizes:
+def test_every_size_of_the_model_gives_the_same_objects(detector: OnnxDetector) -> None:
+    for size in detector.metadata.sizes:
         detections = detector.detect(picture(200, 300, red=(30, 40, 130, 220)), size=size)
         assert detections.boxes == pytest.approx(np.array([[30, 40, 130, 220]]), abs=2 * 300 / size)
 
@@ -129,7 +129,7 @@ def test_wrong_inputs_are_refused(
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(InvalidBundleError) as caught:
+    with pytest.raises(InvalidModelError) as caught:
         OnnxDetector.load(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -165,15 +165,15 @@ def test_an_onnx_file_without_metadata(tmp_path: Path) -> None:
 
 def test_metadata_that_is_wrong(tmp_path: Path) -> None:
     text = tiny_metadata().to_json()
-    newer = write_tiny_bundle(tmp_path / "newer.onnx", text=text.replace('version":1', 'version":7', 1))
-    broken = write_tiny_bundle(tmp_path / "broken.onnx", text=text[:-1])
+    newer = write_tiny_model(tmp_path / "newer.onnx", text=text.replace('version":1', 'version":7', 1))
+    broken = write_tiny_model(tmp_path / "broken.onnx", text=text[:-1])
 
     assert refused(newer) == f"{newer}: the model file has schema version 7; this program reads version 1"
     assert "cannot be read" in refused(broken)
 
 
 def test_a_graph_that_does_not_fit_its_metadata(tmp_path: Path) -> None:
-    fewer = write_tiny_bundle(tmp_path / "fewer.onnx", tiny_metadata(trained=[0, 2, 3]))
+    fewer = write_tiny_model(tmp_path / "fewer.onnx", tiny_metadata(trained=[0, 2, 3]))
 
     assert "the graph gives 9 class logits, but 3 nodes are trained" in refused(fewer)
 

@@ -9,13 +9,13 @@ import pytest
 
 from model.onnx_runtime import onnxruntime
 from model.runtime import DeviceLostError, OnnxDetector, ProviderUnavailableError
-from tests.bundles import write_tiny_bundle
 from tests.model.test_runtime import square
+from tests.model_files import write_tiny_model
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.onnx", copies=2)
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx", copies=2)
 
 
 def test_a_provider_that_is_not_installed(path: Path) -> None:

@@ -24,7 +24,7 @@ import httpx
 
 from tests.app import pictures
 from tests.app.servers import ROOT, Running, free_port, running
-from tests.bundles import tiny_metadata, write_tiny_bundle
+from tests.model_files import tiny_metadata, write_tiny_model
 from tests.proofs.clients import PICTURE, Client, Reply, check, load, statuses
 
 PNG = "image/png"
@@ -34,9 +34,9 @@ FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 def prove_kill(seconds: float) -> None:
     """Kill the process again and again: what was under way fails clearly, what comes after the restart is answered."""
     with tempfile.TemporaryDirectory() as folder:
-        bundle = write_tiny_bundle(Path(folder) / "tiny.onnx")
+        model = write_tiny_model(Path(folder) / "tiny.onnx")
         port = free_port()
-        command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--model", str(bundle), "--threads", "1"]
+        command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--model", str(model), "--threads", "1"]
         replies, kills, restarts = asyncio.run(_supervised(command, port, seconds))
     wrong = [reply for reply in replies if reply.status == 200 and b'"beagle"' not in reply.body]
     print(f"{kills} kills, {restarts} restarts, statuses {statuses(replies)} (0: the connection ended)")
@@ -121,9 +121,9 @@ async def _stopped(server: Running, seconds: float) -> tuple[list[Reply], float]
 def prove_swap(seconds: float) -> None:
     """Replace the model file under load, now and then with one that is of no use."""
     with tempfile.TemporaryDirectory() as folder:
-        bundle = write_tiny_bundle(Path(folder) / "tiny.onnx", tiny_metadata(version="1"))
-        with running("--model", str(bundle), "--threads", "1") as server:
-            replies, last = asyncio.run(_swapped(server, bundle, seconds))
+        model = write_tiny_model(Path(folder) / "tiny.onnx", tiny_metadata(version="1"))
+        with running("--model", str(model), "--threads", "1") as server:
+            replies, last = asyncio.run(_swapped(server, model, seconds))
     served = [int(reply.body.partition(b'"version":"')[2].partition(b'"')[0]) for reply in replies]
     print(
         f"{len(replies)} requests, statuses {statuses(replies)}; {len(set(served))} versions answered, the last {last}"
@@ -133,7 +133,7 @@ def prove_swap(seconds: float) -> None:
     check(len(set(served)) > 1, "versions changed under load")
 
 
-async def _swapped(server: Running, bundle: Path, seconds: float) -> tuple[list[Reply], int]:
+async def _swapped(server: Running, model: Path, seconds: float) -> tuple[list[Reply], int]:
     port = server.client.base_url.port
     assert port is not None
     replies: list[Reply] = []
@@ -141,11 +141,11 @@ async def _swapped(server: Running, bundle: Path, seconds: float) -> tuple[list[
     end = monotonic() + seconds
     async with load(port, pictures.red(), replies, content_type=PNG):
         while monotonic() < end or version < 3:
-            bundle.with_suffix(".new").write_bytes(b"of no use")
-            bundle.with_suffix(".new").replace(bundle)
+            model.with_suffix(".new").write_bytes(b"of no use")
+            model.with_suffix(".new").replace(model)
             await _until(server, lambda body: bool(body["items"][0]["refused"]))
             version += 1
-            write_tiny_bundle(bundle.with_suffix(".new"), tiny_metadata(version=str(version))).replace(bundle)
+            write_tiny_model(model.with_suffix(".new"), tiny_metadata(version=str(version))).replace(model)
             wanted = str(version)
             await _until(server, lambda body, wanted=wanted: body["items"][0]["model"]["version"] == wanted)  # type: ignore[misc]
         await asyncio.sleep(0.5)
@@ -185,7 +185,7 @@ def prove_clock(seconds: float) -> None:
     """Let the clock jump, forward by ten years and back; only the clock that never jumps may count."""
     check(FAKETIME.exists(), f"libfaketime is installed ({FAKETIME})")
     with tempfile.TemporaryDirectory() as folder:
-        bundle = write_tiny_bundle(Path(folder) / "tiny.onnx")
+        model = write_tiny_model(Path(folder) / "tiny.onnx")
         clock = Path(folder) / "clock"
         clock.write_text("+0")
         environment = {
@@ -194,7 +194,7 @@ def prove_clock(seconds: float) -> None:
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
-        options = ("--model", str(bundle), "--threads", "1", "--deadline", "10", "--upload-timeout", "10")
+        options = ("--model", str(model), "--threads", "1", "--deadline", "10", "--upload-timeout", "10")
         with running(*options, environment=environment) as server:
             replies, dates = asyncio.run(_jumped(server, clock, seconds))
     slowest = max(reply.seconds for reply in replies)

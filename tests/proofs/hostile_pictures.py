@@ -24,7 +24,7 @@ from tqdm import tqdm
 from app.contract.errors import PROBLEM_JSON
 from tests.app import pictures
 from tests.app.servers import Running, running
-from tests.bundles import write_tiny_bundle
+from tests.model_files import write_tiny_model
 from tests.proofs.corpus import MAX_PIXELS, Specimen, corpus
 
 ALLOWED = frozenset({200, 400, 413, 415})
@@ -171,8 +171,8 @@ def prove(specimens: Sequence[Specimen]) -> Report:
         ProofFailedError: see the module.
     """
     with tempfile.TemporaryDirectory() as folder:
-        bundle = write_tiny_bundle(Path(folder) / "tiny.onnx")
-        options = ["--model", str(bundle), "--threads", "1", "--workers", str(WORKERS), "--max-pixels", str(MAX_PIXELS)]
+        model = write_tiny_model(Path(folder) / "tiny.onnx")
+        options = ["--model", str(model), "--threads", "1", "--workers", str(WORKERS), "--max-pixels", str(MAX_PIXELS)]
         with running(*options, "--log-level", "info") as server:
             prover = Prover(server)
             report = prover.run(specimens)

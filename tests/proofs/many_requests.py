@@ -14,7 +14,7 @@ from time import monotonic
 
 from tests.app import pictures
 from tests.app.servers import running
-from tests.bundles import write_tiny_bundle
+from tests.model_files import write_tiny_model
 from tests.proofs.clients import Client, check, megabytes
 
 CLIENTS = 8
@@ -49,8 +49,8 @@ async def send(port: int, process_id: int, requests: int) -> list[float]:
 def prove(requests: int) -> None:
     """Run the proof; print figures."""
     with tempfile.TemporaryDirectory() as folder:
-        bundle = write_tiny_bundle(Path(folder) / "tiny.onnx")
-        with running("--model", str(bundle), "--threads", "1") as server:
+        model = write_tiny_model(Path(folder) / "tiny.onnx")
+        with running("--model", str(model), "--threads", "1") as server:
             port = server.client.base_url.port
             assert port is not None
             start = monotonic()

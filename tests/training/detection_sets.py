@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from tests.bundles import COLOURS, tiny_tree
+from tests.model_files import COLOURS, tiny_tree
 
 
 class Drawn(NamedTuple):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import InvalidBundleError
+from model.metadata import InvalidModelError
 from model.runtime import ProviderUnavailableError
-from tests.bundles import write_tiny_bundle
+from tests.model_files import write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training import __main__ as program
 from training.__main__ import COMMANDS, main
@@ -108,7 +108,7 @@ def test_a_wrong_configuration(command: str, capsys: pytest.CaptureFixture[str])
         ExportError("this is wrong"),
         FloatingPointError("this is wrong"),
         FolderInUseError("this is wrong"),
-        InvalidBundleError("this is wrong"),
+        InvalidModelError("this is wrong"),
         InvalidCheckpointError("this is wrong"),
         DarknetError("this is wrong"),
         InvalidDatasetError("this is wrong"),
@@ -175,7 +175,7 @@ def test_export(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
 
 
 def test_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = write_tiny_bundle(tmp_path / "tiny.onnx")
+    model = write_tiny_model(tmp_path / "tiny.onnx")
     write_pictures(tmp_path, [[Drawn((8, 8, 30, 40), "red", "beagle")]], name="red")
     arguments = ("evaluate", "--model", str(model), "--data", str(tmp_path), "--sets", "red", "--threads", "1")
     assert main(arguments) == 0

@@ -10,7 +10,7 @@ from model.runtime import OnnxDetector, default_model_path
 from training.command_line import ConfigurationError
 from training.data.formats.coco import DetectionSet
 from training.data.formats.folder import LabelOnlyPicture, read_folder
-from training.data.formats.read import LAYOUTS, read_detection_set
+from training.data.formats.read import LAYOUTS, locate, read_detection_set
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.evaluator import evaluate_set
 from training.evaluation.found import Found, Rules
@@ -86,13 +86,13 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
     Progress is shown on a terminal.
 
     Raises:
-        InvalidBundleError: the model file cannot be used.
+        InvalidModelError: the model file cannot be used.
         ProviderUnavailableError: an execution provider cannot be used.
         InvalidDatasetError: a set cannot be used; all sets are read before the first is scored.
         ConfigurationError: the model does not take this input size.
     """
     detector = OnnxDetector.load(configuration.model, provider=configuration.provider, threads=configuration.threads)
-    sizes = detector.bundle.sizes
+    sizes = detector.metadata.sizes
     if configuration.size not in (None, *sizes):
         raise ConfigurationError(f"size: the model takes {', '.join(map(str, sizes))} px, not {configuration.size} px")
     every = configuration.sets_held_out_every
@@ -102,8 +102,8 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
     scored = [evaluate_set(detector, one, configuration, boxed=boxed, progress=True) for one in detection_sets]
     report = Report(
         model=ModelReport(
-            name=detector.bundle.name,
-            version=detector.bundle.version,
+            name=detector.metadata.name,
+            version=detector.metadata.version,
             tree=detector.tree.digest,
             sha256=sha256_of(configuration.model),
         ),
@@ -142,15 +142,7 @@ def _boxed(configuration: EvaluateConfiguration, detector: OnnxDetector) -> set[
     if configuration.boxed:
         sets = [_read(one, configuration, detector) for one in configuration.boxed]
         return {node for one in sets for node in one.present.tolist()}
-    return set(detector.bundle.boxed) or None
-
-
-def locate(given: str, data: Path) -> tuple[Path, Path]:
-    """Return the annotations and the folder of pictures that one entry of `sets` stands for."""
-    annotations, colon, pictures = given.rpartition(":")
-    if colon and annotations:
-        return Path(annotations), Path(pictures)
-    return data / "annotations" / f"{given}.json", data / "images" / given
+    return set(detector.metadata.boxed) or None
 
 
 def _write(

@@ -1,43 +1,34 @@
 """The `export` command: a run's averaged weights as one file, with all that its users need in its metadata."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FilePath, JsonValue, ValidationError, model_validator
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict, Field, FilePath, JsonValue, model_validator
 
-from model.bundle import BundleMetadata, Preprocessing, Thresholds, TreeMetadata
-from model.pictures.decoding import PictureError, decode_picture, letterbox
+from model.metadata import ModelMetadata, Preprocessing, Thresholds, TreeMetadata
 from model.wordtree import WordTree
-from training.command_line import ConfigurationError, explain
+from training.command_line import read_record
+from training.configurations.load import load_detector
 from training.configurations.pretrain import PretrainConfiguration
 from training.configurations.train import InputSize, TrainConfiguration
-from training.evaluation.report import Report, SetReport
+from training.data.reading import read_letterboxed
+from training.evaluation.report import Report, card_scores
 from training.export.classifier import ClassifierMetadata, export_classifier
 from training.export.model_file import ExportReport, export_detector
 from training.export.rounding import fold_norms, round_to_half
 from training.networks.backbones import nanodet
-from training.networks.backbones.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE, LiteName, backbone_name
-from training.networks.catalogue import DetectorName, build_detector
+from training.networks.backbones.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE, LiteName
+from training.networks.catalogue import DetectorName
 from training.networks.classifiers import build_classifier
 from training.networks.parts.classifier_inside import ClassifierInside
-from training.networks.parts.detector import Detector
 from training.weights.checkpoint import (
     AVERAGE_PREFIX,
     InvalidCheckpointError,
     load_checkpoint,
     tensors_of,
-    trained_nodes,
 )
 from training.weights.classifier_state import ClassifierState
 from training.weights.run_folder import CONFIGURATION, load_tree
-from training.weights.starting_point import FLAT
-
-Record = TypeVar("Record", bound=BaseModel)
 
 PREPROCESSING: Final[dict[DetectorName, Preprocessing]] = {
     "yolov2-lite": Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3),
@@ -87,20 +78,17 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         InvalidCheckpointError: the run has no usable checkpoint.
         ExportError: the file does not compute what torch does.
     """
-    tensors, state = load_checkpoint(configuration.run)
-    run = read_record(TrainConfiguration, configuration.run / CONFIGURATION)
-    tree = load_tree(configuration.run, state)
-    trained = trained_nodes(configuration.run, state, tree)
-    detector = averaged_detector(run, tensors, len(trained))
+    found = load_detector(configuration.run)
+    run, state, tree, detector = found.configuration, found.state, found.tree, found.detector
     fold_norms(detector)
     if configuration.half_storage:
         round_to_half(detector)
     backbone = detector.backbone.name if isinstance(detector, ClassifierInside) else None
-    bundle = BundleMetadata(
+    metadata = ModelMetadata(
         name=configuration.name or run.network.name,
         version=configuration.version,
         tree=TreeMetadata.of(tree),
-        trained=tuple(trained),
+        trained=tuple(found.trained),
         labelled=tuple(state.get("labelled", ())),
         boxed=tuple(state.get("boxed", ())),
         anchors=tuple((float(width), float(height)) for width, height in run.network.design().anchors),
@@ -113,9 +101,9 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         evaluation={} if configuration.evaluation is None else evaluation_summary(configuration.evaluation),
         licence=configuration.licence,
     )
-    batches = [read_input(path, configuration.default_size) for path in configuration.pictures]
+    batches = [read_letterboxed(path, configuration.default_size) for path in configuration.pictures]
     return export_detector(
-        detector, bundle, configuration.output, half_storage=configuration.half_storage, pictures=batches
+        detector, metadata, configuration.output, half_storage=configuration.half_storage, pictures=batches
     )
 
 
@@ -162,48 +150,6 @@ def export_classifier_run(configuration: ExportConfiguration) -> float:
     return export_classifier(network, metadata, subset, configuration.output, half_storage=configuration.half_storage)
 
 
-def averaged_detector(run: TrainConfiguration, tensors: dict[str, Tensor], classes: int) -> Detector:
-    """Build a run's detector with the moving average of its weights, ready to predict."""
-    state = tensors_of(tensors, AVERAGE_PREFIX)
-    flat = state.get(FLAT)
-    design = run.network.design() if flat is None else run.network.design(len(flat), backbone_name(state))
-    detector = build_detector(design, classes)
-    try:
-        detector.load_state_dict(state)
-    except RuntimeError as error:
-        raise InvalidCheckpointError(
-            f"{run.output}: the checkpoint's weights are not those of the network in its configuration.json"
-        ) from error
-    return detector.eval()
-
-
-def read_record(kind: type[Record], path: Path) -> Record:
-    """Read a JSON file of a known structure.
-
-    Raises:
-        ConfigurationError: it cannot be read, or is not of that structure.
-    """
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        raise ConfigurationError(f"{path}: is not what was expected here:\n{explain(error)}") from error
-
-
-def read_input(path: Path, size: int) -> NDArray[np.uint8]:
-    """Return a picture as a batch of one, uint8 [1, size, size, 3], letterboxed as the service does it.
-
-    Raises:
-        ConfigurationError: the picture cannot be read.
-    """
-    try:
-        pixels, _ = letterbox(decode_picture(path.read_bytes()), size)
-    except (OSError, PictureError) as error:
-        raise ConfigurationError(f"{path}: {error}") from error
-    return pixels[None]
-
-
 def training_summary(
     run: TrainConfiguration, state: dict[str, Any], tree: WordTree, backbone: LiteName | None
 ) -> dict[str, JsonValue]:
@@ -233,22 +179,7 @@ def training_summary(
     }
 
 
-MODEL_CARD_SCORES: Final = ("pictures", "boxes", "ap50", "ap", "recall", "matched", "lineage")
-"""What a model file keeps of each set's scores; curves and tables stay in the report."""
-
-
 def evaluation_summary(path: Path) -> dict[str, JsonValue]:
     """Keep what a model card needs of a report: the scores of every set, and of its categories the AP50."""
     report = read_record(Report, path)
     return {"evaluated_sha256": report.model.sha256, "sets": card_scores(report.sets)}
-
-
-def card_scores(reports: Sequence[SetReport]) -> dict[str, JsonValue]:
-    """Return what a model card keeps of the scores of each set."""
-    return {
-        found.name: {
-            **json.loads(found.model_dump_json(include=set(MODEL_CARD_SCORES))),
-            "categories": {category.wnid: round(category.ap50, 3) for category in found.categories},
-        }
-        for found in reports
-    }

@@ -9,10 +9,9 @@ from typing import NamedTuple, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FilePath, JsonValue, model_validator
 
-from model.bundle import BundleMetadata, Thresholds, TreeMetadata
+from model.metadata import ModelMetadata, Thresholds, TreeMetadata
 from model.wordtree import WordTree, packaged_tree
 from training.command_line import ConfigurationError
-from training.commands.export import read_input
 from training.configurations.train import InputSize
 from training.darknet.cfg import Cfg, read_cfg
 from training.darknet.detectors import UnderRoot
@@ -22,6 +21,7 @@ from training.darknet.labels import Labels, known_labels, read_labels, read_tree
 from training.darknet.network import DarknetClassifier, DarknetDetector, DarknetNetwork, build_network
 from training.darknet.presets import PRESETS, Preset, PresetName
 from training.darknet.weights import Header, check_weights, file_size, read_weights
+from training.data.reading import read_letterboxed
 from training.export.classifier import ClassifierMetadata, export_classifier
 from training.export.model_file import export_detector
 from training.networks.parts.detector import Detector
@@ -224,7 +224,7 @@ def _export_detector(
     else:
         detector, tree = UnderRoot(network), concepts.two_level_tree()
         labelled = tuple(range(1, len(tree)))
-    bundle = BundleMetadata(
+    metadata = ModelMetadata(
         name=name,
         version=configuration.version,
         tree=TreeMetadata.of(tree),
@@ -238,9 +238,9 @@ def _export_detector(
         training=training,
         licence=configuration.licence,
     )
-    batches = [read_input(path, default_size) for path in configuration.pictures]
+    batches = [read_letterboxed(path, default_size) for path in configuration.pictures]
     report = export_detector(
-        detector, bundle, configuration.output, half_storage=configuration.half_storage, pictures=batches
+        detector, metadata, configuration.output, half_storage=configuration.half_storage, pictures=batches
     )
     return report.probabilities
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from model.wordtree import WordTree, packaged_tree
+from model.wordtree import WordTree
 from training.command_line import ConfigurationError
 from training.configurations.mixing import trained_index
 from training.configurations.pretrain import PretrainConfiguration
@@ -27,12 +27,11 @@ from training.networks.classifiers import build_classifier
 from training.runs.classifier_scores import ClassifierScores, score_classifier
 from training.runs.computing import LoopConfiguration
 from training.runs.freezing import freeze
-from training.runs.processes import Processes, join_processes
+from training.runs.run_training import begin_run
 from training.runs.trainer import StepLoss, Trainer
 from training.weights.checkpoint import InvalidCheckpointError, write_whole
 from training.weights.classifier_start import start_classifier
 from training.weights.classifier_state import CLASSIFIER, ClassifierState, Softmax
-from training.weights.run_folder import CONFIGURATION, open_run_folder, read_tree_file, save_tree
 
 logger = logging.getLogger(__name__)
 
@@ -80,61 +79,60 @@ def train_classifier(configuration: PretrainConfiguration) -> Outcome:
         ConfigurationError, FolderInUseError, InvalidCheckpointError, InvalidDatasetError, FloatingPointError: as
             `training.commands.train.train_detector`.
     """
-    with join_processes(configuration.loop.choose_device().type) as processes:
-        return _train(configuration, processes)
+    with begin_run(configuration) as run:
+        pictures, held_out = read_pictures(configuration, run.tree)
+        labels = Labels(run.tree, {picture.node for picture in pictures}, configuration.softmax)
+        _check_labels(held_out, labels)
+        if run.resumed is not None:
+            _check_resumed(configuration.output, run.resumed, labels, configuration)
+        network = build_classifier(configuration.network.name, len(labels.nodes))
+        if run.resumed is None and configuration.network.start is not None:
+            start_classifier(network, configuration.network.name, configuration.network.start, labels.wnids)
+        freeze(network, configuration.network.freeze)
+        configuration.loop.place(network, run.device)
+        trainer = Trainer(
+            network=network,
+            peak_rate=lambda _: configuration.optimizer.learning_rate,
+            loss=ClassifierLoss(network, labels.subset, configuration.loop, run.device),
+            mixture=Views(pictures, labels.columns, configuration.augmentation, configuration.seed),
+            sizes=configuration.sizes,
+            optimizer=configuration.optimizer,
+            loop=configuration.loop,
+            folder=configuration.output,
+            state={
+                "trained": labels.nodes,
+                "labelled": labels.labelled,
+                "tree": run.tree.digest,
+                CLASSIFIER: ClassifierState(
+                    network=configuration.network.name, softmax=configuration.softmax
+                ).model_dump(),
+            },
+            processes=run.processes,
+        )
+        logger.info(
+            "%d pictures an epoch, %d labels, %d columns", len(pictures), len(labels.labelled), len(labels.nodes)
+        )
+        finished = run.train(trainer)
+        if not finished or not held_out or not run.processes.first:
+            return Outcome(finished)
+        network.load_state_dict(trainer.average)
+        return Outcome(finished, _score(network, labels, held_out, configuration))
 
 
-def _train(configuration: PretrainConfiguration, processes: Processes) -> Outcome:
-    folder = configuration.output
-    resumed = open_run_folder(folder, resume=configuration.resume)
-    torch.manual_seed(configuration.seed)
-    tree = packaged_tree() if configuration.tree is None else read_tree_file(configuration.tree)
-    pictures, held_out = read_pictures(configuration, tree)
-    labels = Labels(tree, {picture.node for picture in pictures}, configuration.softmax)
-    _check_labels(held_out, labels)
-    if resumed is not None:
-        _check_resumed(folder, resumed, labels, configuration)
-    device = configuration.loop.choose_device(processes.local_rank)
-    network = build_classifier(configuration.network.name, len(labels.nodes))
-    if resumed is None and configuration.network.start is not None:
-        start_classifier(network, configuration.network.name, configuration.network.start, labels.wnids)
-    freeze(network, configuration.network.freeze)
-    configuration.loop.place(network, device)
-    loss = ClassifierLoss(network, labels.subset, configuration.loop, device)
-    state = {
-        "trained": labels.nodes,
-        "labelled": labels.labelled,
-        "tree": tree.digest,
-        CLASSIFIER: ClassifierState(network=configuration.network.name, softmax=configuration.softmax).model_dump(),
-    }
-    trainer = Trainer(
-        network=network,
-        peak_rate=lambda _: configuration.optimizer.learning_rate,
-        loss=loss,
-        mixture=Views(pictures, labels.columns, configuration.augmentation, configuration.seed),
-        sizes=configuration.sizes,
-        optimizer=configuration.optimizer,
-        loop=configuration.loop,
-        folder=folder,
-        state=state,
-        processes=processes,
-    )
-    logger.info("%d pictures an epoch, %d labels, %d columns", len(pictures), len(labels.labelled), len(labels.nodes))
-    if resumed is not None:
-        trainer.resume()
-    if processes.first:
-        save_tree(folder, tree)
-        write_whole(folder / CONFIGURATION, configuration.model_dump_json(indent=1))
-    finished = trainer.run()
-    if not finished or not held_out or not processes.first:
-        return Outcome(finished)
-    network.load_state_dict(trainer.average)
-    views = Views(held_out, labels.columns, None)
+def _score(
+    network: Classifier, labels: Labels, held_out: list[LabelOnlyPicture], configuration: PretrainConfiguration
+) -> ClassifierScores:
+    """Score a trained classifier on pictures that were held out, and keep the scores in the run's folder."""
     scores = score_classifier(
-        network, labels.subset, labels.columns[labels.labelled], views, configuration.sizes[-1], configuration.loop
+        network,
+        labels.subset,
+        labels.columns[labels.labelled],
+        Views(held_out, labels.columns, None),
+        configuration.sizes[-1],
+        configuration.loop,
     )
-    write_whole(folder / SCORES, scores.model_dump_json(indent=1))
-    return Outcome(finished, scores)
+    write_whole(configuration.output / SCORES, scores.model_dump_json(indent=1))
+    return scores
 
 
 def read_pictures(

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from onnx import helper
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, model_validator
 
-from model.bundle import METADATA_KEY, BundleMetadata
+from model.metadata import METADATA_KEY, ModelMetadata
 from model.pictures.decoding import ACCEPTED_FORMATS, PictureError, decode_letterboxed
 from model.runtime import OnnxDetector
 from training.command_line import ConfigurationError
-from training.commands.evaluate import locate
-from training.commands.export import card_scores
-from training.data.formats.read import LAYOUTS, read_detection_set
+from training.data.formats.read import LAYOUTS, locate, read_detection_set
 from training.evaluation.found import Rules
-from training.evaluation.report import SetReport
+from training.evaluation.report import SetReport, card_scores
 from training.export.model_file import store_in_half, write_model
 from training.export.quantization.errors import QuantizationError
 from training.export.quantization.gate import AccuracyGate, scores
@@ -168,16 +166,16 @@ def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
     on a terminal.
 
     Raises:
-        InvalidBundleError: the model file cannot be used.
+        InvalidModelError: the model file cannot be used.
         InvalidDatasetError: a set cannot be used.
         ConfigurationError: there are no pictures to calibrate with, the model does not take this size, or has no
             layers of these names, or is quantised already.
         QuantizationError: the gate refuses whatever is left in float.
     """
     detector = OnnxDetector.load(configuration.model, threads=configuration.threads)
-    size = configuration.size or detector.bundle.default_size
-    if size not in detector.bundle.sizes:
-        allowed = ", ".join(map(str, detector.bundle.sizes))
+    size = configuration.size or detector.metadata.default_size
+    if size not in detector.metadata.sizes:
+        allowed = ", ".join(map(str, detector.metadata.sizes))
         raise ConfigurationError(f"size: the model takes {allowed} px, not {size} px")
     files = calibration_files(configuration)
     with TemporaryDirectory() as folder:
@@ -191,9 +189,9 @@ def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
             gate = AccuracyGate(detector, sets, Rules(size=size), configuration.most_fall)
         left, reports = _search(attempt, gate)
         off = attempt.disagreement(left)
-        bundle = _described(configuration, detector, attempt, left, reports, files, off)
+        metadata = _described(configuration, detector, attempt, left, reports, files, off)
         model = attempt.model(left)
-        helper.set_model_props(model, {METADATA_KEY: bundle.to_json()})
+        helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
         configuration.output.parent.mkdir(parents=True, exist_ok=True)
         with replacing(configuration.output) as temporary:
             write_model(model, temporary)
@@ -324,7 +322,7 @@ def _described(
     reports: Sequence[SetReport],
     files: Sequence[Path],
     off: float,
-) -> BundleMetadata:
+) -> ModelMetadata:
     """Return the original's metadata with how it was quantised, and the scores it has now."""
     gate: JsonValue = "none, as was asked for" if configuration.without_gate else {"most_fall": configuration.most_fall}
     how: dict[str, JsonValue] = {
@@ -337,13 +335,13 @@ def _described(
         "disagreement": round(off, 4),
         "gate": gate,
     }
-    bundle = detector.bundle
-    changes: dict[str, object] = {"training": {**bundle.training, "quantisation": how}}
+    metadata = detector.metadata
+    changes: dict[str, object] = {"training": {**metadata.training, "quantisation": how}}
     if not configuration.without_gate:
         changes["evaluation"] = {"sets": card_scores(reports)}
     if configuration.objectness is not None:
-        changes["thresholds"] = bundle.thresholds.model_copy(update={"objectness": configuration.objectness})
-    return bundle.model_copy(update=changes)
+        changes["thresholds"] = metadata.thresholds.model_copy(update={"objectness": configuration.objectness})
+    return metadata.model_copy(update=changes)
 
 
 def _percent(share: float | None) -> str:

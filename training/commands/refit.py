@@ -20,10 +20,9 @@ import torch
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from training.command_line import ConfigurationError
-from training.commands.export import averaged_detector, read_record
-from training.commands.train import check_nodes
+from training.configurations.load import check_nodes, load_detector
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
-from training.configurations.train import InputSize, TrainConfiguration
+from training.configurations.train import InputSize
 from training.data.batches import BatchSampler
 from training.data.class_examples import collect_examples
 from training.data.mixture import Mixture
@@ -31,11 +30,11 @@ from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.yolov2_pyramid import YOLOv2Pyramid
 from training.runs.class_fit import ClassFit, fit_classes
-from training.runs.computing import Device, LoopConfiguration
+from training.runs.computing import Device, LoopConfiguration, use_device
 from training.runs.quality_fit import QualityFit, fit_quality
-from training.weights.checkpoint import AVERAGE_PREFIX, NETWORK_PREFIX, load_checkpoint, save_checkpoint, trained_nodes
+from training.weights.checkpoint import AVERAGE_PREFIX, NETWORK_PREFIX, save_checkpoint
 from training.weights.flat_classifier import load_flat_classifier
-from training.weights.run_folder import CONFIGURATION, TREE, load_tree, open_run_folder
+from training.weights.run_folder import CONFIGURATION, TREE, open_run_folder
 
 logger = logging.getLogger(__name__)
 
@@ -80,11 +79,7 @@ def refit_run(configuration: RefitConfiguration) -> int:
         InvalidCheckpointError: the run has no usable checkpoint, or its sets have changed.
         InvalidDatasetError: a set cannot be used.
     """
-    tensors, state = load_checkpoint(configuration.run)
-    run = read_record(TrainConfiguration, configuration.run / CONFIGURATION)
-    tree = load_tree(configuration.run, state)
-    trained = trained_nodes(configuration.run, state, tree)
-    detector = averaged_detector(run, tensors, len(trained))
+    run, tensors, state, tree, trained, detector = load_detector(configuration.run)
     if not isinstance(detector, ClassifierInside):
         raise ConfigurationError(
             f"{configuration.run}: only yolov2-lite and yolov2-pyramid have such a class layer, not {run.network.name}"
@@ -104,6 +99,7 @@ def refit_run(configuration: RefitConfiguration) -> int:
     stream = BatchSampler(len(mixture), PICTURES, configuration.sizes or run.sizes, configuration.seed, 0, batches)
     loop = LoopConfiguration(device=configuration.device)
     device = loop.choose_device()
+    use_device(device)
     loop.place(detector, device)
     examples, unsure = collect_examples(detector, mixture, stream, configuration.workers, configuration.boxes)
     subset = tree.subset(trained)

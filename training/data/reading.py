@@ -1,10 +1,13 @@
 """Reading a set's pictures, and bringing what was labelled to the pixels of their files."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.pictures.decoding import PictureError, decode_picture
+from model.pictures.decoding import PictureError, decode_picture, letterbox
+from training.command_line import ConfigurationError
 from training.data.formats.coco import BoxedPicture, InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
 
@@ -50,3 +53,16 @@ def _scaled(boxes: NDArray[np.float32], image: Image.Image, picture: BoxedPictur
         [image.width / picture.width, image.height / picture.height] * 2, np.float32
     )
     return scaled
+
+
+def read_letterboxed(path: Path, size: int) -> NDArray[np.uint8]:
+    """Return a picture as a batch of one, uint8 [1, size, size, 3], letterboxed as the service does it.
+
+    Raises:
+        ConfigurationError: the picture cannot be read.
+    """
+    try:
+        pixels, _ = letterbox(decode_picture(path.read_bytes()), size)
+    except (OSError, PictureError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    return pixels[None]

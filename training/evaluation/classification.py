@@ -29,7 +29,7 @@ def evaluate_pictures(
     Raises:
         InvalidDatasetError: a picture cannot be read.
     """
-    size = detector.bundle.default_size if rules.size is None else rules.size
+    size = detector.metadata.default_size if rules.size is None else rules.size
     labels: list[list[int]] = []
     nodes = []
     for picture in tqdm(pictures, desc=name, unit="picture", disable=None if progress else True):

@@ -107,7 +107,7 @@ def _score(
             tree, matched.paths, matched.probabilities, matched.nodes, _decided(detector.trained_tree, tree)
         ),
         specificity=specificity_curve(
-            tree, detector.bundle.trained_nodes, matched.curve, matched.nodes, CURVE_THRESHOLDS
+            tree, detector.metadata.trained_nodes, matched.curve, matched.nodes, CURVE_THRESHOLDS
         ),
     )
 
@@ -148,7 +148,7 @@ def _categories(
 ) -> tuple[CategoryReport, ...]:
     # Categories that share a node are one; it goes by the name of the first.
     names = {category.node: category.name for category in reversed(detection_set.categories)}
-    trained = set(detector.bundle.trained)
+    trained = set(detector.metadata.trained)
     boxes = Counter(node for picture in detection_set.pictures for node in picture.nodes.tolist())
     # Boxes around beagles are boxes around dogs.
     taught = None if boxed is None else set(detector.tree.closure(boxed).tolist())

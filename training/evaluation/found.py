@@ -108,7 +108,7 @@ def find_all(detector: OnnxDetector, detection_set: DetectionSet, rules: Rules) 
 def _run(
     detector: OnnxDetector, detection_set: DetectionSet, rules: Rules
 ) -> Iterator[tuple[BoxedPicture, RawDetections, Letterbox]]:
-    size = detector.bundle.default_size if rules.size is None else rules.size
+    size = detector.metadata.default_size if rules.size is None else rules.size
     for first in range(0, len(detection_set.pictures), rules.batch):
         boxed = detection_set.pictures[first : first + rules.batch]
         squares, frames = zip(*(letterbox(open_picture(picture), size) for picture in boxed), strict=True)
@@ -149,7 +149,7 @@ def _find(
     boxes = frame.to_picture(raw.boxes)
     visible = box_area(boxes) > 0  # a box in the padding shows nothing of the picture
     boxes, objectness, logits = boxes[visible], raw.objectness[visible], raw.class_logits[visible]
-    trained = detector.bundle.trained_nodes
+    trained = detector.metadata.trained_nodes
     known = nodes[np.isin(nodes, trained)]
     probability = path_probability(detector.trained_tree, logits, np.searchsorted(trained, known).tolist())
     overlapping = box_iou(boxes, boxes) > rules.iou
@@ -162,7 +162,7 @@ def _find(
     matches = match(boxed.boxes, boxes, objectness)
     crowds = len(boxed.crowd_boxes)
     difficult = np.zeros(len(boxed.boxes), bool) if boxed.difficult is None else boxed.difficult
-    passing = raw.objectness >= detector.bundle.thresholds.objectness
+    passing = raw.objectness >= detector.metadata.thresholds.objectness
     to_leaves = detector.postprocess(
         raw, frame, hierarchy_threshold=0, iou_threshold=rules.iou, max_detections=BOXES_AT_MOST
     )
@@ -191,7 +191,7 @@ def _lines(number: int, detections: Detections) -> Answers:
 
 
 def _matched(detector: OnnxDetector, nodes: NDArray[np.int32], logits: NDArray[np.float32], rules: Rules) -> Matched:
-    tree, trained, unproven = detector.trained_tree, detector.bundle.trained_nodes, detector.bundle.unproven
+    tree, trained, unproven = detector.trained_tree, detector.metadata.trained_nodes, detector.metadata.unproven
 
     def labels(thresholds: tuple[float, ...]) -> NDArray[np.int32]:
         return np.stack([trained[walk(tree, logits, threshold=one, unproven=unproven).nodes] for one in thresholds])

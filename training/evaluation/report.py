@@ -1,7 +1,8 @@
 """What an evaluation found, as a JSON document and as a table for people."""
 
+import json
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -9,6 +10,10 @@ from training.evaluation.hierarchy import Calibration, CurvePoint, DepthAccuracy
 from training.evaluation.lineage import LineageAccuracy
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+MODEL_CARD_SCORES: Final = ("pictures", "boxes", "ap50", "ap", "recall", "matched", "lineage")
+"""What a model file keeps of each set's scores; curves and tables stay in the report."""
 
 
 class _Record(BaseModel):
@@ -202,3 +207,14 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
         )
         for row in rows
     )
+
+
+def card_scores(reports: Sequence[SetReport]) -> dict[str, JsonValue]:
+    """Return what a model card keeps of the scores of each set."""
+    return {
+        found.name: {
+            **json.loads(found.model_dump_json(include=set(MODEL_CARD_SCORES))),
+            "categories": {category.wnid: round(category.ap50, 3) for category in found.categories},
+        }
+        for found in reports
+    }

@@ -105,7 +105,7 @@ def export_classifier(
     example = torch.zeros(2, 3 * stride, 3 * stride, 3, dtype=torch.uint8)
     shape = {0: Dim("batch", min=1), 1: side, 2: side}
     model = translate(graph, (example,), (shape,), inputs=("pictures",), outputs=OUTPUTS)
-    tidy(model, "classifier", (("batch", "size", "size", 3), ("batch", None), ("batch", None)))
+    tidy(model, "classifier", {"pictures": ("batch", "size", "size", 3), **dict.fromkeys(OUTPUTS, ("batch", None))})
     helper.set_model_props(model, {METADATA_KEY: metadata.model_dump_json()})
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:

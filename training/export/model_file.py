@@ -1,4 +1,4 @@
-"""From a trained detector to the one file the service loads: `model.bundle` says what is in it.
+"""From a trained detector to the one file the service loads: `model.metadata` says what is in it.
 
 The graph takes uint8 pictures, normalises them, runs the network, decodes the boxes, drops those below the
 objectness threshold and computes class logits for the rest alone. Batch norms, and whatever else depends on
@@ -9,7 +9,7 @@ with torch.
 import copy
 import logging
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -23,8 +23,8 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 from torch.export import Dim
 
-from model.bundle import INPUTS, METADATA_KEY, OUTPUTS, BundleMetadata
 from model.detections import RawDetections
+from model.metadata import INPUTS, METADATA_KEY, OUTPUTS, ModelMetadata
 from model.runtime import OnnxDetector
 from model.version import VERSION
 from model.walk import absolute_probabilities
@@ -75,7 +75,7 @@ class ExportGraph(nn.Module):
         self.detector = detector
 
     def forward(self, pictures: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Map the inputs that `model.bundle` describes to its outputs, in its order."""
+        """Map the inputs that `model.metadata` describes to its outputs, in its order."""
         side = pictures.shape[1]
         every = self.detector.look(pictures.permute(0, 3, 1, 2).to(torch.float32))
         least = self.detector.least_objectness(threshold)
@@ -104,7 +104,7 @@ class ExportGraph(nn.Module):
 
 def export_detector(
     detector: Detector,
-    bundle: BundleMetadata,
+    metadata: ModelMetadata,
     path: Path,
     *,
     half_storage: bool = False,
@@ -114,20 +114,20 @@ def export_detector(
 
     Args:
         detector: left as it is, on its device and in its mode.
-        bundle: the file's metadata.
+        metadata: the file's metadata.
         path: the file; one that was there is replaced at the very end.
         half_storage: store weights as float16, which halves the file; they are float32 again once loaded.
         pictures: batches to compare with torch on, each uint8 [B, S, S, 3] letterboxed RGB with S one of the
-            bundle's sizes. Without any, coloured noise at the smallest and the default size is used.
+            metadata's sizes. Without any, coloured noise at the smallest and the default size is used.
 
     Raises:
-        ValueError: the bundle describes another network.
+        ValueError: the model file describes another network.
         ExportError: the graph's answers differ from torch's.
     """
-    _check_fit(detector, bundle)
+    _check_fit(detector, metadata)
     graph = ExportGraph(copy.deepcopy(detector).to("cpu", torch.float32)).eval()
-    model = _to_onnx(graph, bundle)
-    batches = list(pictures) or _noise(bundle)
+    model = _to_onnx(graph, metadata)
+    batches = list(pictures) or _noise(metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         write_model(model, temporary)
@@ -138,19 +138,19 @@ def export_detector(
     return report
 
 
-def _check_fit(detector: Detector, bundle: BundleMetadata) -> None:
-    if detector.classes != len(bundle.trained):
-        raise ValueError(f"the detector has {detector.classes} classes, but {len(bundle.trained)} nodes are trained")
-    if detector.stride != bundle.stride:
-        raise ValueError(f"the detector has stride {detector.stride}, the bundle {bundle.stride}")
-    if any(size % detector.multiple for size in bundle.sizes):
-        raise ValueError(f"the detector takes multiples of {detector.multiple} px, not all of {bundle.sizes}")
-    stated = torch.tensor(bundle.anchors, dtype=torch.float32)
+def _check_fit(detector: Detector, metadata: ModelMetadata) -> None:
+    if detector.classes != len(metadata.trained):
+        raise ValueError(f"the detector has {detector.classes} classes, but {len(metadata.trained)} nodes are trained")
+    if detector.stride != metadata.stride:
+        raise ValueError(f"the detector has stride {detector.stride}, the model file {metadata.stride}")
+    if any(size % detector.multiple for size in metadata.sizes):
+        raise ValueError(f"the detector takes multiples of {detector.multiple} px, not all of {metadata.sizes}")
+    stated = torch.tensor(metadata.anchors, dtype=torch.float32)
     if stated.shape != detector.anchors.shape or not torch.allclose(stated, detector.anchors.cpu()):
-        raise ValueError("the bundle's anchors are not the detector's")
+        raise ValueError("the model file's anchors are not the detector's")
 
 
-def _to_onnx(graph: ExportGraph, bundle: BundleMetadata) -> onnx.ModelProto:
+def _to_onnx(graph: ExportGraph, metadata: ModelMetadata) -> onnx.ModelProto:
     """Trace, translate, fold, and describe."""
     multiple = graph.detector.multiple
     side = multiple * Dim("cells", min=1)
@@ -161,9 +161,8 @@ def _to_onnx(graph: ExportGraph, bundle: BundleMetadata) -> onnx.ModelProto:
         inputs=INPUTS,
         outputs=OUTPUTS,
     )
-    shapes = ("batch", "size", "size", 3), (), ("found", 4), ("found",), ("found",), ("found", None)
-    tidy(model, "detector", shapes)
-    helper.set_model_props(model, {METADATA_KEY: bundle.to_json()})
+    tidy(model, "detector", {name: tensor.shape for name, tensor in (INPUTS | OUTPUTS).items()})
+    helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     return model
 
 
@@ -206,13 +205,13 @@ def translate(
         return onnxscript.optimizer.optimize(program.model_proto, input_size_limit=no_limit, output_size_limit=no_limit)
 
 
-def tidy(model: onnx.ModelProto, name: str, shapes: Iterable[tuple[str | int | None, ...]]) -> None:
+def tidy(model: onnx.ModelProto, name: str, shapes: Mapping[str, tuple[str | int | None, ...]]) -> None:
     """Leave out which lines of which source file each node came from, and name the dimensions.
 
     Args:
         model: changed in place.
         name: the graph's.
-        shapes: of the inputs and then the outputs; a dimension that is no string stays as it is.
+        shapes: of each input and output, by its name; a dimension that is no string stays as it is.
     """
     model.producer_name, model.producer_version, model.doc_string = "yolo9000", VERSION, ""
     graph = model.graph
@@ -221,8 +220,8 @@ def tidy(model: onnx.ModelProto, name: str, shapes: Iterable[tuple[str | int | N
     for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
         part.doc_string = ""
         del part.metadata_props[:]
-    for value, shape in zip((*graph.input, *graph.output), shapes, strict=True):
-        for dimension, dimension_name in zip(value.type.tensor_type.shape.dim, shape, strict=True):
+    for value in (*graph.input, *graph.output):
+        for dimension, dimension_name in zip(value.type.tensor_type.shape.dim, shapes[value.name], strict=True):
             if isinstance(dimension_name, str):
                 dimension.dim_param = dimension_name
 
@@ -278,11 +277,11 @@ def write_model(model: onnx.ModelProto, path: Path) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _noise(bundle: BundleMetadata) -> list[NDArray[np.uint8]]:
+def _noise(metadata: ModelMetadata) -> list[NDArray[np.uint8]]:
     """Return pictures of coloured squares, 8 pixels wide; finer noise would be averaged away at once."""
     generator = np.random.default_rng(0)
     batches = []
-    for count, size in ((2, bundle.sizes[0]), (1, bundle.default_size)):
+    for count, size in ((2, metadata.sizes[0]), (1, metadata.default_size)):
         squares = generator.integers(0, 256, (count, -(-size // 8), -(-size // 8), 3), dtype=np.uint8)
         batches.append(squares.repeat(8, axis=1).repeat(8, axis=2)[:, :size, :size])
     return batches
@@ -316,7 +315,7 @@ def _differences(detector: OnnxDetector, found: RawDetections, expected: RawDete
     if len(found) != len(expected):
         raise ExportError(f"the exported graph has {len(found)} boxes where torch has {len(expected)}")
     sides = expected.boxes[:, 2:] - expected.boxes[:, :2]
-    unit = np.maximum(sides.max(axis=1, keepdims=True), detector.bundle.stride)
+    unit = np.maximum(sides.max(axis=1, keepdims=True), detector.metadata.stride)
     tree = detector.trained_tree
     probabilities = absolute_probabilities(tree, found.class_logits)
     return np.array(

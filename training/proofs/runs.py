@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from training.command_line import read_yaml
+from training.command_line import read_record, read_yaml
 from training.commands.evaluate import EvaluateConfiguration, evaluate
-from training.commands.export import ExportConfiguration, export_run, read_record
+from training.commands.export import ExportConfiguration, export_run
 from training.commands.train import train_detector
 from training.configurations.train import TrainConfiguration
 from training.evaluation.report import Report, SetReport

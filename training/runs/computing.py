@@ -66,11 +66,6 @@ class LoopConfiguration(BaseModel):
 
     def place(self, network: nn.Module, device: torch.device) -> None:
         """Move a network to the device, in the chosen order of memory."""
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-            # The same seed shall give the same weights, as far as CUDA has kernels for it.
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(mode=True, warn_only=True)
         network.to(device)
         if self.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -91,6 +86,17 @@ class LoopConfiguration(BaseModel):
     def scaler(self, device: torch.device) -> torch.amp.GradScaler:
         """Return what scales the loss, and does nothing unless convolutions are computed in float16."""
         return torch.amp.GradScaler(device.type, enabled=self.precision == "float16")
+
+
+def use_device(device: torch.device) -> None:
+    """Make a device this process's own, and have all of torch compute the same from the same seed on it.
+
+    Both hold for the whole process from then on; a CPU needs neither.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)  # as far as CUDA has kernels for it
 
 
 def _computes_bfloat16(device: torch.device) -> bool:

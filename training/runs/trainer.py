@@ -152,8 +152,6 @@ class Trainer:
             FloatingPointError: the loss or its gradient is not finite; the last checkpoint stays as it was.
             InvalidDatasetError: a picture cannot be used; likewise.
         """
-        if self.loop.threads:
-            torch.set_num_threads(self.loop.threads)
         objective = self.objective()
         writes = self.processes.first
         saved = time.monotonic()

@@ -10,7 +10,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from model.bundle import METADATA_KEY, BundleMetadata, InvalidBundleError
+from model.metadata import METADATA_KEY, InvalidModelError, ModelMetadata
 from model.runtime import default_model_path
 from training.darknet.starting_weights import read_darknet_start
 from training.export.model_file import WEIGHT_PREFIX, store_in_float
@@ -92,13 +92,13 @@ def _from_model_file(path: Path) -> StartingPoint:
         raise InvalidCheckpointError(f"{path}: neither a run's folder nor a model file") from error
     try:
         properties = {each.key: each.value for each in model.metadata_props}
-        bundle = BundleMetadata.from_json(properties.get(METADATA_KEY, ""))
-    except InvalidBundleError as error:
+        metadata = ModelMetadata.from_json(properties.get(METADATA_KEY, ""))
+    except InvalidModelError as error:
         raise InvalidCheckpointError(f"{path}: not a model file ({error})") from error
     weights = _weights_of(model)
-    weights["anchors"] = torch.tensor(bundle.anchors)
-    tree = bundle.word_tree()
-    return StartingPoint(weights, tuple(tree.wnids[node] for node in bundle.trained), folded=True)
+    weights["anchors"] = torch.tensor(metadata.anchors)
+    tree = metadata.tree
+    return StartingPoint(weights, tuple(tree.wnids[node] for node in metadata.trained), folded=True)
 
 
 def _weights_of(model: onnx.ModelProto) -> dict[str, Tensor]:

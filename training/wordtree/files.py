@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from model.bundle import TreeMetadata
+from model.metadata import TreeMetadata
 from model.wordtree import WordTree
 from training.files import replace_file
 from training.wordtree.packaged_tree import compress
@@ -14,8 +14,8 @@ SUFFIXES: Final = (".tsv", ".gz", ".json", ".tree")
 def write_tree(path: Path, tree: WordTree) -> tuple[Path, ...]:
     """Write a tree; the name's end says how. Return the files written.
 
-    .tsv or .tsv.gz: what `model.wordtree.read_word_tree` reads. .json: a `model.bundle.TreeMetadata`. .tree: darknet's
-    'wnid parent' a line, with the names beside it, a line each, in a file that ends in .names.
+    .tsv or .tsv.gz: what `model.wordtree.read_word_tree` reads. .json: a `model.metadata.TreeMetadata`. .tree:
+    darknet's 'wnid parent' a line, with the names beside it, a line each, in a file that ends in .names.
 
     Raises:
         ValueError: another end of the name.

@@ -30,8 +30,8 @@ class ModelFile(BaseModel):
         """Describe a model that was loaded from a file."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        bundle = detector.bundle
-        return cls(name=bundle.name, version=bundle.version, tree=detector.tree.digest, digest=f"sha256:{digest}")
+        metadata = detector.metadata
+        return cls(name=metadata.name, version=metadata.version, tree=detector.tree.digest, digest=f"sha256:{digest}")
 
 
 class LabelOptions(BaseModel):

@@ -33,7 +33,7 @@ class Labeller:
         """Load the model.
 
         Raises:
-            InvalidBundleError: it cannot be used.
+            InvalidModelError: it cannot be used.
             ProviderUnavailableError: what it should run on cannot.
         """
         self._job = job

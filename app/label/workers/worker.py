@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from app.label.errors import LabelError
 from app.label.workers.job import Job, Message, Order
 from app.label.workers.labeller import Labeller
-from model.bundle import InvalidBundleError
+from model.metadata import InvalidModelError
 from model.runtime import DeviceLostError, ProviderUnavailableError
 
 
@@ -39,7 +39,7 @@ def _work(connection: "Connection[Message, Job | Order]") -> None:
                 given_up=order.given_up,
             )
             connection.send(("done", summary))
-    except (LabelError, InvalidBundleError, ProviderUnavailableError) as error:
+    except (LabelError, InvalidModelError, ProviderUnavailableError) as error:
         connection.send(("failed", str(error)))
     except (DeviceLostError, EOFError, ConnectionError):
         raise

@@ -19,9 +19,9 @@ DOG = "n02084071"
 
 
 @pytest.fixture
-def here(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two pictures and a text, the tiny bundle being the model in use."""
-    monkeypatch.setenv("YOLO9000_MODEL", str(tiny_bundle))
+def here(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two pictures and a text, the tiny model being the model in use."""
+    monkeypatch.setenv("YOLO9000_MODEL", str(tiny_model))
     monkeypatch.chdir(tmp_path)
     Path("red.png").write_bytes(pictures.red())
     Path("blue.png").write_bytes(encode(draw({"blue": BLUE})))
@@ -178,7 +178,7 @@ def test_a_faulty_option_of_serve_ends_in_one_sentence() -> None:
     assert "file.txt" in run("serve", "--api-keys-file", "file.txt", code=2).stderr
 
 
-def test_serve_passes_its_options_on(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_passes_its_options_on(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Server] = []
     logging: list[tuple[str, str]] = []
 
@@ -189,13 +189,13 @@ def test_serve_passes_its_options_on(tiny_bundle: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("app.commands.cli.configure_logging", lambda *how: logging.append(how))
     monkeypatch.setenv("YOLO9000_MAX_BATCH", "5")
     monkeypatch.setenv("YOLO9000_LOG_LEVEL", "error")
-    options = ["--model", str(tiny_bundle), "--port", "8123", "--max-pixels", "1000", "--threads", "1"]
+    options = ["--model", str(tiny_model), "--port", "8123", "--max-pixels", "1000", "--threads", "1"]
     run("serve", *options, "--log-format", "json", "--cors-origins", "https://a.org,https://b.org")
     (server,) = served
     assert (server.config.host, server.config.port) == ("127.0.0.1", 8123)
     settings = server.config.app.state.settings  # type: ignore[union-attr]
     assert settings == Settings(
-        model=tiny_bundle,
+        model=tiny_model,
         port=8123,
         max_pixels=1000,
         threads=1,

@@ -26,8 +26,8 @@ PICTURES = 3000
 
 
 @pytest.fixture
-def arguments(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setenv("YOLO9000_MODEL", str(tiny_bundle))
+def arguments(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("YOLO9000_MODEL", str(tiny_model))
     fill(tmp_path / "source", 3)
     return [str(tmp_path / "source"), "--output", str(tmp_path / "output")]
 
@@ -74,9 +74,9 @@ def test_ray_may_stand_alone() -> None:
         assert options.with_address(given) == made
 
 
-def start(tmp_path: Path, tiny_bundle: Path, *options: str) -> "subprocess.Popen[str]":
+def start(tmp_path: Path, tiny_model: Path, *options: str) -> "subprocess.Popen[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith("YOLO9000_")}
-    what = [str(tmp_path / "source"), "--output", str(tmp_path / "output"), "--model", str(tiny_bundle), *options]
+    what = [str(tmp_path / "source"), "--output", str(tmp_path / "output"), "--model", str(tiny_model), *options]
     return subprocess.Popen(
         [sys.executable, "-m", "app", "label", *what], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     )
@@ -93,14 +93,14 @@ def wait_for_some(process: "subprocess.Popen[str]", output: Path, count: int) ->
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_until_it_is_done(tmp_path: Path, tiny_bundle: Path) -> None:
+def test_killed_and_resumed_until_it_is_done(tmp_path: Path, tiny_model: Path) -> None:
     """Kill the command again and again, once with its processes; in the end each picture is there once."""
     names = fill(tmp_path / "source", PICTURES)
     output = tmp_path / "output"
     shards = PICTURES // 20
     done: dict[str, int] = {}
     for number in range(3):
-        with start(tmp_path, tiny_bundle, "--shard-size", "20", "--processes", "2") as process:
+        with start(tmp_path, tiny_model, "--shard-size", "20", "--processes", "2") as process:
             wait_for_some(process, output, len(done) + 5)
             workers = labelling_below(process.pid)
             process.kill()
@@ -111,7 +111,7 @@ def test_killed_and_resumed_until_it_is_done(tmp_path: Path, tiny_bundle: Path) 
         assert now.items() >= done.items(), "a shard that was done was done again"
         assert len(done) < len(now) < shards
         done = now
-    with start(tmp_path, tiny_bundle, "--processes", "2") as process:
+    with start(tmp_path, tiny_model, "--processes", "2") as process:
         _, complaints = process.communicate(timeout=120)
     assert (process.returncode, complaints) == (0, f"{PICTURES} pictures: {output}\n")
     found = rows(output)
@@ -123,9 +123,9 @@ def test_killed_and_resumed_until_it_is_done(tmp_path: Path, tiny_bundle: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped(tmp_path: Path, tiny_bundle: Path, number: signal.Signals, code: int) -> None:
+def test_stopped(tmp_path: Path, tiny_model: Path, number: signal.Signals, code: int) -> None:
     fill(tmp_path / "source", PICTURES)
-    with start(tmp_path, tiny_bundle, "--shard-size", "20", "--processes", "1") as process:
+    with start(tmp_path, tiny_model, "--shard-size", "20", "--processes", "1") as process:
         wait_for_some(process, tmp_path / "output", 2)
         workers = labelling_below(process.pid)
         process.send_signal(number)

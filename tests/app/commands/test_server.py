@@ -1,4 +1,4 @@
-"""The few things that need a real server and a socket, with the tiny bundle."""
+"""The few things that need a real server and a socket, with the tiny model."""
 
 import signal
 import socket
@@ -17,7 +17,7 @@ from app.load_settings import ConfigurationError
 from tests.app import pictures
 from tests.app.conftest import problem
 from tests.app.servers import ROOT, Running, running, serving
-from tests.bundles import tiny_metadata, write_tiny_bundle
+from tests.model_files import tiny_metadata, write_tiny_model
 
 pytestmark = pytest.mark.slow
 
@@ -53,8 +53,8 @@ def test_a_taken_port_is_told_before_the_model_is_loaded(tmp_path: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def server(tiny_bundle: Path) -> Iterator[httpx.Client]:
-    with serving("--model", str(tiny_bundle), "--threads", "1", "--max-upload-bytes", "100000") as client:
+def server(tiny_model: Path) -> Iterator[httpx.Client]:
+    with serving("--model", str(tiny_model), "--threads", "1", "--max-upload-bytes", "100000") as client:
         yield client
 
 
@@ -142,8 +142,8 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_told_to_stop_it_finishes_what_has_begun_and_refuses_what_comes(tiny_bundle: Path) -> None:
-    with running("--model", str(tiny_bundle), "--threads", "1") as server:
+def test_told_to_stop_it_finishes_what_has_begun_and_refuses_what_comes(tiny_model: Path) -> None:
+    with running("--model", str(tiny_model), "--threads", "1") as server:
         data = pictures.red()
         upload = begin_upload(server, data)
         server.client.get("/health/ready")  # by now the upload has begun
@@ -158,8 +158,8 @@ def test_told_to_stop_it_finishes_what_has_begun_and_refuses_what_comes(tiny_bun
         assert server.process.wait(timeout=20) == 0
 
 
-def test_what_does_not_end_in_time_is_given_up(tiny_bundle: Path) -> None:
-    with running("--model", str(tiny_bundle), "--threads", "1", "--drain-timeout", "0.2") as server:
+def test_what_does_not_end_in_time_is_given_up(tiny_model: Path) -> None:
+    with running("--model", str(tiny_model), "--threads", "1", "--drain-timeout", "0.2") as server:
         upload = begin_upload(server, pictures.red())
         server.client.get("/health/ready")
         server.process.send_signal(signal.SIGTERM)
@@ -169,8 +169,8 @@ def test_what_does_not_end_in_time_is_given_up(tiny_bundle: Path) -> None:
         assert server.process.wait(timeout=20) == 0
 
 
-def test_it_answers_503_for_a_while_so_that_a_load_balancer_notices(tiny_bundle: Path) -> None:
-    with running("--model", str(tiny_bundle), "--threads", "1", "--drain-delay", "1.5") as server:
+def test_it_answers_503_for_a_while_so_that_a_load_balancer_notices(tiny_model: Path) -> None:
+    with running("--model", str(tiny_model), "--threads", "1", "--drain-delay", "1.5") as server:
         told = time.monotonic()
         server.process.send_signal(signal.SIGINT)
         until(lambda: server.client.get("/health/ready").status_code == 503)
@@ -178,8 +178,8 @@ def test_it_answers_503_for_a_while_so_that_a_load_balancer_notices(tiny_bundle:
         assert time.monotonic() - told >= 1.5
 
 
-def test_a_slow_body_is_given_up(tiny_bundle: Path) -> None:
-    with running("--model", str(tiny_bundle), "--threads", "1", "--upload-timeout", "0.3") as server:
+def test_a_slow_body_is_given_up(tiny_model: Path) -> None:
+    with running("--model", str(tiny_model), "--threads", "1", "--upload-timeout", "0.3") as server:
         answer = answer_of(begin_upload(server, pictures.red()))
         assert answer.startswith(b"HTTP/1.1 408")
         assert b"connection: close" in answer.lower()
@@ -190,7 +190,7 @@ def test_sighup_has_the_model_files_looked_at(tmp_path: Path) -> None:
     """The file lies in a folder that is not watched: only the signal tells of it."""
     real = tmp_path / "real"
     real.mkdir()
-    write_tiny_bundle(real / "tiny.onnx", tiny_metadata(version="1"))
+    write_tiny_model(real / "tiny.onnx", tiny_metadata(version="1"))
     served = tmp_path / "served"
     served.mkdir()
     (served / "tiny.onnx").symlink_to(real / "tiny.onnx")
@@ -198,6 +198,6 @@ def test_sighup_has_the_model_files_looked_at(tmp_path: Path) -> None:
         "--models", str(served), "--model", str(tmp_path / "served" / "tiny.onnx"), "--threads", "1"
     ) as server:
         assert server.client.get("/model").json()["version"] == "1"
-        write_tiny_bundle(real / "new", tiny_metadata(version="2")).replace(real / "tiny.onnx")
+        write_tiny_model(real / "new", tiny_metadata(version="2")).replace(real / "tiny.onnx")
         server.process.send_signal(signal.SIGHUP)
         until(lambda: server.client.get("/model").json()["version"] == "2")

@@ -22,7 +22,7 @@ class FakeDetector:
 
     def __init__(self, *, on_gpu: bool = False) -> None:
         self.on_gpu = on_gpu
-        self.bundle = SimpleNamespace(thresholds=SimpleNamespace(objectness=0.25), default_size=32)
+        self.metadata = SimpleNamespace(thresholds=SimpleNamespace(objectness=0.25), default_size=32)
         self.runs: list[tuple[int, int, float]] = []
         self.go = threading.Event()
         self.go.set()

@@ -244,9 +244,9 @@ async def test_every_size_and_batch_is_warm_before_the_first_request(
     shapes = counted_runs(detector, monkeypatch)
     app = create_app(Settings(batch_size=batch_size), detector)
     async with app.router.lifespan_context(app):
-        expected = [(batch, size) for size in reversed(detector.bundle.sizes) for batch in batches]
+        expected = [(batch, size) for size in reversed(detector.metadata.sizes) for batch in batches]
         if batches == (1,):  # the usual size once more, to see how long it takes
-            usual = (1, detector.bundle.default_size)
+            usual = (1, detector.metadata.default_size)
             expected.insert(expected.index(usual), usual)
         assert shapes == expected
 

@@ -12,10 +12,10 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
-from model.bundle import InvalidBundleError
+from model.metadata import InvalidModelError
 from tests.app import pictures
 from tests.app.conftest import client_of, problem
-from tests.bundles import tiny_metadata, write_tiny_bundle
+from tests.model_files import tiny_metadata, write_tiny_model
 
 pytestmark = pytest.mark.anyio
 
@@ -25,8 +25,8 @@ PNG = {"content-type": "image/png"}
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with a default model and another one."""
-    write_tiny_bundle(tmp_path / "first.onnx", tiny_metadata(version="1"))
-    write_tiny_bundle(tmp_path / "other.onnx", tiny_metadata(version="7", sizes=(64,), default_size=64))
+    write_tiny_model(tmp_path / "first.onnx", tiny_metadata(version="1"))
+    write_tiny_model(tmp_path / "other.onnx", tiny_metadata(version="7", sizes=(64,), default_size=64))
     return tmp_path
 
 
@@ -46,7 +46,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 def replace_with(target: Path, version: str) -> None:
     """Put a new file in the place of a model, as one should: written beside it and renamed."""
     target.with_suffix(".new").write_bytes(b"")
-    write_tiny_bundle(target.with_suffix(".new"), tiny_metadata(version=version)).replace(target)
+    write_tiny_model(target.with_suffix(".new"), tiny_metadata(version=version)).replace(target)
 
 
 async def listed(client: httpx.AsyncClient) -> dict[str, Any]:
@@ -155,7 +155,7 @@ async def test_names_that_are_taken_or_odd_are_not_served(
     (folder / "notes.txt").write_text("no model")
     await app.state.models.refresh()
     assert set(await listed(client)) == {"first", "other"}
-    elsewhere = write_tiny_bundle(tmp_path_factory.mktemp("default") / "other.onnx", tiny_metadata(version="9"))
+    elsewhere = write_tiny_model(tmp_path_factory.mktemp("default") / "other.onnx", tiny_metadata(version="9"))
     clash = create_app(Settings(model=elsewhere, models=folder, threads=1))
     async with clash.router.lifespan_context(clash), client_of(clash) as other:
         assert set(await listed(other)) == {"other", "first"}
@@ -180,7 +180,7 @@ async def test_a_bad_default_stops_the_start_and_another_bad_file_does_not(folde
         assert (await listed(client))["other"]["refused"]
         assert await version_of(client) == "1"
     bad = create_app(Settings(model=folder / "other.onnx", models=folder))
-    with pytest.raises(InvalidBundleError):
+    with pytest.raises(InvalidModelError):
         async with bad.router.lifespan_context(bad):
             pass
 

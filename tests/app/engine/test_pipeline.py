@@ -47,4 +47,4 @@ def test_a_large_photo_gets_the_answer_it_would_get_decoded_in_full(detector: On
 
 def test_too_many_pixels(detector: OnnxDetector) -> None:
     with pytest.raises(PictureTooLargeError):
-        preprocess(pictures.red(), detector.bundle.default_size, 1000)
+        preprocess(pictures.red(), detector.metadata.default_size, 1000)

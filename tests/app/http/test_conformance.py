@@ -44,8 +44,8 @@ for media_type in UPLOADED:
 
 
 @pytest.fixture(scope="module")
-def server(tiny_bundle: Path) -> Iterator[httpx.Client]:
-    options = ("--model", str(tiny_bundle), "--threads", "1", "--max-upload-bytes", "100000")
+def server(tiny_model: Path) -> Iterator[httpx.Client]:
+    options = ("--model", str(tiny_model), "--threads", "1", "--max-upload-bytes", "100000")
     with serving(*options, "--api-keys", str(ENTRY)) as client:
         yield client
 

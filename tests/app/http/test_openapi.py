@@ -11,11 +11,11 @@ from model.runtime import OnnxDetector
 
 
 @pytest.fixture
-def operations(tiny_bundle: Path, detector: OnnxDetector) -> Any:
+def operations(tiny_model: Path, detector: OnnxDetector) -> Any:
     """Give the operations of the document, by method and path, of an application with some settings."""
 
     def of(**settings: Any) -> dict[tuple[str, str], dict[str, Any]]:
-        document = create_app(Settings(model=tiny_bundle, **settings), detector).openapi()
+        document = create_app(Settings(model=tiny_model, **settings), detector).openapi()
         return {(method, path): one for path, all_ in document["paths"].items() for method, one in all_.items()}
 
     return of
@@ -52,6 +52,6 @@ def test_keys_are_described_where_they_are_asked_for(operations: Any) -> None:
     assert "401" in operations(api_keys=[entry])["get", "/metrics"]["responses"]
 
 
-def test_the_document_is_made_once(tiny_bundle: Path, detector: OnnxDetector) -> None:
-    app = create_app(Settings(model=tiny_bundle), detector)
+def test_the_document_is_made_once(tiny_model: Path, detector: OnnxDetector) -> None:
+    app = create_app(Settings(model=tiny_model), detector)
     assert app.openapi() is app.openapi()

@@ -51,7 +51,7 @@ def parquet(path: Path, columns: Mapping[str, Any], rows_in_group: int = 1000) -
 
 
 def plan(source: Path | str, output: Path | str, model: Path, **options: Any) -> tuple[Plan, WordTree]:
-    """Plan to label with one process and the defaults of the tiny bundle."""
+    """Plan to label with one process and the defaults of the tiny model."""
     parameters = DetectionParameters(**options.pop("parameters", {}))
     limits = options.pop("limits", LIMITS)
     means = options.pop("means", Means(processes=1))

@@ -22,13 +22,13 @@ def inodes(output: Path) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_every_kind_of_source_at_once(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
+def test_every_kind_of_source_at_once(tmp_path: Path, source: Path, tiny_model: Path) -> None:
     (source / "bad.jpg").write_bytes(b"bad")
     tar(source / "x.tar", [(f"{number}.png", pictures.red()) for number in range(5)])
     tar(source / "y.tar.gz", [("0.png", pictures.red()), ("0.png", pictures.red_and_blue())], "w:gz")
     parquet(source / "z.parquet", {"image": [{"bytes": pictures.red()}, {"bytes": None}]})
     output = tmp_path / "output"
-    made = plan(source, output, tiny_bundle, shard_size=2, coco=True, means=Means(processes=2))
+    made = plan(source, output, tiny_model, shard_size=2, coco=True, means=Means(processes=2))
     assert run(*made) == Outcome(15, 2)
     assert len({row["picture_id"] for row in rows(output)}) == 15
     assert sorted(failures(output)) == ["bad.jpg", "z.parquet#1"]
@@ -42,9 +42,9 @@ def test_every_kind_of_source_at_once(tmp_path: Path, source: Path, tiny_bundle:
 
 
 @pytest.mark.slow
-def test_only_what_is_not_done_is_done(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
+def test_only_what_is_not_done_is_done(tmp_path: Path, source: Path, tiny_model: Path) -> None:
     output = tmp_path / "output"
-    made = plan(source, output, tiny_bundle, shard_size=2)
+    made = plan(source, output, tiny_model, shard_size=2)
     run(*made)
     before = inodes(output)
     (output / "pictures/00000001.parquet").unlink()  # as if the process had been killed between its two files
@@ -57,62 +57,62 @@ def test_only_what_is_not_done_is_done(tmp_path: Path, source: Path, tiny_bundle
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_while_it_listed_begins_anew(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
-    made = plan(source, tmp_path / "output", tiny_bundle)
+def test_a_run_that_was_killed_while_it_listed_begins_anew(tmp_path: Path, source: Path, tiny_model: Path) -> None:
+    made = plan(source, tmp_path / "output", tiny_model)
     made[0].manifest.write(LocalFolder(tmp_path / "output"))
     (source / "new.png").write_bytes(pictures.red())
     assert run(*made) == Outcome(6, 0)
 
 
 @pytest.mark.slow
-def test_other_options_are_refused(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
+def test_other_options_are_refused(tmp_path: Path, source: Path, tiny_model: Path) -> None:
     output = tmp_path / "output"
-    run(*plan(source, output, tiny_bundle, shard_size=2))
+    run(*plan(source, output, tiny_model, shard_size=2))
     with pytest.raises(OutputError, match=r"threshold is 0\.3 and was 0\.25"):
-        run(*plan(source, output, tiny_bundle, parameters={"threshold": 0.3}))
+        run(*plan(source, output, tiny_model, parameters={"threshold": 0.3}))
     with pytest.raises(OutputError, match="shards of 2 pictures, not of 3"):
-        run(*plan(source, output, tiny_bundle, shard_size=3))
-    assert run(*plan(source, output, tiny_bundle)) == Outcome(5, 0)  # which stays as it was begun
+        run(*plan(source, output, tiny_model, shard_size=3))
+    assert run(*plan(source, output, tiny_model)) == Outcome(5, 0)  # which stays as it was begun
 
 
 @pytest.mark.slow
-def test_a_source_that_has_changed_is_refused(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
+def test_a_source_that_has_changed_is_refused(tmp_path: Path, source: Path, tiny_model: Path) -> None:
     tar(source / "0000-first.tar", [("0.png", pictures.red())])
-    made = plan(source, tmp_path / "output", tiny_bundle)
+    made = plan(source, tmp_path / "output", tiny_model)
     run(*made)
     (source / "0002b.png").write_bytes(pictures.red())
     with pytest.raises(OutputError, match=r"has changed .*\(0002b\.png is new\); label it into another folder"):
         run(*made)
 
 
-def test_nothing_is_made_where_it_cannot_begin(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
+def test_nothing_is_made_where_it_cannot_begin(tmp_path: Path, source: Path, tiny_model: Path) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "thesis.txt").write_text("x")
     with pytest.raises(OutputError, match="not empty"):
-        run(*plan(source, theirs, tiny_bundle))
+        run(*plan(source, theirs, tiny_model))
     assert [path.name for path in theirs.iterdir()] == ["thesis.txt"]
     with pytest.raises(OutputError, match=r"thesis\.txt: Not a directory"):
-        run(*plan(source, theirs / "thesis.txt", tiny_bundle))
+        run(*plan(source, theirs / "thesis.txt", tiny_model))
     with pytest.raises(SourceError, match="there is no such folder"):
-        run(*plan(tmp_path / "missing", tmp_path / "output", tiny_bundle))
+        run(*plan(tmp_path / "missing", tmp_path / "output", tiny_model))
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match="there are no pictures"):
-        run(*plan(tmp_path / "empty", tmp_path / "output2", tiny_bundle))
+        run(*plan(tmp_path / "empty", tmp_path / "output2", tiny_model))
 
 
-def test_two_runs_at_once(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
+def test_two_runs_at_once(tmp_path: Path, source: Path, tiny_model: Path) -> None:
     output = LocalFolder(tmp_path / "output")
     with output.alone(), pytest.raises(OutputError, match="another run"):
-        run(*plan(source, output.root, tiny_bundle))
+        run(*plan(source, output.root, tiny_model))
 
 
 @pytest.mark.slow
-def test_through_fsspec(tmp_path: Path, source: Path, tiny_bundle: Path) -> None:
+def test_through_fsspec(tmp_path: Path, source: Path, tiny_model: Path) -> None:
     tar(source / "x.tar", [(f"{number}.png", pictures.red()) for number in range(5)])
     parquet(source / "z.parquet", {"image": [pictures.red()] * 3})
     output = tmp_path / "output"
-    made = plan(source.as_uri(), output.as_uri(), tiny_bundle, coco=True, shard_size=2)
+    made = plan(source.as_uri(), output.as_uri(), tiny_model, coco=True, shard_size=2)
     assert run(*made) == Outcome(13, 0)
     before = inodes(output)
     assert run(*made) == Outcome(13, 0)
@@ -122,12 +122,12 @@ def test_through_fsspec(tmp_path: Path, source: Path, tiny_bundle: Path) -> None
 
 @pytest.mark.slow
 def test_a_full_disk_ends_in_a_sentence(
-    tmp_path: Path, source: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    made = plan(source, tmp_path / "output", tiny_bundle)
+    made = plan(source, tmp_path / "output", tiny_model)
     monkeypatch.setattr(run_module, "write_failures", fail)
     with pytest.raises(WorkError, match="output: No space left on device"):
         run(*made)

@@ -36,7 +36,7 @@ def exporter() -> InMemorySpanExporter:
 
 @pytest.fixture
 def traced(
-    tiny_bundle: Path, detector: OnnxDetector, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, detector: OnnxDetector, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> FastAPI:
     """An application that records its spans, as the variables would have it."""
 
@@ -45,7 +45,7 @@ def traced(
         return Tracing(unseen, provider, closing=[provider.shutdown])
 
     monkeypatch.setattr("app.main.tracing_for", tracing_for)
-    return create_app(Settings(model=tiny_bundle), detector)
+    return create_app(Settings(model=tiny_model), detector)
 
 
 @pytest.fixture
@@ -186,13 +186,13 @@ def test_exporters() -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_is_stopped_has_sent_all_and_to_nobody_else(tiny_bundle: Path, collector: Collector) -> None:
+def test_a_server_that_is_stopped_has_sent_all_and_to_nobody_else(tiny_model: Path, collector: Collector) -> None:
     environment = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "600000",  # so that only the end sends
         "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
     }
-    with running("--model", str(tiny_bundle), "--threads", "1", environment=environment) as server:
+    with running("--model", str(tiny_model), "--threads", "1", environment=environment) as server:
         answer = server.client.post("/detect", content=pictures.red(), headers=PNG)
         assert not collector.received
     assert "OTEL" not in server.output
@@ -209,12 +209,12 @@ def test_a_server_that_is_stopped_has_sent_all_and_to_nobody_else(tiny_bundle: P
 
 
 @pytest.mark.slow
-def test_metrics_are_sent_where_they_are_asked_for(tiny_bundle: Path, collector: Collector) -> None:
+def test_metrics_are_sent_where_they_are_asked_for(tiny_model: Path, collector: Collector) -> None:
     environment = {
         "OTEL_METRICS_EXPORTER": "otlp",
         "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{collector.url}/v1/metrics",
     }
-    with running("--model", str(tiny_bundle), "--threads", "1", environment=environment) as server:
+    with running("--model", str(tiny_model), "--threads", "1", environment=environment) as server:
         assert server.client.post("/detect", content=pictures.red(), headers=PNG).status_code == 200
     assert collector.paths == {"/v1/metrics"}
     assert collector.metrics() == {"http.server.request.duration", "http.server.active_requests"}
@@ -222,7 +222,7 @@ def test_metrics_are_sent_where_they_are_asked_for(tiny_bundle: Path, collector:
 
 @pytest.mark.slow
 def test_where_the_process_has_a_provider_that_one_records_each_request_once(
-    tiny_bundle: Path, collector: Collector
+    tiny_model: Path, collector: Collector
 ) -> None:
     """As under `opentelemetry-instrument`, with the variables that would ask for ours set as well."""
     program = f"""
@@ -243,7 +243,7 @@ from tests.app import pictures
 from tests.app.conftest import started
 
 async def ask():
-    async with started(create_app(Settings(model={str(tiny_bundle)!r}))) as client:
+    async with started(create_app(Settings(model={str(tiny_model)!r}))) as client:
         answer = await client.post("/detect", content=pictures.red(), headers={PNG!r})
         assert answer.status_code == 200
 
@@ -258,11 +258,11 @@ print(*sorted(f"{{span.kind.name}}:{{span.name}}" for span in exporter.get_finis
 
 
 async def test_without_a_collector_requests_are_answered(
-    tiny_bundle: Path, detector: OnnxDetector, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, detector: OnnxDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    app = create_app(Settings(model=tiny_bundle), detector)
+    app = create_app(Settings(model=tiny_model), detector)
     async with started(app) as client:
         answer: httpx.Response = await client.get("/model")
         assert answer.status_code == 200

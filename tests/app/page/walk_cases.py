@@ -69,8 +69,8 @@ class WalkCase:
         rows = self.raw.objectness >= np.float32(objectness)
         raw = RawDetections(self.raw.boxes[rows], self.raw.objectness[rows], self.raw.class_logits[rows])
         found = self.detections(hierarchy, iou, most, self.under, raw)
-        bundle = SimpleNamespace(name="random", version="1")
-        detector = cast("OnnxDetector", SimpleNamespace(tree=self.tree, bundle=bundle))
+        metadata = SimpleNamespace(name="random", version="1")
+        detector = cast("OnnxDetector", SimpleNamespace(tree=self.tree, metadata=metadata))
         return detection_result(Answer(50, 40, found, StepTimes()), detector).model_dump(mode="json")
 
     def question(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tests.bundles import node, tiny_metadata, write_tiny_bundle
+from tests.model_files import node, tiny_metadata, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.command_line import ConfigurationError
 from training.commands.evaluate import EvaluateConfiguration, evaluate
@@ -20,7 +20,7 @@ from training.evaluation.report import Report
 def model(tmp_path: Path) -> Path:
     write_pictures(tmp_path, [[Drawn((8, 8, 30, 40), "red", "beagle")]], name="red")
     write_pictures(tmp_path, [[Drawn((8, 8, 30, 40), "blue", "car")], []], name="blue")
-    return write_tiny_bundle(tmp_path / "tiny.onnx")
+    return write_tiny_model(tmp_path / "tiny.onnx")
 
 
 def test_sets_by_name_and_by_path(model: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_sets_that_had_boxes_are_named_or_told_by_the_model_file(model: Path, tm
 
     assert had_boxes() == [None, None]
     assert had_boxes(boxed=("red",)) == [True, False]
-    told = write_tiny_bundle(tmp_path / "told.onnx", tiny_metadata(boxed=(node("beagle"),)))
+    told = write_tiny_model(tmp_path / "told.onnx", tiny_metadata(boxed=(node("beagle"),)))
     assert had_boxes(model=told) == [True, False]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from model.bundle import BundleMetadata
+from model.metadata import ModelMetadata
 from model.wordtree import packaged_tree
 from tests.training.tiny_data import BEAGLE, DOG
 from training.command_line import ConfigurationError
@@ -74,13 +74,13 @@ class Exported:
     def __call__(
         self,
         detector: Detector,
-        bundle: BundleMetadata,
+        metadata: ModelMetadata,
         path: Path,
         *,
         half_storage: bool,
         pictures: list[NDArray[np.uint8]],
     ) -> ExportReport:
-        self.detector, self.bundle, self.path = detector, bundle, path
+        self.detector, self.metadata, self.path = detector, metadata, path
         self.half_storage, self.pictures = half_storage, pictures
         return REPORT
 
@@ -111,24 +111,24 @@ def test_the_average_is_exported_with_all_the_service_needs(run: Path, exported:
     assert (exported.path, exported.half_storage, exported.pictures) == (output, True, [])
     assert not exported.detector.training
     assert torch.equal(exported.detector.state_dict()["box.bias"], BIAS)
-    bundle = exported.bundle
-    assert (bundle.name, bundle.version, bundle.licence) == ("pets", "3", "CC0-1.0")
-    assert (bundle.trained, bundle.labelled, bundle.boxed) == (tuple(TRAINED), (TRAINED[-1],), (TRAINED[-1],))
-    assert bundle.word_tree().digest == packaged_tree().digest
-    assert (bundle.anchors, bundle.stride, bundle.sizes, bundle.default_size) == (ANCHORS, 16, (64, 128), 128)
-    assert bundle.thresholds.objectness == 0.4
-    assert (bundle.preprocessing.mean, bundle.preprocessing.scale) == ((127,) * 3, (128,) * 3)
-    assert bundle.evaluation == {}
+    metadata = exported.metadata
+    assert (metadata.name, metadata.version, metadata.licence) == ("pets", "3", "CC0-1.0")
+    assert (metadata.trained, metadata.labelled, metadata.boxed) == (tuple(TRAINED), (TRAINED[-1],), (TRAINED[-1],))
+    assert metadata.tree.digest == packaged_tree().digest
+    assert (metadata.anchors, metadata.stride, metadata.sizes, metadata.default_size) == (ANCHORS, 16, (64, 128), 128)
+    assert metadata.thresholds.objectness == 0.4
+    assert (metadata.preprocessing.mean, metadata.preprocessing.scale) == ((127,) * 3, (128,) * 3)
+    assert metadata.evaluation == {}
 
 
 def test_how_it_came_about_is_told_without_paths(run: Path, exported: Exported) -> None:
     export_run(ExportConfiguration(run=run, output=run / "model.onnx"))
-    training = exported.bundle.training
+    training = exported.metadata.training
     assert training["detection_sets"] == ["pets"]
     assert training["classification_sets"] == ["labelled"]
     assert (training["steps"], training["batch"], training["seed"], training["sizes"]) == (40, 5, 8, [64, 96])
     assert (training["trained_nodes"], training["tree_nodes"]) == (len(TRAINED), len(packaged_tree()))
-    assert "somebody" not in exported.bundle.to_json()
+    assert "somebody" not in exported.metadata.to_json()
 
 
 def test_pictures_are_compared_as_the_service_sees_them(run: Path, exported: Exported, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_the_scores_of_a_report(run: Path, exported: Exported, tmp_path: Path) -
     path = tmp_path / "report.json"
     path.write_text(report().model_dump_json())
     export_run(ExportConfiguration(run=run, output=run / "model.onnx", evaluation=path))
-    assert exported.bundle.evaluation == evaluation_summary(path)
+    assert exported.metadata.evaluation == evaluation_summary(path)
     assert json.loads(json.dumps(evaluation_summary(path))) == {
         "evaluated_sha256": "abc",
         "sets": {

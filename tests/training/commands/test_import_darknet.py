@@ -58,16 +58,16 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_detector_becomes_a_model_file_that_says_where_it_is_from(imported: Path) -> None:
-    bundle = OnnxDetector.load(imported, threads=1).bundle
+    metadata = OnnxDetector.load(imported, threads=1).metadata
 
     weights = imported.parents[1] / "network.weights"
-    assert (bundle.name, bundle.version, bundle.licence) == ("mine", "1", "not stated")
-    assert bundle.sizes == (64, *range(320, 609, 32))
-    assert (bundle.default_size, bundle.thresholds.objectness) == (64, 0.1)
-    assert bundle.trained == (0, 1, 2)
-    assert bundle.labelled == (1, 2)
-    assert bundle.word_tree().names == ("physical entity", "fire truck", "dog")
-    assert bundle.training == {
+    assert (metadata.name, metadata.version, metadata.licence) == ("mine", "1", "not stated")
+    assert metadata.sizes == (64, *range(320, 609, 32))
+    assert (metadata.default_size, metadata.thresholds.objectness) == (64, 0.1)
+    assert metadata.trained == (0, 1, 2)
+    assert metadata.labelled == (1, 2)
+    assert metadata.tree.names == ("physical entity", "fire truck", "dog")
+    assert metadata.training == {
         "network": "network",
         "start": "imported from darknet",
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),

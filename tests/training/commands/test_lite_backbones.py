@@ -62,7 +62,7 @@ def test_another_run_takes_it_over(root: Path, finished: Path, tmp_path: Path) -
 def test_so_does_one_that_starts_from_the_exported_file(root: Path, finished: Path, tmp_path: Path) -> None:
     path = tmp_path / "lite2.onnx"
     export_run(ExportConfiguration(run=finished, output=path, sizes=(64,), default_size=64))
-    assert OnnxDetector.load(path, threads=1).bundle.training["backbone"] == "lite2"
+    assert OnnxDetector.load(path, threads=1).metadata.training["backbone"] == "lite2"
     assert train_detector(run_of(root, tmp_path / "next", start=path))
     assert backbone_of(tmp_path / "next") == "lite2"
 

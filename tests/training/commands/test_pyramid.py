@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.bundle import BundleMetadata
+from model.metadata import ModelMetadata
 from model.runtime import OnnxDetector
 from tests.training.networks.published_nanodet import made_up_weights
 from tests.training.tiny_data import tiny_run, write_data
@@ -83,9 +83,9 @@ def test_it_is_refitted_and_exported(root: Path, started: Path, capfd: pytest.Ca
     assert report.probabilities < 1e-2
     assert report.objectness < 1e-3
     assert capfd.readouterr().out == ""  # torch.export prints the whole graph where it has to try twice
-    bundle: BundleMetadata = OnnxDetector.load(path, threads=1).bundle
-    assert bundle.stride == 8
-    assert bundle.preprocessing.mean == PIXEL_MEAN
+    metadata: ModelMetadata = OnnxDetector.load(path, threads=1).metadata
+    assert metadata.stride == 8
+    assert metadata.preprocessing.mean == PIXEL_MEAN
 
 
 def test_weights_of_another_kind_are_refused(root: Path) -> None:

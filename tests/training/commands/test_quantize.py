@@ -48,7 +48,7 @@ def scores(report: QuantizeReport) -> list[float | None]:
 
 
 def quantisation(path: Path) -> Any:
-    return OnnxDetector.load(path).bundle.training["quantisation"]
+    return OnnxDetector.load(path).metadata.training["quantisation"]
 
 
 def test_a_network_that_can_be_quantised_is(models: dict[float, Path], squares: Squares) -> None:
@@ -59,11 +59,11 @@ def test_a_network_that_can_be_quantised_is(models: dict[float, Path], squares: 
     assert scores(report) == [1, 1]
     assert (report.layers, report.in_float) == (3, ())
     assert report.disagreement < 0.2
-    assert detector.bundle.evaluation["sets"]["tiny"]["ap50"] == 1  # type: ignore[index, call-overload]
+    assert detector.metadata.evaluation["sets"]["tiny"]["ap50"] == 1  # type: ignore[index, call-overload]
     assert quantisation(report.output)["gate"] == {"most_fall": 0.01}
-    assert detector.bundle.training["steps"] == 0
-    original = OnnxDetector.load(model).bundle
-    assert detector.bundle.model_copy(update={"training": {}, "evaluation": {}}) == original.model_copy(
+    assert detector.metadata.training["steps"] == 0
+    original = OnnxDetector.load(model).metadata
+    assert detector.metadata.model_copy(update={"training": {}, "evaluation": {}}) == original.model_copy(
         update={"training": {}, "evaluation": {}}
     )
     kinds = [node.op_type for node in onnx.load(report.output).graph.node]
@@ -74,10 +74,10 @@ def test_a_network_that_can_be_quantised_is(models: dict[float, Path], squares: 
 def test_the_default_threshold_is_the_original_s_or_what_is_asked_for(
     models: dict[float, Path], squares: Squares
 ) -> None:
-    before = OnnxDetector.load(models[QUIET]).bundle.thresholds
+    before = OnnxDetector.load(models[QUIET]).metadata.thresholds
     for objectness, expected in ((None, before.objectness), (0.4, 0.4)):
         report = quantize(configuration(models[QUIET], squares, objectness=objectness))
-        after = OnnxDetector.load(report.output).bundle.thresholds
+        after = OnnxDetector.load(report.output).metadata.thresholds
         assert after == before.model_copy(update={"objectness": expected})
 
 
@@ -111,7 +111,7 @@ def test_without_the_gate_it_is_written_and_says_so(models: dict[float, Path], s
     assert report.in_float == ()
     assert report.disagreement > 1
     assert quantisation(report.output)["gate"] == "none, as was asked for"
-    assert OnnxDetector.load(report.output).bundle.evaluation == OnnxDetector.load(settings.model).bundle.evaluation
+    assert OnnxDetector.load(report.output).metadata.evaluation == OnnxDetector.load(settings.model).metadata.evaluation
 
 
 def test_named_layers_stay_in_float(models: dict[float, Path], squares: Squares) -> None:

@@ -142,9 +142,9 @@ def test_only_the_class_layer_changes(run: Path, tmp_path: Path) -> None:
     assert all(name.split(".", 1)[1].startswith("class_layer.") for name in changed)
     assert fitted["step"] == state["step"]
     assert fitted["refit"]["shares"] == {"labelled": 2}
-    bundle = output / "refit.onnx"
-    export_run(ExportConfiguration(run=output, output=bundle, sizes=(64,), default_size=64))
-    assert bundle.exists()
+    model = output / "refit.onnx"
+    export_run(ExportConfiguration(run=output, output=model, sizes=(64,), default_size=64))
+    assert model.exists()
     with pytest.raises(FolderInUseError, match="holds a run's checkpoint already"):
         refit_run(configuration)
 

@@ -15,7 +15,7 @@ from PIL import Image
 from model.runtime import OnnxDetector
 from model.wordtree import packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, write_data
-from training.commands.detector_run import DetectorRun, peak_rate
+from training.commands.detector_training import DetectorTraining, peak_rate
 from training.commands.evaluate import EvaluateConfiguration, evaluate
 from training.commands.export import ExportConfiguration, export_run
 from training.commands.train import train_detector
@@ -87,18 +87,23 @@ def test_a_run_becomes_a_model_file_that_can_be_scored(root: Path, finished: Pat
     assert max(report.boxes, report.objectness, report.probabilities) < 1e-3
 
     detector = OnnxDetector.load(path, threads=1)
-    bundle = detector.bundle
-    assert (bundle.name, bundle.version, bundle.sizes, bundle.default_size) == ("yolov2-lite", "7", (64, 96), 64)
-    assert bundle.tree.digest == packaged_tree().digest
+    metadata = detector.metadata
+    assert (metadata.name, metadata.version, metadata.sizes, metadata.default_size) == (
+        "yolov2-lite",
+        "7",
+        (64, 96),
+        64,
+    )
+    assert metadata.tree.digest == packaged_tree().digest
     state = load_checkpoint(finished).state
-    assert [list(bundle.trained), list(bundle.labelled)] == [state["trained"], state["labelled"]]
-    assert bundle.training["detection_sets"] == ["tiny"]
-    assert str(root) not in bundle.to_json()
+    assert [list(metadata.trained), list(metadata.labelled)] == [state["trained"], state["labelled"]]
+    assert metadata.training["detection_sets"] == ["tiny"]
+    assert str(root) not in metadata.to_json()
     with Image.open(picture) as image:
         found = detector.detect(image, threshold=0.0, hierarchy_threshold=0.0)
         assert len(found)
         assert (found.boxes[:, 2:] <= image.size).all()
-        assert set(found.nodes.tolist()) <= set(bundle.trained)
+        assert set(found.nodes.tolist()) <= set(metadata.trained)
 
     scores = evaluate(
         EvaluateConfiguration(
@@ -116,16 +121,16 @@ def test_a_run_becomes_a_model_file_that_can_be_scored(root: Path, finished: Pat
 def test_stopped_and_resumed_it_ends_with_the_same_weights(
     root: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = DetectorRun.loss
+    real = DetectorTraining.loss
 
-    def stopped(run: DetectorRun, batch: Batch, seen: int) -> StepLoss:
+    def stopped(run: DetectorTraining, batch: Batch, seen: int) -> StepLoss:
         if seen == 4:
             os.kill(os.getpid(), signal.SIGTERM)
         return real(run, batch, seen)
 
     folder = tmp_path / "stopped"
     with monkeypatch.context() as patched:
-        patched.setattr(DetectorRun, "loss", stopped)
+        patched.setattr(DetectorTraining, "loss", stopped)
         assert not train_detector(tiny_run(root, folder))
     assert load_checkpoint(folder).state["step"] == 2
     (folder / "configuration.json").unlink()
@@ -243,7 +248,7 @@ def test_a_run_starts_from_what_another_learned(root: Path, finished: Path, tmp_
     tree = packaged_tree()
     data = read_data(fewer, tree, imagenet_wnids())
     mixture = Mixture(data.sources, trained_index(data.trained, len(tree)), fewer.augmentation, 0)
-    run = DetectorRun(fewer, tree.subset(data.trained), mixture, load_flat_classifier(None), torch.device("cpu"))
+    run = DetectorTraining(fewer, tree.subset(data.trained), mixture, load_flat_classifier(None), torch.device("cpu"))
     fresh = {name: value.clone() for name, value in run.detector.state_dict().items()}
     run.start_from(finished)
     learned = load_checkpoint(finished).tensors

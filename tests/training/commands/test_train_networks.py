@@ -13,9 +13,10 @@ from model.runtime import OnnxDetector
 from model.wordtree import WordTree, packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, write_data
 from training.command_line import ConfigurationError
-from training.commands.detector_run import DetectorRun
-from training.commands.export import ExportConfiguration, averaged_detector, export_run
+from training.commands.detector_training import DetectorTraining
+from training.commands.export import ExportConfiguration, export_run
 from training.commands.train import train_detector
+from training.configurations.load import averaged_detector
 from training.configurations.mixing import read_data, trained_index
 from training.darknet.weights import Header, write_weights
 from training.data.mixture import Mixture
@@ -70,13 +71,13 @@ def learned(folder: Path) -> RegionDetector:
     return detector
 
 
-def fresh(root: Path, output: Path, **changes: Any) -> DetectorRun:
+def fresh(root: Path, output: Path, **changes: Any) -> DetectorTraining:
     """A run before its start."""
     configuration = run_of(root, output, tree=None, mixing=None, **changes)
     tree = packaged_tree()
     data = read_data(configuration, tree, ())
     mixture = Mixture(data.sources, trained_index(data.trained, len(tree)), configuration.augmentation, 0)
-    return DetectorRun(configuration, tree.subset(data.trained), mixture, None, torch.device("cpu"))
+    return DetectorTraining(configuration, tree.subset(data.trained), mixture, None, torch.device("cpu"))
 
 
 def answers(detector: RegionDetector, rows: list[int]) -> tuple[Tensor, Tensor]:
@@ -100,10 +101,10 @@ def test_a_run_on_a_tree_of_ones_own(finished: Path) -> None:
 @pytest.mark.slow
 def test_it_becomes_a_model_file(root: Path, model_file: Path) -> None:
     detector = OnnxDetector.load(model_file, threads=1)
-    bundle = detector.bundle
-    assert (bundle.name, bundle.stride, bundle.anchors) == ("yolov2-tiny", 32, ((0.4, 0.4), (1.2, 1.5)))
-    assert (bundle.preprocessing.mean, bundle.preprocessing.scale) == ((0,) * 3, (255,) * 3)
-    assert bundle.training["start"] == "random weights"
+    metadata = detector.metadata
+    assert (metadata.name, metadata.stride, metadata.anchors) == ("yolov2-tiny", 32, ((0.4, 0.4), (1.2, 1.5)))
+    assert (metadata.preprocessing.mean, metadata.preprocessing.scale) == ((0,) * 3, (255,) * 3)
+    assert metadata.training["start"] == "random weights"
     assert detector.tree.wnids == ("own-animal", BICYCLE, DOG, RACCOON, BEAGLE)
     with Image.open(root / "images" / "tiny" / "5.png") as image:
         assert np.isfinite(detector.detect(image, threshold=0.0).boxes).all()

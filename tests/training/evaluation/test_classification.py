@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from model.runtime import OnnxDetector
-from tests.bundles import COLOURS, node, tiny_tree, write_tiny_bundle
+from tests.model_files import COLOURS, node, tiny_tree, write_tiny_model
 from training.data.formats.coco import InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.evaluation.classification import evaluate_pictures
@@ -25,7 +25,7 @@ def picture(folder: Path, colour: str | None, label: str) -> LabelOnlyPicture:
 
 
 def test_the_best_detection_is_asked(tmp_path: Path) -> None:
-    detector = OnnxDetector.load(write_tiny_bundle(tmp_path / "tiny.onnx"), threads=1)
+    detector = OnnxDetector.load(write_tiny_model(tmp_path / "tiny.onnx"), threads=1)
     pictures = [
         picture(tmp_path, "red", "beagle"),
         picture(tmp_path, "red", "dog"),
@@ -40,7 +40,7 @@ def test_the_best_detection_is_asked(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_picture_is_told(tmp_path: Path) -> None:
-    detector = OnnxDetector.load(write_tiny_bundle(tmp_path / "tiny.onnx"), threads=1)
+    detector = OnnxDetector.load(write_tiny_model(tmp_path / "tiny.onnx"), threads=1)
     broken = picture(tmp_path, "red", "beagle")
     broken.path.write_bytes(b"no picture")
     with pytest.raises(InvalidDatasetError, match=r"red\.png: .*; replace the picture"):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from model.runtime import OnnxDetector
-from tests.bundles import node, tiny_tree, write_tiny_bundle
+from tests.model_files import node, tiny_tree, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.data.formats.coco import InvalidDatasetError, read_coco
 from training.evaluation.average_precision import Truths
@@ -31,7 +31,7 @@ def evaluate(
     copies: int = 1,
     rules: Rules | None = None,
 ) -> SetReport:
-    detector = OnnxDetector.load(write_tiny_bundle(folder / "tiny.onnx", copies=copies), threads=1)
+    detector = OnnxDetector.load(write_tiny_model(folder / "tiny.onnx", copies=copies), threads=1)
     detection_set = read_coco(*write_pictures(folder, pictures, size=size), tiny_tree())
     return evaluate_set(detector, detection_set, rules or Rules())[0]
 
@@ -159,7 +159,7 @@ def test_a_batch_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
-    detector = OnnxDetector.load(write_tiny_bundle(tmp_path / "tiny.onnx"), threads=1)
+    detector = OnnxDetector.load(write_tiny_model(tmp_path / "tiny.onnx"), threads=1)
     annotations, folder = write_pictures(tmp_path, [[Drawn(LEFT, "red", "beagle")]])
     detection_set = read_coco(annotations, folder, tiny_tree())
     Image.new("RGB", (96, 48)).save(folder / "7.png")
@@ -199,7 +199,7 @@ def test_a_right_ancestor_counts_where_labels_are_expanded(tmp_path: Path) -> No
 
 def test_with_and_without_boxes_in_training(tmp_path: Path) -> None:
     pictures = [[Drawn(LEFT, "red", "beagle"), Drawn(RIGHT, "blue", "car")], [Drawn(LEFT, "green", "dog")]]
-    detector = OnnxDetector.load(write_tiny_bundle(tmp_path / "tiny.onnx"), threads=1)
+    detector = OnnxDetector.load(write_tiny_model(tmp_path / "tiny.onnx"), threads=1)
     detection_set = read_coco(*write_pictures(tmp_path, pictures), tiny_tree())
     report = evaluate_set(detector, detection_set, Rules(), boxed={node("beagle")})[0]
     assert {one.name: one.had_boxes for one in report.categories} == {"dog": True, "beagle": True, "car": False}
@@ -216,7 +216,7 @@ def test_difficult_boxes_count_for_coco_and_not_for_voc(tmp_path: Path) -> None:
     content = json.loads(annotations.read_text())
     content["annotations"][1]["difficult"] = 1
     annotations.write_text(json.dumps(content))
-    detector = OnnxDetector.load(write_tiny_bundle(tmp_path / "tiny.onnx"), threads=1)
+    detector = OnnxDetector.load(write_tiny_model(tmp_path / "tiny.onnx"), threads=1)
     report = evaluate_set(detector, read_coco(annotations, folder, tiny_tree()), Rules())[0]
     assert report.ap50 == pytest.approx(51 / 101)
     assert report.voc_area == pytest.approx(1)

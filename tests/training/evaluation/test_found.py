@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.runtime import OnnxDetector
-from tests.bundles import node, tiny_tree, write_tiny_bundle
+from tests.model_files import node, tiny_tree, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.data.formats.coco import read_coco
 from training.evaluation.found import Found, Rules, find_all
@@ -16,7 +16,7 @@ LEFT = (8, 8, 30, 40)
 
 
 def found(folder: Path, *drawn: Drawn, copies: int = 1, rules: Rules | None = None) -> Found:
-    detector = OnnxDetector.load(write_tiny_bundle(folder / "tiny.onnx", copies=copies), threads=1)
+    detector = OnnxDetector.load(write_tiny_model(folder / "tiny.onnx", copies=copies), threads=1)
     detection_set = read_coco(*write_pictures(folder, [drawn]), tiny_tree())
     (one,) = find_all(detector, detection_set, rules or Rules())
     return one

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.wordtree import IntArray
-from tests.bundles import node, tiny_metadata, tiny_tree
+from tests.model_files import node, tiny_metadata, tiny_tree
 from training.evaluation.hierarchy import accuracy_by_depth, calibration, information, specificity_curve
 
 TREE = tiny_tree()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.bundles import node, tiny_tree
+from tests.model_files import node, tiny_tree
 from training.evaluation.lineage import LineageAccuracy, lineage_accuracy, match
 
 TRUTH = (0, 0, 10, 10)

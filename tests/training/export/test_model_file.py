@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from model.bundle import BundleMetadata
+from model.metadata import ModelMetadata
 from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector
-from tests.bundles import tiny_metadata
+from tests.model_files import tiny_metadata
 from training.export.model_file import HALF_LEAST_VALUES, ExportError, ExportReport, export_detector, store_in_half
 from training.networks.parts.detector import BoxIndex, Detector, Prediction
 
@@ -71,7 +71,7 @@ class RowsPerAnchor(SharedRows):
         return torch.einsum("kd,kcd->kc", cells, self.anchor_rows[index.anchor])
 
 
-def bundle(**changes: Any) -> BundleMetadata:
+def metadata(**changes: Any) -> ModelMetadata:
     return tiny_metadata(anchors=ANCHORS, **({"sizes": (32, 64, 96, 128)} | changes))
 
 
@@ -82,7 +82,7 @@ class Exported:
         torch.manual_seed(0)
         self.path = path
         self.detector = kind()
-        self.report: ExportReport = export_detector(self.detector, bundle(), path, **options)
+        self.report: ExportReport = export_detector(self.detector, metadata(), path, **options)
         self.detector.eval()
         self.onnx = OnnxDetector.load(path, threads=1)
 
@@ -175,7 +175,7 @@ def test_the_file_states_its_contract_and_no_more(exported: Exported) -> None:
     def shape(value: onnx.ValueInfoProto) -> list[int | str]:
         return [dimension.dim_param or dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
 
-    assert exported.onnx.bundle == bundle()
+    assert exported.onnx.metadata == metadata()
     assert {value.name: shape(value) for value in (*graph.input, *graph.output)} == {
         "pictures": ["batch", "size", "size", 3],
         "threshold": [],
@@ -235,7 +235,7 @@ def test_exporting_leaves_the_detector_alone_and_repeats_exactly(tmp_path: Path,
     detector = copy.deepcopy(exported.detector).train()
     path = tmp_path / "again.onnx"
 
-    export_detector(detector, bundle(), path, pictures=[pictures(1, 64)])
+    export_detector(detector, metadata(), path, pictures=[pictures(1, 64)])
 
     assert detector.training
     before = exported.detector.state_dict()
@@ -262,7 +262,7 @@ def test_a_file_that_differs_from_the_detector_is_not_written(kind: type[SharedR
     path.write_bytes(b"the last good one")
 
     with pytest.raises(ExportError, match="differs from torch"):
-        export_detector(kind(), bundle(), path)
+        export_detector(kind(), metadata(), path)
 
     assert path.read_bytes() == b"the last good one"
     assert list(tmp_path.iterdir()) == [path]
@@ -274,11 +274,11 @@ def test_a_file_that_differs_from_the_detector_is_not_written(kind: type[SharedR
         ({"trained": [0, 2]}, "9 classes, but 2 nodes"),
         ({"anchors": [[1, 1], [2, 2]]}, "anchors are not the detector's"),
         ({"anchors": [[0.8, 1.1]]}, "anchors are not the detector's"),
-        ({"stride": 16}, "stride 32, the bundle 16"),
+        ({"stride": 16}, "stride 32, the model file 16"),
     ],
 )
-def test_a_bundle_for_another_network_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    other = bundle().model_copy(update=changes)
+def test_metadata_of_another_network_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    other = metadata().model_copy(update=changes)
 
     with pytest.raises(ValueError, match=message):
         export_detector(SharedRows(), other, tmp_path / "model.onnx")

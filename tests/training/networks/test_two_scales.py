@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.runtime import OnnxDetector
-from tests.bundles import tiny_metadata
+from tests.model_files import tiny_metadata
 from tests.training.networks.given_backbones import lively_backbone
 from training.configurations.train import NetworkConfiguration
 from training.export.model_file import export_detector
@@ -110,12 +110,12 @@ def test_in_training_there_is_one_scale(network: TwoScaleLite) -> None:
 
 @pytest.mark.slow
 def test_the_file_answers_as_both_looks_do(network: TwoScaleLite, tmp_path: Path) -> None:
-    bundle = tiny_metadata(anchors=ANCHORS, stride=STRIDE, sizes=(96, 128, 160), default_size=128)
+    metadata = tiny_metadata(anchors=ANCHORS, stride=STRIDE, sizes=(96, 128, 160), default_size=128)
     path = tmp_path / "model.onnx"
     fold_norms(network)
-    export_detector(network, bundle, path)
+    export_detector(network, metadata, path)
     exported = OnnxDetector.load(path, threads=1)
-    for size in bundle.sizes:
+    for size in metadata.sizes:
         shown = pictures(size)
         with torch.no_grad():
             both = network.look(shown)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model.wordtree import WordTree, packaged_tree
-from tests.bundles import tiny_tree
+from tests.model_files import tiny_tree
 from training.command_line import ConfigurationError
 from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError, save_checkpoint
 from training.weights.run_folder import load_tree, open_run_folder, read_tree_file, save_tree

@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from model.bundle import BundleMetadata, Preprocessing, TreeMetadata
+from model.metadata import ModelMetadata, Preprocessing, TreeMetadata
 from model.wordtree import packaged_tree
 from training.export.model_file import export_detector, store_in_half
 from training.export.quantization.graph import activation_ranges, plain_weights, quantised
@@ -86,7 +86,7 @@ def rounded(nodes: list[int]) -> YOLOv2Lite:
 @pytest.fixture(scope="module")
 def exported(rounded: YOLOv2Lite, nodes: list[int], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "model.onnx"
-    bundle = BundleMetadata(
+    metadata = ModelMetadata(
         name="tiny",
         version="1",
         tree=TreeMetadata.of(packaged_tree()),
@@ -98,7 +98,7 @@ def exported(rounded: YOLOv2Lite, nodes: list[int], tmp_path_factory: pytest.Tem
         preprocessing=Preprocessing(mean=(127.0,) * 3, scale=(128.0,) * 3),
         licence="Apache-2.0",
     )
-    export_detector(rounded, bundle, path)
+    export_detector(rounded, metadata, path)
     return path
 
 

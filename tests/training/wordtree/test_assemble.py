@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import TreeMetadata
+from model.metadata import TreeMetadata
 from model.wordtree import WordTree
 from tests.training.wordtree.nouns import small_wordnet
 from training.data.formats.coco import InvalidDatasetError
@@ -51,7 +51,7 @@ def test_a_flat_list_of_one_s_own(tmp_path: Path) -> None:
     tree = built(tmp_path, [("garden_gnome", "garden gnome", None), ("bolt", "bolt", None)])
     assert tree.names == ("own", "bolt", "garden gnome")
     assert tree.parents.tolist() == [-1, 0, 0]
-    assert TreeMetadata.of(tree).word_tree().digest == tree.digest
+    assert TreeMetadata.of(tree).build().digest == tree.digest
 
 
 def test_own_labels_beside_and_beneath_concepts(tmp_path: Path) -> None:

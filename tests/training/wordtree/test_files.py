@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import TreeMetadata
+from model.metadata import TreeMetadata
 from model.wordtree import WordTree, read_word_tree
-from tests.bundles import tiny_tree
+from tests.model_files import tiny_tree
 from training.wordtree.files import write_tree
 
 
@@ -23,7 +23,7 @@ def test_a_table_is_read_as_it_was(tmp_path: Path, name: str) -> None:
 def test_the_json_is_a_model_file_s_tree(tmp_path: Path) -> None:
     write_tree(tmp_path / "tree.json", tiny_tree())
     metadata = TreeMetadata.model_validate_json((tmp_path / "tree.json").read_text())
-    assert metadata.word_tree().digest == tiny_tree().digest
+    assert metadata.build().digest == tiny_tree().digest
 
 
 def test_darknet_s_two_files(tmp_path: Path) -> None:

@@ -52,6 +52,19 @@ def read_detection_set(
     return replace(found, pictures=tuple(chosen))
 
 
+def locate(given: str, data: Path) -> tuple[Path, Path]:
+    """Return the annotations and the folder of pictures that one entry of the option `sets` stands for.
+
+    Args:
+        given: ANNOTATIONS:PICTURES, or the name of a set that lies in `data`.
+        data: has the folders annotations and images.
+    """
+    annotations, colon, pictures = given.rpartition(":")
+    if colon and annotations:
+        return Path(annotations), Path(pictures)
+    return data / "annotations" / f"{given}.json", data / "images" / given
+
+
 def _read(annotations: Path, pictures: Path, tree: WordTree, label_map: Path | None) -> DetectionSet:
     nodes = None if label_map is None else read_label_map(label_map)
     suffix = annotations.suffix.lower()

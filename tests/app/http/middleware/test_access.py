@@ -22,10 +22,10 @@ PNG = {"content-type": "image/png"}
 
 
 @pytest.fixture
-def make_app(tiny_bundle: Path, detector: OnnxDetector) -> Any:
+def make_app(tiny_model: Path, detector: OnnxDetector) -> Any:
     def make(**settings: Any) -> FastAPI:
         entries = [str(ENTRY), str(OTHER_ENTRY)]
-        return create_app(Settings(model=tiny_bundle, api_keys=entries, **settings), detector)
+        return create_app(Settings(model=tiny_model, api_keys=entries, **settings), detector)
 
     return make
 

@@ -24,8 +24,8 @@ async def test_by_default_no_other_site_may_call(client: httpx.AsyncClient) -> N
     problem(await client.options("/detect", headers=ORIGIN | asked), 405)
 
 
-async def test_origins_that_are_set_may_call(tiny_bundle: Path, detector: OnnxDetector) -> None:
-    settings = Settings(model=tiny_bundle, cors_origins=[ORIGIN["origin"]])
+async def test_origins_that_are_set_may_call(tiny_model: Path, detector: OnnxDetector) -> None:
+    settings = Settings(model=tiny_model, cors_origins=[ORIGIN["origin"]])
     async with started(create_app(settings, detector)) as client:
         answer = await client.get("/model", headers=ORIGIN)
         assert answer.headers["access-control-allow-origin"] == ORIGIN["origin"]
@@ -36,10 +36,10 @@ async def test_origins_that_are_set_may_call(tiny_bundle: Path, detector: OnnxDe
 
 
 async def test_a_preflight_is_observed(
-    tiny_bundle: Path, detector: OnnxDetector, caplog: pytest.LogCaptureFixture
+    tiny_model: Path, detector: OnnxDetector, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It has a request id, a line in the log and a count in the metrics, and the headers of every answer."""
-    settings = Settings(model=tiny_bundle, cors_origins=[ORIGIN["origin"]])
+    settings = Settings(model=tiny_model, cors_origins=[ORIGIN["origin"]])
     caplog.set_level(logging.INFO, "yolo9000.access")
     async with started(create_app(settings, detector)) as client:
         asked = ORIGIN | {"access-control-request-method": "POST", "x-request-id": "preflight-1"}
@@ -53,8 +53,8 @@ async def test_a_preflight_is_observed(
     assert 'method="OPTIONS"' in metrics
 
 
-async def test_an_unexpected_error_has_every_answers_headers(tiny_bundle: Path, detector: OnnxDetector) -> None:
-    app = create_app(Settings(model=tiny_bundle, cors_origins=[ORIGIN["origin"]]), detector)
+async def test_an_unexpected_error_has_every_answers_headers(tiny_model: Path, detector: OnnxDetector) -> None:
+    app = create_app(Settings(model=tiny_model, cors_origins=[ORIGIN["origin"]]), detector)
 
     @app.get("/broken")
     async def broken() -> None:
@@ -68,8 +68,8 @@ async def test_an_unexpected_error_has_every_answers_headers(tiny_bundle: Path, 
     assert answer.headers["x-request-id"]
 
 
-async def test_observation_stands_outermost(tiny_bundle: Path, detector: OnnxDetector) -> None:
-    app = create_app(Settings(model=tiny_bundle, cors_origins=[ORIGIN["origin"]]), detector)
+async def test_observation_stands_outermost(tiny_model: Path, detector: OnnxDetector) -> None:
+    app = create_app(Settings(model=tiny_model, cors_origins=[ORIGIN["origin"]]), detector)
     expected: tuple[object, ...] = (
         ObservationMiddleware,
         SecurityHeadersMiddleware,

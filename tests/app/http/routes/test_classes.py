@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.app.conftest import problem
-from tests.bundles import tiny_tree
+from tests.model_files import tiny_tree
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from app.settings import Settings
 from tests.app import pictures
 from tests.app.conftest import problem, started
 from tests.app.pictures import BLUE, RED, SIZE, draw, encode, near
-from tests.bundles import tiny_tree, write_tiny_bundle
+from tests.model_files import tiny_tree, write_tiny_model
 
 pytestmark = pytest.mark.anyio
 
@@ -99,8 +99,8 @@ async def test_under_answers_only_within_subtrees(client: httpx.AsyncClient) -> 
 
 
 async def test_related_labels_on_one_place_are_one_object(tmp_path: Path) -> None:
-    bundle = write_tiny_bundle(tmp_path / "copies.onnx", copies=3)
-    async with started(create_app(Settings(model=bundle))) as client:
+    model = write_tiny_model(tmp_path / "copies.onnx", copies=3)
+    async with started(create_app(Settings(model=model))) as client:
         assert await labels(client, pictures.red()) == ["beagle"]
         assert await labels(client, pictures.red(), iou_threshold=1) == ["beagle", "dog", "dog"]
 

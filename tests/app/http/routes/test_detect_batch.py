@@ -42,8 +42,8 @@ async def test_faulty_parameters_fail_the_whole_request(client: httpx.AsyncClien
     problem(await post(client, pictures.red(), under="n00000000"), 404)
 
 
-async def test_too_many_pictures(tiny_bundle: Any, detector: OnnxDetector) -> None:
-    async with started(create_app(Settings(model=tiny_bundle, max_batch=3), detector)) as client:
+async def test_too_many_pictures(tiny_model: Any, detector: OnnxDetector) -> None:
+    async with started(create_app(Settings(model=tiny_model, max_batch=3), detector)) as client:
         assert len((await post(client, *[pictures.red()] * 3)).json()["results"]) == 3
         assert "limit of 3" in problem(await post(client, *[pictures.red()] * 4), 413)["detail"]
 

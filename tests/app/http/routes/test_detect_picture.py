@@ -10,7 +10,7 @@ from app.engine.drawing import branch_colour
 from tests.app import pictures
 from tests.app.conftest import problem
 from tests.app.pictures import RED, SIZE, draw, encode
-from tests.bundles import node, tiny_tree
+from tests.model_files import node, tiny_tree
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from tests.app import pictures
 from tests.app.conftest import client_of, problem
-from tests.bundles import SIZES, tiny_metadata, tiny_tree
+from tests.model_files import SIZES, tiny_metadata, tiny_tree
 
 pytestmark = pytest.mark.anyio
 
@@ -13,18 +13,18 @@ async def test_model(client: httpx.AsyncClient) -> None:
     response = await client.get("/model")
     assert response.status_code == 200
     body = response.json()
-    bundle = tiny_metadata()
+    metadata = tiny_metadata()
     assert body["name"] == "tiny"
     assert body["version"] == "1.2.3"
     assert body["schema_version"] == 1
-    assert body["licence"] == bundle.licence
+    assert body["licence"] == metadata.licence
     assert body["tree"] == {"digest": tiny_tree().digest, "nodes": 11, "roots": 2, "leaves": 7, "trained": 9}
     assert body["sizes"] == list(SIZES)
     assert body["default_size"] == 96
     assert body["thresholds"] == {"objectness": 0.25, "hierarchy": 0.5, "iou": 0.45}
     assert body["preprocessing"]["colour"] == "RGB"
-    assert body["training"] == bundle.training
-    assert body["evaluation"] == bundle.evaluation
+    assert body["training"] == metadata.training
+    assert body["evaluation"] == metadata.evaluation
     assert body["providers"] == ["CPUExecutionProvider"]
 
 

@@ -37,14 +37,14 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[s3fs.S3FileSystem]:
         server.stop()
 
 
-def test_from_a_bucket_to_a_bucket(store: s3fs.S3FileSystem, tmp_path: Path, tiny_bundle: Path) -> None:
+def test_from_a_bucket_to_a_bucket(store: s3fs.S3FileSystem, tmp_path: Path, tiny_model: Path) -> None:
     source, output = tmp_path / "source", tmp_path / "output"
     fill(source, 5)
     (source / "bad.jpg").write_bytes(b"bad")
     tar(source / "deep.tar", [(f"{number}.png", pictures.red()) for number in range(5)])
     parquet(source / "z.parquet", {"image": [pictures.red()] * 3})
     store.put(f"{source}/", "archive/shots/", recursive=True)
-    made = plan("s3://archive/shots", "s3://archive/labels", tiny_bundle, shard_size=2, coco=True)
+    made = plan("s3://archive/shots", "s3://archive/labels", tiny_model, shard_size=2, coco=True)
     assert run(*made) == Outcome(14, 1)
     store.get("archive/labels/", f"{output}/", recursive=True)
     assert failures(output).keys() == {"bad.jpg"}
@@ -62,6 +62,6 @@ def test_from_a_bucket_to_a_bucket(store: s3fs.S3FileSystem, tmp_path: Path, tin
     store.pipe("archive/shots/new.png", pictures.red())
     with pytest.raises(OutputError, match=r"new\.png is new"):
         run(*made)
-    assert run(*plan("s3://archive/shots/000*.png", "s3://archive/some", tiny_bundle)) == Outcome(5, 0)
+    assert run(*plan("s3://archive/shots/000*.png", "s3://archive/some", tiny_model)) == Outcome(5, 0)
     with pytest.raises(OutputError, match="not empty, and not of this program"):
-        run(*plan("s3://archive/shots", "s3://archive/shots", tiny_bundle))
+        run(*plan("s3://archive/shots", "s3://archive/shots", tiny_model))

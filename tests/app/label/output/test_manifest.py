@@ -9,8 +9,8 @@ from tests.app.label.archives import plan
 
 
 @pytest.fixture
-def manifest(tmp_path: Path, tiny_bundle: Path) -> Manifest:
-    return plan(tmp_path / "source", tmp_path, tiny_bundle)[0].manifest
+def manifest(tmp_path: Path, tiny_model: Path) -> Manifest:
+    return plan(tmp_path / "source", tmp_path, tiny_model)[0].manifest
 
 
 def test_it_is_kept(tmp_path: Path, manifest: Manifest) -> None:
@@ -22,8 +22,8 @@ def test_it_is_kept(tmp_path: Path, manifest: Manifest) -> None:
     listed.check_same(manifest, "output")
 
 
-def test_what_is_different_is_named(tmp_path: Path, tiny_bundle: Path, manifest: Manifest) -> None:
-    other = plan("/elsewhere", tmp_path, tiny_bundle, parameters={"threshold": 0.3, "under": ["n02084071"]})[0].manifest
+def test_what_is_different_is_named(tmp_path: Path, tiny_model: Path, manifest: Manifest) -> None:
+    other = plan("/elsewhere", tmp_path, tiny_model, parameters={"threshold": 0.3, "under": ["n02084071"]})[0].manifest
     with pytest.raises(OutputError) as caught:
         manifest.check_same(other, "output")
     for part in (

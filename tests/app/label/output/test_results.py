@@ -7,7 +7,7 @@ from app.label.archive.locations import LocalFolder
 from app.label.output.results import write_coco, write_failures
 from app.label.output.tables import ShardTables
 from tests.app.label.output.test_tables import TREE, found
-from tests.bundles import node
+from tests.model_files import node
 
 
 def written(folder: Path) -> LocalFolder:

@@ -10,7 +10,7 @@ from app.label.output import tables
 from app.label.output.tables import ShardTables, Summary, part_name, shard_of
 from model.detections import Detections
 from tests.app.label.archives import rows
-from tests.bundles import node, tiny_tree
+from tests.model_files import node, tiny_tree
 
 TREE = tiny_tree()
 

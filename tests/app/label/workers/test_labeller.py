@@ -17,7 +17,7 @@ from tests.app.label.archives import failures, plan, rows
 
 
 @pytest.fixture
-def job(tmp_path: Path, tiny_bundle: Path) -> Job:
+def job(tmp_path: Path, tiny_model: Path) -> Job:
     source, output = tmp_path / "source", LocalFolder(tmp_path / "output")
     source.mkdir()
     (source / "a.png").write_bytes(pictures.red_and_blue())
@@ -28,7 +28,7 @@ def job(tmp_path: Path, tiny_bundle: Path) -> Job:
     with ShardWriter(output) as writer:
         for shard in shards_of(listed, 100, None, None, int):
             writer.add(shard)
-    return plan(source, tmp_path / "output", tiny_bundle)[0].job
+    return plan(source, tmp_path / "output", tiny_model)[0].job
 
 
 def nobody(_: int) -> None:

@@ -61,7 +61,7 @@ def cluster(environment: dict[str, str]) -> Iterator[Callable[[str], str]]:
 
 
 @pytest.mark.slow
-def test_a_node_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, tiny_bundle: Path) -> None:
+def test_a_node_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, tiny_model: Path) -> None:
     source, output = tmp_path / "source", tmp_path / "output"
     slow_pictures(source)
     environment = {**os.environ, **ENVIRONMENT}
@@ -69,7 +69,7 @@ def test_a_node_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, tiny_bu
     with cluster(environment) as say:
         address = say("")
         assert address.startswith("127.0.0.1:")
-        arguments = ["label", str(source), "--output", str(output), "--model", str(tiny_bundle), "--shard-size", "1"]
+        arguments = ["label", str(source), "--output", str(output), "--model", str(tiny_model), "--shard-size", "1"]
         command = [sys.executable, "-m", "app", *arguments, "--threads", "1", "--ray", address]
         with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as labelling:
             try:
@@ -87,32 +87,32 @@ def test_a_node_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, tiny_bu
         assert f"{PICTURES} pictures: " in complaints
     assert sorted(row["picture"] for row in rows(output)) == sorted(path.name for path in source.iterdir())
     alone = tmp_path / "alone"
-    run(*plan(source, alone, tiny_bundle, shard_size=1))
+    run(*plan(source, alone, tiny_model, shard_size=1))
     for what in ("pictures", "detections"):
         assert rows(output, what) == rows(alone, what)
     # Each shard is a file that was put once and whole; nothing half-done is left but what a killed process had begun.
     assert len(list((output / "detections").iterdir())) == PICTURES
 
 
-def test_a_shard_that_is_done_is_found_done(tmp_path: Path, tiny_bundle: Path) -> None:
+def test_a_shard_that_is_done_is_found_done(tmp_path: Path, tiny_model: Path) -> None:
     fill(tmp_path / "source", 3)
     (tmp_path / "source/bad.jpg").write_text("bad")
-    run(*plan(tmp_path / "source", tmp_path / "output", tiny_bundle, shard_size=4))
+    run(*plan(tmp_path / "source", tmp_path / "output", tiny_model, shard_size=4))
     output = LocalFolder(tmp_path / "output")
     assert _summary_of(output, 0) == Summary(0, 4, 1, 3)
     assert _summary_of(output, 1) is None
 
 
-def test_no_cluster_ends_in_a_sentence_soon(tmp_path: Path, tiny_bundle: Path) -> None:
+def test_no_cluster_ends_in_a_sentence_soon(tmp_path: Path, tiny_model: Path) -> None:
     fill(tmp_path / "source", 1)
-    job = plan(tmp_path / "source", tmp_path / "output", tiny_bundle)[0].job
+    job = plan(tmp_path / "source", tmp_path / "output", tiny_model)[0].job
     for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "nonsense", "127.0.0.1:999999"):
         with pytest.raises(WorkError, match=f"--ray {address}: there is no Ray cluster"):
             next(run_on_ray(job, np.array([0]), address, 1, int))
 
 
-def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_bundle: Path) -> None:
-    job = plan(tmp_path, tmp_path / "output", tiny_bundle)[0].job
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_model: Path) -> None:
+    job = plan(tmp_path, tmp_path / "output", tiny_model)[0].job
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"yolo9000\[ray\]"):
         next(run_on_ray(job, np.array([0]), "local", 1, int))

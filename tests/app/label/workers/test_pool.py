@@ -31,7 +31,7 @@ app.engine.pipeline.preprocess = killed
 
 
 @pytest.fixture
-def made(tmp_path: Path, tiny_bundle: Path) -> Callable[..., Plan]:
+def made(tmp_path: Path, tiny_model: Path) -> Callable[..., Plan]:
     """List a source of some pictures, of which some kill whoever decodes them."""
 
     def make(count: int, killers: tuple[int, ...] = (), size: int = 4) -> Plan:
@@ -44,7 +44,7 @@ def made(tmp_path: Path, tiny_bundle: Path) -> Callable[..., Plan]:
         with ShardWriter(output) as writer:
             for shard in shards_of(listed, size, None, None, int):
                 writer.add(shard)
-        return plan(source, tmp_path / "output", tiny_bundle)[0]
+        return plan(source, tmp_path / "output", tiny_model)[0]
 
     return make
 

@@ -26,9 +26,9 @@ def started(*sent: Any) -> "tuple[subprocess.Popen[bytes], Connection[Any, Any]]
     return process, connection
 
 
-def test_it_works_through_ctrl_c_and_ends_with_whoever_gives_the_orders(tmp_path: Path, tiny_bundle: Path) -> None:
+def test_it_works_through_ctrl_c_and_ends_with_whoever_gives_the_orders(tmp_path: Path, tiny_model: Path) -> None:
     fill(tmp_path / "source", 3)
-    ready, _ = plan(tmp_path / "source", tmp_path / "output", tiny_bundle, shard_size=3)
+    ready, _ = plan(tmp_path / "source", tmp_path / "output", tiny_model, shard_size=3)
     run(ready, _)
     process, connection = started(ready.job, Order(0))
     with process, connection:
@@ -42,8 +42,8 @@ def test_it_works_through_ctrl_c_and_ends_with_whoever_gives_the_orders(tmp_path
         assert process.wait(60) == 0
 
 
-def test_it_says_why_it_cannot_begin(tmp_path: Path, tiny_bundle: Path) -> None:
-    job = plan(tmp_path, tmp_path / "output", tiny_bundle)[0].job
+def test_it_says_why_it_cannot_begin(tmp_path: Path, tiny_model: Path) -> None:
+    job = plan(tmp_path, tmp_path / "output", tiny_model)[0].job
     tiny_bundle_gone = type(job)(**{**vars(job), "model": tmp_path / "gone.onnx"})
     process, connection = started(tiny_bundle_gone)
     with process, connection:

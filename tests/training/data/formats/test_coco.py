@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.bundles import node, tiny_tree
+from tests.model_files import node, tiny_tree
 from tests.training.detection_sets import Drawn, write_annotations, write_pictures
 from training.data.formats.coco import DetectionSet, InvalidDatasetError, read_coco
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundles import node, tiny_tree
+from tests.model_files import node, tiny_tree
 from training.data.formats.coco import InvalidDatasetError
 from training.data.formats.folder import read_folder
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundles import tiny_tree
+from tests.model_files import tiny_tree
 from training.data.formats.coco import InvalidDatasetError
 from training.data.formats.label_map import categories_of, read_label_map
 

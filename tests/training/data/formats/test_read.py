@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bundles import tiny_tree
+from tests.model_files import tiny_tree
 from tests.training.data.formats import test_voc, test_yolo
 from tests.training.detection_sets import Drawn, write_pictures
 from training.data.formats.coco import InvalidDatasetError

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bundles import node, tiny_tree
+from tests.model_files import node, tiny_tree
 from training.data.formats.coco import InvalidDatasetError
 from training.data.formats.voc import read_voc
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.bundles import node, tiny_tree
+from tests.model_files import node, tiny_tree
 from training.data.formats.coco import InvalidDatasetError
 from training.data.formats.yolo import class_names, read_yolo
 

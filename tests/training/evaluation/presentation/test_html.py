@@ -4,7 +4,7 @@ import json
 from html.parser import HTMLParser
 from pathlib import Path
 
-from tests.bundles import tiny_metadata, write_tiny_bundle
+from tests.model_files import tiny_metadata, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.commands.evaluate import EvaluateConfiguration, evaluate
 from training.evaluation.presentation.html import Drawing, Drawings, page
@@ -28,7 +28,7 @@ def test_the_page_is_whole_and_escapes_names(tmp_path: Path) -> None:
     content = json.loads(annotations.read_text())
     content["categories"][0]["name"] = HOSTILE
     annotations.write_text(json.dumps(content))
-    model = write_tiny_bundle(tmp_path / "tiny.onnx", tiny_metadata(name=HOSTILE))
+    model = write_tiny_model(tmp_path / "tiny.onnx", tiny_metadata(name=HOSTILE))
     output = tmp_path / "reports" / "report.html"
     evaluate(EvaluateConfiguration(model=model, sets=(f"{annotations}:{folder}",), html=output, drawn=1, threads=1))
     text = output.read_text()
@@ -43,7 +43,7 @@ def test_the_page_is_whole_and_escapes_names(tmp_path: Path) -> None:
 
 def test_captions_are_escaped(tmp_path: Path) -> None:
     annotations, folder = write_pictures(tmp_path, [[]])
-    model = write_tiny_bundle(tmp_path / "tiny.onnx")
+    model = write_tiny_model(tmp_path / "tiny.onnx")
     report = evaluate(EvaluateConfiguration(model=model, sets=(f"{annotations}:{folder}",), threads=1))
     text = page(report, [Drawings([Drawing(b"jpeg", HOSTILE)], [])])
     assert HOSTILE not in text

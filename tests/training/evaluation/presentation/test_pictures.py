@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from model.runtime import OnnxDetector
-from tests.bundles import tiny_tree, write_tiny_bundle
+from tests.model_files import tiny_tree, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.data.formats.coco import read_coco
 from training.evaluation.evaluator import evaluate_set
@@ -25,7 +25,7 @@ def test_pictures_are_judged_by_what_the_service_answers(tmp_path: Path) -> None
         [],
         [Drawn(LEFT, None, "cat"), Drawn(RIGHT, None, "cat")],
     ]
-    detector = OnnxDetector.load(write_tiny_bundle(tmp_path / "tiny.onnx"), threads=1)
+    detector = OnnxDetector.load(write_tiny_model(tmp_path / "tiny.onnx"), threads=1)
     detection_set = read_coco(*write_pictures(tmp_path, pictures), tiny_tree())
     found = evaluate_set(detector, detection_set, Rules())[1]
     best = judge(detector.tree, detection_set.pictures, found)
@@ -35,7 +35,7 @@ def test_pictures_are_judged_by_what_the_service_answers(tmp_path: Path) -> None
 
 
 def test_labels_and_answers_are_drawn_in_their_colours(tmp_path: Path) -> None:
-    detector = OnnxDetector.load(write_tiny_bundle(tmp_path / "tiny.onnx"), threads=1)
+    detector = OnnxDetector.load(write_tiny_model(tmp_path / "tiny.onnx"), threads=1)
     drawn = [[Drawn((100, 100, 300, 200), "red", "beagle"), Drawn((500, 300, 200, 150), None, "cat")]]
     detection_set = read_coco(*write_pictures(tmp_path, drawn, size=(960, 480)), tiny_tree())
     found = evaluate_set(detector, detection_set, Rules())[1]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.bundle import Preprocessing
-from tests.bundles import tiny_metadata, tiny_tree
+from model.metadata import Preprocessing
+from tests.model_files import tiny_metadata, tiny_tree
 from tests.training.detection_sets import Drawn, write_pictures
 from training.export.model_file import export_detector
 from training.networks.parts.detector import BoxIndex, Detector, Prediction
@@ -32,14 +32,14 @@ class SquareDetector(Detector):
     """
 
     def __init__(self, constant: float) -> None:
-        bundle = tiny_metadata()
-        super().__init__(torch.tensor([[1.0, 1.0]]), len(bundle.trained))
+        metadata = tiny_metadata()
+        super().__init__(torch.tensor([[1.0, 1.0]]), len(metadata.trained))
         self.colours = nn.Conv2d(3, 4, CELL, CELL)
         self.telling = nn.Conv2d(4, 2, 1)
         self.passing = nn.Conv2d(2, 2, 1)
         self.box = nn.Conv2d(2, 5, 1)
         self.rows = nn.Linear(2, self.classes)
-        names = bundle.trained_tree().names
+        names = metadata.trained_tree.names
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.zero_()
@@ -68,13 +68,13 @@ class SquareDetector(Detector):
 
 def write_model(path: Path, constant: float = QUIET) -> Path:
     """Write its model file."""
-    bundle = tiny_metadata(
+    metadata = tiny_metadata(
         anchors=[[1.0, 1.0]],
         sizes=(SIZE,),
         default_size=SIZE,
         preprocessing=Preprocessing(mean=(MEAN,) * 3, scale=(SCALE,) * 3),
     )
-    export_detector(SquareDetector(constant).eval(), bundle, path)
+    export_detector(SquareDetector(constant).eval(), metadata, path)
     return path
 
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from model.detections import RawDetections
-from tests.bundles import tiny_metadata
+from tests.model_files import tiny_metadata
 from training.export.quantization.sensitivity import NO_COUNTERPART, disagreement, most_sensitive
 
-TREE = tiny_metadata().trained_tree()
+TREE = tiny_metadata().trained_tree
 BOXES = ((0.0, 0.0, 10.0, 10.0), (20.0, 0.0, 30.0, 10.0))
 
 

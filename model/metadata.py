@@ -1,6 +1,6 @@
 """The model file: one ONNX file, whose metadata tells the service all that the graph does not.
 
-The metadata is one JSON text, a `BundleMetadata`, under the key `yolo9000.bundle` of `metadata_props`.
+The metadata is one JSON text, a `ModelMetadata`, under the key `yolo9000.bundle` of `metadata_props`.
 
 The graph's inputs:
 
@@ -16,7 +16,7 @@ and outputs, for the K boxes of the whole batch whose objectness is at least `th
 """
 
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,22 +27,37 @@ from model.wordtree import WordTree, packaged_tree
 SCHEMA_VERSION: Final = 1
 METADATA_KEY = "yolo9000.bundle"
 
-INPUTS = {"pictures": ("tensor(uint8)", 4), "threshold": ("tensor(float)", 0)}
-"""The graph's inputs: element type, in ONNX Runtime's words, and number of dimensions."""
-OUTPUTS = {
-    "boxes": ("tensor(float)", 2),
-    "objectness": ("tensor(float)", 1),
-    "picture": ("tensor(int64)", 1),
-    "class_logits": ("tensor(float)", 2),
+
+class GraphTensor(NamedTuple):
+    """An input or output of the graph.
+
+    Attributes:
+        type: of its elements, in ONNX Runtime's words.
+        shape: the length of each dimension; a name where it changes, None where a file has its own.
+    """
+
+    type: str
+    shape: tuple[str | int | None, ...]
+
+
+INPUTS: Final = {
+    "pictures": GraphTensor("tensor(uint8)", ("batch", "size", "size", 3)),
+    "threshold": GraphTensor("tensor(float)", ()),
 }
-"""The graph's outputs, likewise, in their order."""
+OUTPUTS: Final = {
+    "boxes": GraphTensor("tensor(float)", ("found", 4)),
+    "objectness": GraphTensor("tensor(float)", ("found",)),
+    "picture": GraphTensor("tensor(int64)", ("found",)),
+    "class_logits": GraphTensor("tensor(float)", ("found", None)),
+}
+"""In this order."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class InvalidBundleError(ValueError):
+class InvalidModelError(ValueError):
     """A file that is not a model file of this project; the message says in one sentence why."""
 
 
@@ -51,7 +66,7 @@ class _Record(BaseModel):
 
 
 class TreeMetadata(_Record):
-    """The WordTree a bundle answers with.
+    """The WordTree a model answers with, as its file holds it.
 
     Attributes:
         wnids: [N] ids, parents before children and siblings side by side.
@@ -84,7 +99,7 @@ class TreeMetadata(_Record):
             digest=tree.digest,
         )
 
-    def word_tree(self) -> WordTree:
+    def build(self) -> WordTree:
         """Build the tree.
 
         Raises:
@@ -148,13 +163,13 @@ class Thresholds(_Record):
     iou: Fraction = 0.45
 
 
-class BundleMetadata(_Record):
+class ModelMetadata(_Record):
     """All that a model file says about itself.
 
     Attributes:
         schema_version: of this very structure; a reader takes its own only.
         name, version: of the model.
-        tree: the WordTree of its answers.
+        tree_metadata: the WordTree of its answers; `tree` in the file.
         trained: ascending indices of the tree's nodes with a class logit; with a node always its parent.
         labelled: ascending, those of them that had pictures or boxes of their own and not only beneath them; () where
             that is not known.
@@ -172,7 +187,7 @@ class BundleMetadata(_Record):
     schema_version: Literal[1] = SCHEMA_VERSION
     name: Annotated[str, Field(min_length=1)]
     version: Annotated[str, Field(min_length=1)]
-    tree: TreeMetadata
+    tree_metadata: TreeMetadata = Field(alias="tree")
     trained: Annotated[tuple[int, ...], Field(min_length=1)]
     labelled: tuple[int, ...] = ()
     boxed: tuple[int, ...] = ()
@@ -193,7 +208,7 @@ class BundleMetadata(_Record):
             raise ValueError("a labelled node is not a trained one")
         if not set(self.boxed) <= set(self.trained):
             raise ValueError("a node with boxes is not a trained one")
-        tree = self.word_tree()
+        tree = self.tree
         if any(a >= b for a, b in zip(self.trained, self.trained[1:], strict=False)):
             raise ValueError("the trained nodes are not ascending")
         if self.trained[0] < 0 or self.trained[-1] >= len(tree):
@@ -211,12 +226,14 @@ class BundleMetadata(_Record):
             raise ValueError(f"the default size {self.default_size} is not one of the input sizes")
 
     @cached_property
-    def _word_tree(self) -> WordTree:
-        return self.tree.word_tree()
+    def tree(self) -> WordTree:
+        """The whole tree."""
+        return self.tree_metadata.build()
 
     @cached_property
-    def _trained_tree(self) -> WordTree:
-        return self.word_tree().subset(self.trained)
+    def trained_tree(self) -> WordTree:
+        """The tree of the trained nodes alone; class logit j is its node j's."""
+        return self.tree.subset(self.trained)
 
     @cached_property
     def trained_nodes(self) -> NDArray[np.int32]:
@@ -233,7 +250,7 @@ class BundleMetadata(_Record):
         probability; and its parent had data of its own, of which the node's may be the smaller part. Sorrels are the
         only trained kind of horse, but few horses are sorrels: `walk` ends no answer there.
         """
-        tree, trained = self.word_tree(), self.trained_tree()
+        tree, trained = self.tree, self.trained_tree
         alone = trained.group_size[trained.group_of] == 1
         lost_siblings = tree.group_size[tree.group_of[self.trained_nodes]] > 1
         parent_labelled = np.isin(tree.parents[self.trained_nodes], self.labelled)
@@ -241,38 +258,30 @@ class BundleMetadata(_Record):
         found.flags.writeable = False
         return found
 
-    def word_tree(self) -> WordTree:
-        """Return the whole tree; built once."""
-        return self._word_tree
-
-    def trained_tree(self) -> WordTree:
-        """Return the tree of the trained nodes alone, built once; class logit j is its node j's."""
-        return self._trained_tree
-
     def to_json(self) -> str:
         """Return the text to be stored under `METADATA_KEY`."""
-        return self.model_dump_json()
+        return self.model_dump_json(by_alias=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read the stored text.
 
         Raises:
-            InvalidBundleError: not metadata of this schema version, or inconsistent.
+            InvalidModelError: not metadata of this schema version, or inconsistent.
         """
         try:
             # First the version alone: metadata of another one fails on some field, and that reason misleads.
             version = _VersionOnly.model_validate_json(text).schema_version
         except ValidationError as error:
-            raise InvalidBundleError(f"the model file's metadata cannot be read: {_sentence(error)}") from error
+            raise InvalidModelError(f"the model file's metadata cannot be read: {_sentence(error)}") from error
         if version != SCHEMA_VERSION:
-            raise InvalidBundleError(
+            raise InvalidModelError(
                 f"the model file has schema version {version}; this program reads version {SCHEMA_VERSION}"
             )
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise InvalidBundleError(f"the model file's metadata is inconsistent: {_sentence(error)}") from error
+            raise InvalidModelError(f"the model file's metadata is inconsistent: {_sentence(error)}") from error
 
 
 class _VersionOnly(BaseModel):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from model.bundle import BundleMetadata, InvalidBundleError, TreeMetadata
+from model.metadata import InvalidModelError, ModelMetadata, TreeMetadata
 from model.wordtree import WordTree, packaged_tree
-from tests.bundles import node, tiny_metadata, tiny_tree
+from tests.model_files import node, tiny_metadata, tiny_tree
 
 
 def changed(change: Callable[[dict[str, Any]], object]) -> str:
@@ -20,11 +20,11 @@ def changed(change: Callable[[dict[str, Any]], object]) -> str:
 def test_metadata_survives_being_stored() -> None:
     metadata = tiny_metadata()
 
-    assert BundleMetadata.from_json(metadata.to_json()) == metadata
+    assert ModelMetadata.from_json(metadata.to_json()) == metadata
 
 
 def test_the_whole_tree_comes_back() -> None:
-    tree = tiny_metadata().word_tree()
+    tree = tiny_metadata().tree
 
     assert (tree.wnids, tree.names) == (tiny_tree().wnids, tiny_tree().names)
     assert (tree.synonyms, tree.definitions) == (tiny_tree().synonyms, tiny_tree().definitions)
@@ -34,7 +34,7 @@ def test_the_whole_tree_comes_back() -> None:
 def test_the_trained_tree_has_the_trained_nodes_only() -> None:
     metadata = tiny_metadata()
 
-    trained = metadata.trained_tree()
+    trained = metadata.trained_tree
 
     assert set(tiny_tree().names) - set(trained.names) == {"matter", "car"}
     assert trained.names == tuple(tiny_tree().names[index] for index in metadata.trained_nodes)
@@ -43,8 +43,8 @@ def test_the_trained_tree_has_the_trained_nodes_only() -> None:
 def test_trees_are_built_once() -> None:
     metadata = tiny_metadata()
 
-    assert metadata.word_tree() is metadata.word_tree()
-    assert metadata.trained_tree() is metadata.trained_tree()
+    assert metadata.tree is metadata.tree
+    assert metadata.trained_tree is metadata.trained_tree
     assert metadata.trained_nodes.dtype == np.int32
     with pytest.raises(ValueError, match="read-only"):
         metadata.trained_nodes[0] = 1
@@ -56,7 +56,7 @@ def test_the_packaged_tree_is_stored_without_its_texts() -> None:
     stored = TreeMetadata.of(tree)
 
     assert (stored.names, stored.synonyms, stored.definitions) == (None, None, None)
-    rebuilt = stored.word_tree()
+    rebuilt = stored.build()
     assert rebuilt.names == tree.names
     assert rebuilt.synonyms == tree.synonyms
     assert rebuilt.definitions == tree.definitions
@@ -69,7 +69,7 @@ def test_part_of_the_packaged_tree_is_stored_without_its_texts_as_well() -> None
     stored = TreeMetadata.of(part)
 
     assert stored.names is None
-    assert stored.word_tree().names == part.names
+    assert stored.build().names == part.names
 
 
 def test_texts_of_ones_own_are_stored() -> None:
@@ -78,14 +78,14 @@ def test_texts_of_ones_own_are_stored() -> None:
     stored = TreeMetadata.of(tree)
 
     assert stored.names == ("thing at hand", "Hund")
-    assert stored.word_tree().names == tree.names
+    assert stored.build().names == tree.names
 
 
 def test_a_tree_without_names_needs_wnids_of_the_packaged_tree() -> None:
     stored = TreeMetadata.of(WordTree(["mine"], [-1])).model_copy(update={"names": None})
 
     with pytest.raises(ValueError, match="no names"):
-        stored.word_tree()
+        stored.build()
 
 
 def test_metadata_cannot_be_changed() -> None:
@@ -125,16 +125,16 @@ def test_metadata_cannot_be_changed() -> None:
 def test_inconsistent_metadata_is_refused_in_one_sentence(
     change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
-    with pytest.raises(InvalidBundleError, match=message) as caught:
-        BundleMetadata.from_json(changed(change))
+    with pytest.raises(InvalidModelError, match=message) as caught:
+        ModelMetadata.from_json(changed(change))
 
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema_version": "new"}'])
 def test_text_that_is_no_metadata_is_refused(text: str) -> None:
-    with pytest.raises(InvalidBundleError, match="cannot be read"):
-        BundleMetadata.from_json(text)
+    with pytest.raises(InvalidModelError, match="cannot be read"):
+        ModelMetadata.from_json(text)
 
 
 def test_a_node_is_unproven_if_it_lost_its_siblings_and_not_its_parents_data() -> None:
@@ -144,7 +144,7 @@ def test_a_node_is_unproven_if_it_lost_its_siblings_and_not_its_parents_data() -
     assert not tiny_metadata(trained=trained_nodes).unproven.any()
     labelled = [node("dog"), node("cat"), node("beagle")]
     metadata = tiny_metadata(trained=trained_nodes, labelled=labelled)
-    trained = metadata.trained_tree()
+    trained = metadata.trained_tree
     found = {trained.names[index] for index in np.flatnonzero(metadata.unproven)}
     assert found == {"beagle"}  # a bicycle is all that is known of vehicles
     everything = tiny_metadata(trained=range(len(tree)), labelled=range(len(tree)))

@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from model.bundle import METADATA_KEY, BundleMetadata, Thresholds, TreeMetadata
+from model.metadata import METADATA_KEY, ModelMetadata, Thresholds, TreeMetadata
 from model.wordtree import WordTree
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255)}
@@ -58,8 +58,8 @@ def node(name: str) -> int:
     return tiny_tree().names.index(name)
 
 
-def tiny_metadata(**changes: Any) -> BundleMetadata:
-    """Return the metadata of the tiny bundle, with some fields changed."""
+def tiny_metadata(**changes: Any) -> ModelMetadata:
+    """Return the metadata of the tiny model, with some fields changed."""
     tree = tiny_tree()
     fields: dict[str, Any] = {
         "name": "tiny",
@@ -75,18 +75,18 @@ def tiny_metadata(**changes: Any) -> BundleMetadata:
         "evaluation": {"mAP50": 0.5},
         "licence": "CC0-1.0",
     }
-    return BundleMetadata.model_validate(fields | changes)
+    return ModelMetadata.model_validate(fields | changes)
 
 
-def write_tiny_bundle(
-    path: Path, metadata: BundleMetadata | None = None, *, text: str | None = None, copies: int = 1
+def write_tiny_model(
+    path: Path, metadata: ModelMetadata | None = None, *, text: str | None = None, copies: int = 1
 ) -> Path:
-    """Write a tiny bundle.
+    """Write a tiny model.
 
     Args:
         path: the file to write.
         metadata: as `tiny_metadata` gives it by default.
-        text: the metadata's JSON instead, for bundles that are to be refused.
+        text: the metadata's JSON instead, for model files that are to be refused.
         copies: boxes for each colour; see the module.
     """
     model = tiny_model(copies)
@@ -129,7 +129,7 @@ def tiny_model(copies: int = 1) -> onnx.ModelProto:
 
 def _class_rows(copies: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return the class logits [copies * colours, trained nodes] of every box of a picture."""
-    tree = tiny_metadata().trained_tree()
+    tree = tiny_metadata().trained_tree
     sure = {"red": ("animal", "dog", "beagle"), "green": ("animal", "dog"), "blue": ("vehicle", "bicycle")}
     rows = []
     for copy in range(copies):

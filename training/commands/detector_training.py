@@ -66,7 +66,7 @@ def around(
     return detector
 
 
-class DetectorRun:
+class DetectorTraining:
     """A detector, its loss and its teacher.
 
     Args:
