@@ -273,7 +273,8 @@ def _start_session(path: Path, providers: Sequence[Options], threads: int | None
 def _load_gpu_libraries() -> None:
     """Load CUDA and cuDNN from their wheels, where the dynamic linker would not look for them.
 
-    What is missing it only prints, to standard output, which belongs to the command's answers.
+    onnxruntime prints the names of missing libraries to standard output. They go to standard error instead, because a
+    command that uses this writes its answers to standard output.
     """
     with contextlib.redirect_stdout(sys.stderr):
         onnxruntime.preload_dlls()

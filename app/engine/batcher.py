@@ -115,7 +115,7 @@ class Batcher:
             yield
         finally:
             self._coming -= 1
-            # Not at once: the picture itself is about to join the queue.
+            # In the loop's next turn: in this one the decoded picture is put into the queue, to be in the batch.
             asyncio.get_running_loop().call_soon(self._start)
 
     async def submit(

@@ -13,9 +13,9 @@ from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.data.formats.read import LAYOUTS, locate, read_detection_set
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.evaluator import evaluate_set
-from training.evaluation.found import Found, Rules
-from training.evaluation.presentation.html import Drawing, Drawings, page
-from training.evaluation.presentation.pictures import Judged, draw, judge, worst_first
+from training.evaluation.html_report.html import Drawing, Drawings, page
+from training.evaluation.html_report.pictures import Judged, draw, judge, worst_first
+from training.evaluation.inference import Found, Rules
 from training.evaluation.report import ModelReport, Report, SetReport
 from training.files import replace_file, sha256_of
 

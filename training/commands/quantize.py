@@ -20,7 +20,7 @@ from model.pictures.decoding import ACCEPTED_FORMATS, PictureError, decode_lette
 from model.runtime import OnnxDetector
 from training.command_line import ConfigurationError
 from training.data.formats.read import LAYOUTS, locate, read_detection_set
-from training.evaluation.found import Rules
+from training.evaluation.inference import Rules
 from training.evaluation.report import SetReport, card_scores
 from training.export.model_file import store_in_half, write_model
 from training.export.quantization.errors import QuantizationError

@@ -9,7 +9,7 @@ from model.pictures.decoding import PictureError, decode_picture, letterbox
 from model.runtime import OnnxDetector
 from training.data.formats.coco import InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
-from training.evaluation.found import Rules
+from training.evaluation.inference import Rules
 from training.evaluation.lineage import lineage_accuracy
 from training.evaluation.report import PicturesReport
 

@@ -11,14 +11,14 @@ from model.runtime import OnnxDetector
 from model.wordtree import WordTree
 from training.data.formats.coco import DetectionSet
 from training.evaluation.average_precision import Answers, CategoryPrecision, Truths, average_precision, recall
-from training.evaluation.found import Found, Matched, Rules, find_all
-from training.evaluation.greedy import best_threshold, pair
+from training.evaluation.challenges import best_threshold, pair
 from training.evaluation.hierarchy import (
     CURVE_THRESHOLDS,
     accuracy_by_depth,
     calibration,
     specificity_curve,
 )
+from training.evaluation.inference import Found, Matched, Rules, find_all
 from training.evaluation.lineage import lineage_accuracy
 from training.evaluation.report import CategoryReport, DepthReport, SetReport, SharedScores, ThresholdReport
 

@@ -10,7 +10,7 @@ from tests.model_files import COLOURS, node, tiny_tree, write_tiny_model
 from training.data.formats.coco import InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.evaluation.classification import evaluate_pictures
-from training.evaluation.found import Rules
+from training.evaluation.inference import Rules
 
 
 def picture(folder: Path, colour: str | None, label: str) -> LabelOnlyPicture:

@@ -14,8 +14,8 @@ from tests.training.detection_sets import Drawn, write_pictures
 from training.data.formats.coco import InvalidDatasetError, read_coco
 from training.evaluation.average_precision import Truths
 from training.evaluation.evaluator import evaluate_set, expanded
-from training.evaluation.found import Rules
 from training.evaluation.hierarchy import CURVE_THRESHOLDS
+from training.evaluation.inference import Rules
 from training.evaluation.lineage import LineageAccuracy
 from training.evaluation.report import SetReport, SharedScores
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from model.runtime import OnnxDetector
 from training.data.formats.coco import DetectionSet
 from training.evaluation.evaluator import evaluate_set
-from training.evaluation.found import Rules
+from training.evaluation.inference import Rules
 from training.evaluation.report import SetReport
 
 

@@ -3,7 +3,7 @@
 from defusedxml.ElementTree import fromstring
 
 from training.evaluation.hierarchy import Calibration, CalibrationBin, CurvePoint, DepthAccuracy
-from training.evaluation.presentation import plots
+from training.evaluation.html_report import plots
 
 HOSTILE = "<script>&$x_{$$ \\frac{"
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from training.evaluation.presentation import plots
+from training.evaluation.html_report import plots
 from training.evaluation.report import Report, SetReport
 
 STYLE = """

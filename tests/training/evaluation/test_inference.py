@@ -9,8 +9,8 @@ from model.runtime import OnnxDetector
 from tests.model_files import node, tiny_tree, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.data.formats.coco import read_coco
-from training.evaluation.found import Found, Rules, find_all
 from training.evaluation.hierarchy import CURVE_THRESHOLDS
+from training.evaluation.inference import Found, Rules, find_all
 
 LEFT = (8, 8, 30, 40)
 

@@ -10,8 +10,8 @@ from tests.model_files import tiny_tree, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.data.formats.coco import read_coco
 from training.evaluation.evaluator import evaluate_set
-from training.evaluation.found import Rules
-from training.evaluation.presentation.pictures import FOUND, LABELLED, LONGEST_SIDE, draw, judge, worst_first
+from training.evaluation.html_report.pictures import FOUND, LABELLED, LONGEST_SIDE, draw, judge, worst_first
+from training.evaluation.inference import Rules
 
 LEFT, RIGHT = (8, 8, 30, 40), (50, 30, 40, 50)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.evaluation.average_precision import Answers, Truths
-from training.evaluation.greedy import Hits, best_threshold, pair
+from training.evaluation.challenges import Hits, best_threshold, pair
 
 BOX, NEAR, FAR = (0, 0, 100, 100), (0, 0, 100, 80), (200, 200, 300, 300)
 

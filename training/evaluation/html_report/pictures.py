@@ -11,8 +11,8 @@ from model.detections import Detections
 from model.geometry import box_iou
 from model.wordtree import WordTree
 from training.data.formats.coco import BoxedPicture
-from training.evaluation.found import Found, open_picture
-from training.evaluation.greedy import LEAST_IOU
+from training.evaluation.challenges import LEAST_IOU
+from training.evaluation.inference import Found, open_picture
 
 LONGEST_SIDE: Final = 480
 """Pixels of a drawn picture's longer side: larger ones are reduced."""
