@@ -29,9 +29,9 @@ from training.data.mixture import Mixture
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.yolov2_pyramid import YOLOv2Pyramid
-from training.runs.class_fit import ClassFit, fit_classes
 from training.runs.computing import Device, LoopConfiguration, use_device
-from training.runs.quality_fit import QualityFit, fit_quality
+from training.runs.refit.class_fit import ClassFit, fit_classes
+from training.runs.refit.quality_fit import QualityFit, fit_quality
 from training.weights.checkpoint import AVERAGE_PREFIX, NETWORK_PREFIX, save_checkpoint
 from training.weights.flat_classifier import load_flat_classifier
 from training.weights.run_folder import CONFIGURATION, TREE, open_run_folder

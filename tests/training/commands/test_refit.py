@@ -20,7 +20,7 @@ from training.data.class_examples import ClassExamples
 from training.data.mixture import Mixture
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.class_layer import TreeClassLayer
-from training.runs.class_fit import chances, fit_classes, label_counts
+from training.runs.refit.class_fit import chances, fit_classes, label_counts
 from training.weights.checkpoint import FolderInUseError, load_checkpoint
 
 # thing (animal (dog, cat), tool), in depth-first order of its leaves

@@ -6,12 +6,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from training.data.box_examples import BoxExamples
 from training.networks.parts.box_quality import FURTHER, BoxQuality
-from training.runs.class_fit import chances
-from training.runs.standardised import ROWS, Standardised
+from training.runs.refit.class_fit import chances
+from training.runs.refit.minimise import minimise
+from training.runs.refit.standardised import ROWS, Standardised
 
 NOTHING: Final = 0.3  # IOU up to which a box shows no object
 WHOLE: Final = 0.7  # IOU from which it shows one as well as can be
@@ -66,30 +66,30 @@ def fit_quality(
     chance = chances(examples.sources, shares)
     examples = BoxExamples(*(part.to(device) for part in examples))
     goals = ((examples.overlap - NOTHING) / (WHOLE - NOTHING)).clamp(0, 1)
-    steps = max(1, round(settings.quality_passes * len(goals) / settings.quality_batch))
-    generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # of the first weights, and of what is left out
     standard = Standardised(examples.seen)
     learned = BoxQuality(quality.hidden.in_features - FURTHER, settings.quality_dropout).to(device)
     optimizer = torch.optim.AdamW(learned.parameters(), lr=settings.quality_rate, weight_decay=settings.quality_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    losses = []
-    for _ in tqdm(range(steps), unit="step", mininterval=5):
-        drawn = torch.multinomial(chance, settings.quality_batch, replacement=True, generator=generator).to(device)
+
+    def loss(drawn: Tensor) -> Tensor:
         logits = learned(standard(examples.seen[drawn].float()))
-        loss = F.binary_cross_entropy_with_logits(logits, goals[drawn])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.detach())
+        return F.binary_cross_entropy_with_logits(logits, goals[drawn])
+
+    last = minimise(
+        loss,
+        optimizer,
+        chance,
+        batch=settings.quality_batch,
+        passes=settings.quality_passes,
+        seed=seed,
+        device=device,
+    )
     standard.fold(learned.hidden, quality.hidden)
     quality.output.load_state_dict(learned.output.state_dict())
     quality.power.fill_(settings.quality_power)
     _calibrate(quality, examples, chance.to(device))
     quality.shift.sub_(settings.quality_doubt)
-    last = losses[-max(1, steps // 10) :]
-    return float(torch.stack(last).mean())
+    return last
 
 
 def _calibrate(quality: BoxQuality, examples: BoxExamples, chance: Tensor) -> None:

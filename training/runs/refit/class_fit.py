@@ -6,13 +6,13 @@ from typing import Final
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from training.data.class_examples import ClassExamples
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.class_layer import TreeClassLayer
 from training.networks.parts.class_mixture import ClassMixture
-from training.runs.standardised import Standardised
+from training.runs.refit.minimise import minimise
+from training.runs.refit.standardised import Standardised
 from training.targets import NO_NODE
 
 MIXTURE_INPUT: Final = 0.3  # deviation of the inputs of the mixture's hidden units
@@ -85,11 +85,9 @@ def fit_classes(
         softmax: of the trained tree, on the same device.
         settings: how to learn.
     """
-    chance = chances(examples.sources, shares)  # objects are drawn on the CPU: the same whatever computes
+    chance = chances(examples.sources, shares)
     device = layer.correction.weight.device
     examples = ClassExamples(*(part.to(device) for part in examples))
-    steps = max(1, round(settings.passes * len(examples.nodes) / settings.batch))
-    generator = torch.Generator().manual_seed(settings.seed)
     torch.manual_seed(settings.seed)  # of the mixture's first weights, and of what it leaves out
     standard = Standardised(torch.cat((examples.features, examples.evidence), dim=1))
     inputs = len(standard.mean)
@@ -104,27 +102,25 @@ def fit_classes(
         ],
         weight_decay=0,
     )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    losses = []
-    for _ in tqdm(range(steps), unit="step", mininterval=5):
-        drawn = torch.multinomial(chance, settings.batch, replacement=True, generator=generator).to(device)
+
+    def loss(drawn: Tensor) -> Tensor:
         features, evidence = examples.features[drawn].float(), examples.evidence[drawn].float()
         nodes = examples.nodes[drawn]
         seen = standard(torch.cat((features, evidence), dim=1))
         even = seen / math.sqrt(inputs)
         share = mixture(seen * MIXTURE_INPUT) if layer.kinds else None
         logits = layer.joined(features, evidence, correction(even), share) / temperature(even).exp()
-        loss = softmax.path_loss(logits + frequent[examples.sources[drawn]], nodes).mean()
+        total = softmax.path_loss(logits + frequent[examples.sources[drawn]], nodes).mean()
         if settings.distillation_scale:
             teacher = layer.classifier_logits(features).detach()
-            loss = loss + settings.distillation_scale * softmax.distillation_loss(logits, teacher, nodes).mean()
-        loss = loss + settings.decay * correction.weight.square().sum()
-        loss = loss + settings.temperature_decay * temperature.weight.square().sum()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.detach())
+            total = total + settings.distillation_scale * softmax.distillation_loss(logits, teacher, nodes).mean()
+        total = total + settings.decay * correction.weight.square().sum()
+        decayed: Tensor = total + settings.temperature_decay * temperature.weight.square().sum()
+        return decayed
+
+    last = minimise(
+        loss, optimizer, chance, batch=settings.batch, passes=settings.passes, seed=settings.seed, device=device
+    )
     standard.fold(correction, layer.correction, 1 / math.sqrt(inputs))
     standard.fold(temperature, layer.log_temperature, 1 / math.sqrt(inputs))
     if layer.kinds:
@@ -133,8 +129,7 @@ def fit_classes(
     with torch.no_grad():
         layer.log_temperature.weight.mul_(settings.temperature_power)
         layer.log_temperature.bias.mul_(settings.temperature_power).add_(math.log(settings.overconfidence))
-    last = losses[-max(1, steps // 10) :]
-    return float(torch.stack(last).mean())
+    return last
 
 
 def _zero_layer(inputs: int, outputs: int, device: torch.device) -> nn.Linear:

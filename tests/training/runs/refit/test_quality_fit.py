@@ -5,7 +5,7 @@ import torch
 
 from training.data.box_examples import BoxExamples
 from training.networks.parts.box_quality import BoxQuality, seen_of_boxes
-from training.runs.quality_fit import QualityFit, fit_quality
+from training.runs.refit.quality_fit import QualityFit, fit_quality
 
 COUNT = 2000
 

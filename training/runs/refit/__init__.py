@@ -1,0 +1,1 @@
+"""What `refit` learns, from what a trained detector saw: the class layer, and the quality of boxes."""
