@@ -66,8 +66,8 @@ def dimension_clusters(
     boxes = _checked(sizes, count)
     if restarts < 1:
         raise ValueError(f"restarts must be at least 1, not {restarts}")
-    random = np.random.default_rng(seed)
-    best = max((_one_start(boxes, count, random) for _ in range(restarts)), key=lambda found: found.average_iou)
+    generator = np.random.default_rng(seed)
+    best = max((_one_start(boxes, count, generator) for _ in range(restarts)), key=lambda found: found.average_iou)
     return DimensionClusters(best.anchors[np.argsort(best.anchors.prod(1), kind="stable")], best.average_iou)
 
 
@@ -85,8 +85,8 @@ def _checked(sizes: npt.ArrayLike, count: int) -> Array:
     return boxes
 
 
-def _one_start(boxes: Array, count: int, random: np.random.Generator) -> DimensionClusters:
-    anchors = _first_anchors(boxes, count, random)
+def _one_start(boxes: Array, count: int, generator: np.random.Generator) -> DimensionClusters:
+    anchors = _first_anchors(boxes, count, generator)
     best = DimensionClusters(anchors, -1.0)
     previous = np.full(len(boxes), -1)
     for _ in range(MOST_ITERATIONS):
@@ -102,14 +102,14 @@ def _one_start(boxes: Array, count: int, random: np.random.Generator) -> Dimensi
     return best
 
 
-def _first_anchors(boxes: Array, count: int, random: np.random.Generator) -> Array:
+def _first_anchors(boxes: Array, count: int, generator: np.random.Generator) -> Array:
     """Draw boxes as anchors, each with a chance proportional to its distance to those drawn before."""
-    drawn = [int(random.integers(len(boxes)))]
+    drawn = [int(generator.integers(len(boxes)))]
     distance = np.full(len(boxes), np.inf)
     while len(drawn) < count:
         distance = np.minimum(distance, 1 - shape_iou(boxes, boxes[drawn[-1:]])[:, 0])
         chance = np.clip(distance, 0, None)  # 1 - IOU of a box with itself may be a rounding error below 0
-        drawn.append(int(random.choice(len(boxes), p=chance / chance.sum())))
+        drawn.append(int(generator.choice(len(boxes), p=chance / chance.sum())))
     return boxes[drawn]
 
 

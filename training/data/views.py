@@ -40,23 +40,25 @@ class ViewConfiguration(BaseModel):
         return AugmentConfiguration(hue=self.hue, saturation=self.saturation, exposure=self.exposure)
 
 
-def random_view(image: Image.Image, size: int, configuration: ViewConfiguration, random: np.random.Generator) -> Pixels:
+def random_view(
+    image: Image.Image, size: int, configuration: ViewConfiguration, generator: np.random.Generator
+) -> Pixels:
     """Return a random view, uint8 [size, size, 3].
 
     Args:
         image: RGB picture.
         size: side of the square, px.
         configuration: how far to stray.
-        random: source of the randomness.
+        generator: source of the randomness.
     """
-    stretch = random.uniform(1, configuration.aspect)
-    if random.random() < 0.5:
+    stretch = generator.uniform(1, configuration.aspect)
+    if generator.random() < 0.5:
         stretch = 1 / stretch
     width, height = image.width * math.sqrt(stretch), image.height / math.sqrt(stretch)
-    scale = size * random.uniform(1, configuration.largest_zoom) / min(width, height)
+    scale = size * generator.uniform(1, configuration.largest_zoom) / min(width, height)
     width, height = width * scale, height * scale
-    left, top = random.uniform(0, width - size), random.uniform(0, height - size)
-    angle = random.uniform(-configuration.angle, configuration.angle)
+    left, top = generator.uniform(0, width - size), generator.uniform(0, height - size)
+    angle = generator.uniform(-configuration.angle, configuration.angle)
     turned = math.radians(angle)
     # a square that holds the turned view
     side = math.ceil(size * (abs(math.cos(turned)) + abs(math.sin(turned))))
@@ -66,9 +68,9 @@ def random_view(image: Image.Image, size: int, configuration: ViewConfiguration,
         view = view.rotate(angle, Image.Resampling.BILINEAR)
     corner = (side - size) // 2
     view = view.crop((corner, corner, corner + size, corner + size))
-    if random.random() < 0.5:
+    if generator.random() < 0.5:
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return np.asarray(recolour(view, configuration.colours(), random))
+    return np.asarray(recolour(view, configuration.colours(), generator))
 
 
 def central_view(image: Image.Image, size: int) -> Pixels:
@@ -111,6 +113,6 @@ class Views:
         if self.configuration is None:
             pixels = central_view(image, draw.size)
         else:
-            random = np.random.default_rng((self.seed, draw.position))
-            pixels = random_view(image, draw.size, self.configuration, random)
+            generator = np.random.default_rng((self.seed, draw.position))
+            pixels = random_view(image, draw.size, self.configuration, generator)
         return Example.without_boxes(pixels, 0.0, int(self.columns[picture.node]))

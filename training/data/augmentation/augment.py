@@ -86,7 +86,7 @@ def augment(
     boxes: FloatArray,
     size: int,
     configuration: AugmentConfiguration,
-    random: np.random.Generator,
+    generator: np.random.Generator,
     chances: NDArray[np.float64] | None = None,
 ) -> View:
     """Return a random view.
@@ -96,37 +96,40 @@ def augment(
         boxes: [N, 4] x1, y1, x2, y2 in pixels of the picture.
         size: side of the square, px.
         configuration: how far to stray.
-        random: source of the randomness.
+        generator: source of the randomness.
         chances: [N], how likely the view is brought near each object, if near any; None: near none.
     """
     width, height = image.size
     fit = size / max(width, height)
     near = (
-        chances is not None and len(chances) > 0 and configuration.focus > 0 and random.random() < configuration.focus
+        chances is not None
+        and len(chances) > 0
+        and configuration.focus > 0
+        and generator.random() < configuration.focus
     )
-    scale = np.exp(random.uniform(np.log(configuration.smallest_scale), np.log(configuration.largest_scale)))
-    stretch = 1 + random.uniform(-configuration.jitter, configuration.jitter)
-    focus = boxes[random.choice(len(boxes), p=chances)] if near else None
+    scale = np.exp(generator.uniform(np.log(configuration.smallest_scale), np.log(configuration.largest_scale)))
+    stretch = 1 + generator.uniform(-configuration.jitter, configuration.jitter)
+    focus = boxes[generator.choice(len(boxes), p=chances)] if near else None
     if focus is not None:
         longer = max(focus[2] - focus[0], focus[3] - focus[1])
-        scale = min(random.uniform(*FOCUS_SHARES) * max(width, height) / longer, LARGEST_FOCUS)
+        scale = min(generator.uniform(*FOCUS_SHARES) * max(width, height) / longer, LARGEST_FOCUS)
     new_width = max(8.0, width * fit * scale * np.sqrt(stretch))
     new_height = max(8.0, height * fit * scale / np.sqrt(stretch))
     across, down = (None, None) if focus is None else (focus[[0, 2]] / width, focus[[1, 3]] / height)
-    left = _offset(size, new_width, across, random)
-    top = _offset(size, new_height, down, random)
+    left = _offset(size, new_width, across, generator)
+    top = _offset(size, new_height, down, generator)
     view = place(image, size, (left, top, new_width, new_height))
     factors = np.array([new_width / width, new_height / height] * 2, np.float32)
     placed = boxes * factors + np.array([left, top] * 2, np.float32)
-    if random.random() < 0.5:
+    if generator.random() < 0.5:
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         placed = np.stack((size - placed[:, 2], placed[:, 1], size - placed[:, 0], placed[:, 3]), axis=1)
-    view = recolour(view, configuration, random)
+    view = recolour(view, configuration, generator)
     fractions, kept = visible(placed, size, configuration.least_visible)
     return View(np.asarray(view), fractions, kept)
 
 
-def _offset(size: int, length: float, inside: NDArray[np.floating] | None, random: np.random.Generator) -> float:
+def _offset(size: int, length: float, inside: NDArray[np.floating] | None, generator: np.random.Generator) -> float:
     """Draw where a side of a picture begins in a view, px: it lies in the view, or fills it.
 
     Args:
@@ -139,7 +142,7 @@ def _offset(size: int, length: float, inside: NDArray[np.floating] | None, rando
         first, last = -float(inside[0]) * length, size - float(inside[1]) * length
         least, most = max(least, min(first, last)), min(most, max(first, last))
         most = max(least, most)
-    return float(random.uniform(least, most))
+    return float(generator.uniform(least, most))
 
 
 def place(image: Image.Image, size: int, rectangle: tuple[float, float, float, float]) -> Image.Image:
@@ -158,10 +161,12 @@ def place(image: Image.Image, size: int, rectangle: tuple[float, float, float, f
     return canvas
 
 
-def recolour(image: Image.Image, configuration: AugmentConfiguration, random: np.random.Generator) -> Image.Image:
+def recolour(image: Image.Image, configuration: AugmentConfiguration, generator: np.random.Generator) -> Image.Image:
     """Turn the hue and scale the saturation and the brightness of an RGB picture by random amounts."""
-    turn = random.uniform(-configuration.hue, configuration.hue)
-    matrix = colour_matrix(turn, _factor(configuration.saturation, random), _factor(configuration.exposure, random))
+    turn = generator.uniform(-configuration.hue, configuration.hue)
+    matrix = colour_matrix(
+        turn, _factor(configuration.saturation, generator), _factor(configuration.exposure, generator)
+    )
     return image.convert("RGB", tuple(matrix.ravel().tolist()))
 
 
@@ -184,10 +189,10 @@ def colour_matrix(turn: float, saturation: float, exposure: float) -> NDArray[np
     return matrix
 
 
-def _factor(largest: float, random: np.random.Generator) -> float:
+def _factor(largest: float, generator: np.random.Generator) -> float:
     """Draw a factor between 1 and `largest`, or its inverse."""
-    factor = random.uniform(1, largest)
-    return factor if random.random() < 0.5 else 1 / factor
+    factor = generator.uniform(1, largest)
+    return factor if generator.random() < 0.5 else 1 / factor
 
 
 def visible(boxes: FloatArray, size: int, least_visible: float) -> tuple[FloatArray, NDArray[np.int64]]:

@@ -16,63 +16,63 @@ LARGEST_DEVIATION: Final = 100.0  # of noise, in grey values
 LARGEST_ASPECT: Final = 2.0  # longer side by shorter side of what lies between bars
 
 
-def background(size: int, random: np.random.Generator) -> NDArray[np.uint8]:
+def background(size: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """Return a square picture of nothing, uint8 [size, size, 3].
 
     Args:
         size: its side, px.
-        random: source of the randomness.
+        generator: source of the randomness.
     """
-    first, second = (_colour(random) for _ in range(2))
+    first, second = (_colour(generator) for _ in range(2))
     pixels = np.broadcast_to(first, (size, size, 3))
-    kind = random.integers(4)  # plain, gradient, noise, gradient with noise
+    kind = generator.integers(4)  # plain, gradient, noise, gradient with noise
     if kind % 2:
-        share = (_line if random.random() < 0.5 else _circles)(size, random)[..., None]
+        share = (_line if generator.random() < 0.5 else _circles)(size, generator)[..., None]
         pixels = first + share * (second - first)
     if kind >= 2:
-        pixels = pixels + _noise(size, random)
+        pixels = pixels + _noise(size, generator)
     result: NDArray[np.uint8] = pixels.clip(0, 255).astype(np.uint8)
-    if random.random() < 0.5:
-        _letterbox(result, random)
+    if generator.random() < 0.5:
+        _letterbox(result, generator)
     return result
 
 
-def _letterbox(pixels: NDArray[np.uint8], random: np.random.Generator) -> None:
+def _letterbox(pixels: NDArray[np.uint8], generator: np.random.Generator) -> None:
     """Lay bars over two opposite sides, in place."""
     size = len(pixels)
-    bar = round(size * (1 - 1 / random.uniform(1, LARGEST_ASPECT)) / 2)
-    upright = pixels if random.random() < 0.5 else pixels.swapaxes(0, 1)
+    bar = round(size * (1 - 1 / generator.uniform(1, LARGEST_ASPECT)) / 2)
+    upright = pixels if generator.random() < 0.5 else pixels.swapaxes(0, 1)
     upright[:bar] = PADDING
     upright[size - bar :] = PADDING
 
 
-def _colour(random: np.random.Generator) -> NDArray[np.float64]:
+def _colour(generator: np.random.Generator) -> NDArray[np.float64]:
     """A colour; every other time a grey."""
-    values = random.uniform(0, 255, 3)
-    return values if random.random() < 0.5 else np.full(3, values[0])
+    values = generator.uniform(0, 255, 3)
+    return values if generator.random() < 0.5 else np.full(3, values[0])
 
 
-def _line(size: int, random: np.random.Generator) -> NDArray[np.float64]:
+def _line(size: int, generator: np.random.Generator) -> NDArray[np.float64]:
     """From 0 to 1 across the picture, in any direction."""
     down, across = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
-    angle = random.uniform(0, 2 * np.pi)
+    angle = generator.uniform(0, 2 * np.pi)
     ramp = np.cos(angle) * across + np.sin(angle) * down
     share: NDArray[np.float64] = (ramp - ramp.min()) / np.ptp(ramp)
     return share
 
 
-def _circles(size: int, random: np.random.Generator) -> NDArray[np.float64]:
+def _circles(size: int, generator: np.random.Generator) -> NDArray[np.float64]:
     """From 0 at a point to 1 at what is farthest from it, faster or more slowly than the distance."""
     down, across = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
-    distance = np.hypot(down - random.uniform(0, 1), across - random.uniform(0, 1))
-    share: NDArray[np.float64] = (distance / distance.max()) ** random.uniform(0.5, 2)
+    distance = np.hypot(down - generator.uniform(0, 1), across - generator.uniform(0, 1))
+    share: NDArray[np.float64] = (distance / distance.max()) ** generator.uniform(0.5, 2)
     return share
 
 
-def _noise(size: int, random: np.random.Generator) -> NDArray[np.float64]:
+def _noise(size: int, generator: np.random.Generator) -> NDArray[np.float64]:
     """Squares of random brightness or, every other time, colour."""
-    grain = int(random.integers(1, LARGEST_GRAIN + 1)) if random.random() < 0.5 else 1
+    grain = int(generator.integers(1, LARGEST_GRAIN + 1)) if generator.random() < 0.5 else 1
     cells = -(-size // grain)
-    deviation = random.uniform(0, LARGEST_DEVIATION)
-    noise = random.normal(0, deviation, (cells, cells, 3 if random.random() < 0.5 else 1))
+    deviation = generator.uniform(0, LARGEST_DEVIATION)
+    noise = generator.normal(0, deviation, (cells, cells, 3 if generator.random() < 0.5 else 1))
     return noise.repeat(grain, axis=0).repeat(grain, axis=1)[:size, :size]

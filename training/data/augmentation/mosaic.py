@@ -20,7 +20,7 @@ def mosaic(
     pictures: Sequence[tuple[Image.Image, FloatArray]],
     size: int,
     configuration: AugmentConfiguration,
-    random: np.random.Generator,
+    generator: np.random.Generator,
 ) -> View:
     """Return a random mosaic.
 
@@ -28,7 +28,7 @@ def mosaic(
         pictures: four RGB pictures, each with its boxes [N, 4] (x1, y1, x2, y2 in its pixels).
         size: side of the mosaic, px.
         configuration: how far each of them may stray; boxes that the mosaic's border cuts off are dropped likewise.
-        random: source of the randomness.
+        generator: source of the randomness.
 
     Returns:
         The view. Its `kept` counts through the boxes of all four, in order.
@@ -36,14 +36,14 @@ def mosaic(
     if len(pictures) != TILES:
         raise ValueError(f"a mosaic has {TILES} pictures, not {len(pictures)}")
     side = round(TILE_SIDE * size)
-    left, top = random.integers(0, 2 * side - size, 2, endpoint=True)
+    left, top = generator.integers(0, 2 * side - size, 2, endpoint=True)
     canvas = np.empty((2 * side, 2 * side, 3), np.uint8)
     corners: list[FloatArray] = []
     numbers: list[NDArray[np.int64]] = []
     first = 0
     for tile, (image, boxes) in enumerate(pictures):
         row, column = divmod(tile, 2)
-        view = augment(image, boxes, side, configuration, random)
+        view = augment(image, boxes, side, configuration, generator)
         canvas[row * side : (row + 1) * side, column * side : (column + 1) * side] = view.pixels
         centre = view.boxes[:, :2] * side + np.array([column * side - left, row * side - top], np.float32)
         half = view.boxes[:, 2:] * side / 2

@@ -84,13 +84,13 @@ class Convolution(NamedTuple):
         """Inputs of an output."""
         return int(np.prod(self.shape[1:]))
 
-    def moments(self, source: Floats, random: np.random.Generator) -> Moments:
+    def moments(self, source: Floats, generator: np.random.Generator) -> Moments:
         """Return the mean second moments of its inputs over places of a picture [1, C, H, W]."""
         above, left, below, right = self.pads
         padded = np.pad(source[0], ((0, 0), (above, below), (left, right)))
         windows = sliding_window_view(padded, self.shape[2:], axis=(1, 2))[:, :: self.strides[0], :: self.strides[1]]
         rows, columns = windows.shape[1:3]
-        chosen = random.choice(rows * columns, min(SAMPLED, rows * columns), replace=False)
+        chosen = generator.choice(rows * columns, min(SAMPLED, rows * columns), replace=False)
         seen = windows[:, chosen // columns, chosen % columns]  # [C, places, height, width]
         seen = seen.reshape(self.groups, -1, *seen.shape[1:]).swapaxes(1, 2).reshape(self.groups, len(chosen), -1)
         moments: Moments = (seen.swapaxes(1, 2) @ seen).astype(np.float64) / len(chosen)
@@ -105,11 +105,11 @@ def input_moments(convolutions: Iterable[Convolution], values: Iterable[Mapping[
         values: of the tensors they read, picture by picture.
     """
     small = [one for one in convolutions if one.inputs <= MOST_INPUTS]
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     found: dict[str, Moments] = {}
     for picture in values:
         for one in small:
-            moments = one.moments(picture[one.source], random)
+            moments = one.moments(picture[one.source], generator)
             found[one.weight] = found[one.weight] + moments if one.weight in found else moments
     return found
 
