@@ -258,7 +258,8 @@ def test_what_the_detector_knows_by_itself_is_taken_where_the_classifier_knows_n
     fit_classes(layer, informed, [1, 1], softmax, configuration)
     with torch.no_grad():
         sure = softmax.log_conditionals(layer(informed.features.float(), informed.evidence.float())).exp()
-        shares = layer.mixture(torch.cat((informed.features, informed.evidence), dim=1).float())
+        sureness = layer.sureness(informed.features.float(), informed.evidence.float())
+        shares = layer.mixture(torch.cat((informed.features.float(), informed.evidence.float(), sureness), dim=1))
     dogs = examples.nodes == DOG
     assert shares[:, 0].max() < 0.2  # the classifier's; it began with all
     assert sure[dogs, DOG].min() > 0.75  # .6 : .2 alone, and a temperature below 1

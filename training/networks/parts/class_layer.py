@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.wordtree import WordTree
-from training.networks.parts.class_mixture import ClassMixture, mix
+from training.networks.parts.class_mixture import SURENESS, ClassMixture, mix, sureness
 
 HALF_TRUSTED: Final = 30  # boxes labelled within a group at which its correction counts half
 LEAST_PROBABILITY: Final = 1e-3  # of a node; what a classifier says below that is no evidence between siblings
@@ -73,7 +73,8 @@ class TreeClassLayer(nn.Module):
         self.register_buffer("last", torch.zeros(nodes, dtype=torch.int64))
         self.register_buffer("reliability", torch.ones(nodes))
         if kinds:
-            self.mixture = ClassMixture(features + evidence).requires_grad_(False)  # learned by `refit` alone
+            # learned by `refit` alone
+            self.mixture = ClassMixture(features + evidence + SURENESS).requires_grad_(False)
             self.mixture.believe_the_classifier()
             self.register_buffer("kind_order", torch.arange(kinds))
             self.register_buffer("kind_first", torch.zeros(nodes, dtype=torch.int64))
@@ -115,8 +116,12 @@ class TreeClassLayer(nn.Module):
     def corrected(self, features: Tensor, evidence: Tensor) -> Tensor:
         """Return the logits [K, nodes] before they are divided by the temperatures."""
         seen = torch.cat((features, evidence), dim=1)
-        shares = self.mixture(seen) if self.kinds else None
+        shares = self.mixture(torch.cat((seen, self.sureness(features, evidence)), dim=1)) if self.kinds else None
         return self.joined(features, evidence, self.correction(seen), shares)
+
+    def sureness(self, features: Tensor, evidence: Tensor) -> Tensor:
+        """Return how sure the classifier and the kinds are of themselves, [K, SURENESS]."""
+        return sureness(F.softmax(self.flat(features), dim=1), evidence[:, -self.kinds :])
 
     def joined(self, features: Tensor, evidence: Tensor, correction: Tensor, shares: Tensor | None) -> Tensor:
         """Return the logits [K, nodes] that the classifier, the kinds and a correction make together.

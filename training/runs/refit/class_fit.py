@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from training.data.class_examples import ClassExamples
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.class_layer import TreeClassLayer
-from training.networks.parts.class_mixture import ClassMixture
+from training.networks.parts.class_mixture import SURENESS, ClassMixture
 from training.runs.refit.minimise import minimise
-from training.runs.refit.standardised import Standardised
+from training.runs.refit.standardised import ROWS, Standardised
 from training.targets import NO_NODE
 
-MIXTURE_INPUT: Final = 0.3  # deviation of the inputs of the mixture's hidden units
+MIXTURE_INPUT: Final = 0.3  # deviation of what a box shows, as the mixture's hidden units get it; of sureness it is 1
 
 
 class ClassFit(BaseModel):
@@ -93,7 +93,9 @@ def fit_classes(
     inputs = len(standard.mean)
     frequent = settings.logit_adjustment * label_counts(examples, len(shares), softmax).add(1).log()
     correction, temperature = (_zero_layer(inputs, rows, device) for rows in (layer.correction.out_features, 1))
-    mixture = ClassMixture(inputs, settings.mixture_dropout).to(device)
+    sure = _sureness(layer, examples) if layer.kinds else standard.mean.new_zeros(len(examples.nodes), SURENESS)
+    standard_sure = Standardised(sure)
+    mixture = ClassMixture(inputs + SURENESS, settings.mixture_dropout).to(device)
     optimizer = torch.optim.AdamW(
         [
             {"params": correction.parameters(), "lr": settings.learning_rate},
@@ -108,7 +110,7 @@ def fit_classes(
         nodes = examples.nodes[drawn]
         seen = standard(torch.cat((features, evidence), dim=1))
         even = seen / math.sqrt(inputs)
-        share = mixture(seen * MIXTURE_INPUT) if layer.kinds else None
+        share = mixture(torch.cat((seen * MIXTURE_INPUT, standard_sure(sure[drawn])), 1)) if layer.kinds else None
         logits = layer.joined(features, evidence, correction(even), share) / temperature(even).exp()
         total = softmax.path_loss(logits + frequent[examples.sources[drawn]], nodes).mean()
         if settings.distillation_scale:
@@ -124,12 +126,20 @@ def fit_classes(
     standard.fold(correction, layer.correction, 1 / math.sqrt(inputs))
     standard.fold(temperature, layer.log_temperature, 1 / math.sqrt(inputs))
     if layer.kinds:
-        standard.fold(mixture.hidden, layer.mixture.hidden, MIXTURE_INPUT)
+        factor = torch.cat((standard.mean.new_full((inputs,), MIXTURE_INPUT), standard.mean.new_ones(SURENESS)))
+        standard.with_others(standard_sure).fold(mixture.hidden, layer.mixture.hidden, factor)
         layer.mixture.output.load_state_dict(mixture.output.state_dict())
     with torch.no_grad():
         layer.log_temperature.weight.mul_(settings.temperature_power)
         layer.log_temperature.bias.mul_(settings.temperature_power).add_(math.log(settings.overconfidence))
     return last
+
+
+@torch.no_grad()
+def _sureness(layer: TreeClassLayer, examples: ClassExamples) -> Tensor:
+    """Return how sure the classifier and the kinds are of each object, [K, SURENESS]."""
+    parts = zip(torch.split(examples.features, ROWS), torch.split(examples.evidence, ROWS), strict=True)
+    return torch.cat([layer.sureness(features.float(), evidence.float()) for features, evidence in parts])
 
 
 def _zero_layer(inputs: int, outputs: int, device: torch.device) -> nn.Linear:
