@@ -3,18 +3,18 @@
 from typing import Any
 
 _STEPS = (
-    ("n00002684", "object", 0.999988),
-    ("n00003553", "whole", 0.999916),
-    ("n00004258", "living thing", 0.938275),
-    ("n00004475", "organism", 0.938275),
-    ("n00015388", "animal", 0.923663),
-    ("n01466257", "chordate", 0.923595),
-    ("n01471682", "vertebrate", 0.923595),
-    ("n01861778", "mammal", 0.922316),
-    ("n01886756", "placental", 0.921368),
-    ("n02075296", "carnivore", 0.921185),
-    ("n02083346", "canine", 0.828482),
-    ("n02084071", "dog", 0.823751),
+    ("n00002684", "object", 0.999996),
+    ("n00003553", "whole", 0.9999917),
+    ("n00004258", "living thing", 0.9999829),
+    ("n00004475", "organism", 0.9999829),
+    ("n00015388", "animal", 0.9999751),
+    ("n01466257", "chordate", 0.9999702),
+    ("n01471682", "vertebrate", 0.9999702),
+    ("n01861778", "mammal", 0.99996245),
+    ("n01886756", "placental", 0.99995947),
+    ("n02075296", "carnivore", 0.99992317),
+    ("n02083346", "canine", 0.99915695),
+    ("n02084071", "dog", 0.99914926),
 )
 _TREE = "sha256:124b05033e928707069995e1b61823c80f10fc14d82f84c9cd5575443b61be54"
 
@@ -22,14 +22,14 @@ _RESULT: dict[str, Any] = {
     "image": {"width": 768, "height": 576},
     "detections": [
         {
-            "box": {"x1": 118.79, "y1": 202.41, "x2": 355.64, "y2": 549.82},
+            "box": {"x1": 124.73, "y1": 226.88, "x2": 319.06, "y2": 547.94},
             "label": {"wnid": "n02084071", "name": "dog"},
-            "score": 0.805563,
-            "objectness": 0.977921,
+            "score": 0.7996919,
+            "objectness": 0.8003728,
             "path": [{"wnid": wnid, "name": name, "probability": probability} for wnid, name, probability in _STEPS],
         }
     ],
-    "model": {"name": "yolov2-lite", "version": "4", "tree": _TREE},
+    "model": {"name": "yolov2-lite", "version": "5", "tree": _TREE},
     "timing_ms": {"decode": 9.1, "queue": 0.37, "inference": 133.35, "postprocess": 2.44},
 }
 
@@ -69,25 +69,25 @@ EXAMPLES: dict[str, Any] = {
     },
     "ModelDescription": {
         "name": "yolov2-lite",
-        "version": "4",
+        "version": "5",
         "schema_version": 1,
         "licence": "Apache-2.0",
-        "tree": {"digest": _TREE, "nodes": 9418, "roots": 4, "leaves": 7573, "trained": 1726},
-        "anchors": [[0.36, 0.47], [0.83, 1.15], [1.83, 1.97], [3.02, 4.27], [6.61, 7.77], [14.72, 13.8]],
-        "stride": 16,
-        "sizes": [256, 288, 320, 352, 384, 416, 448, 480, 512, 544],
+        "tree": {"digest": _TREE, "nodes": 9418, "roots": 4, "leaves": 7573, "trained": 1790},
+        "anchors": [[1.0, 1.0], [2.0, 2.0], [4.0, 4.0]],
+        "stride": 8,
+        "sizes": [320, 352, 384, 416, 448, 480, 512, 544],
         "default_size": 512,
         "preprocessing": {
             "colour": "RGB",
             "layout": "NHWC uint8",
             "padding": 127,
             "resampling": "bilinear",
-            "mean": [127.0, 127.0, 127.0],
-            "scale": [128.0, 128.0, 128.0],
+            "mean": [123.675, 116.28, 103.53],
+            "scale": [58.395, 57.12, 57.375],
         },
-        "thresholds": {"objectness": 0.55, "hierarchy": 0.5, "iou": 0.45},
-        "training": {"network": "yolov2-lite", "backbone": "lite2", "steps": 3822, "batch": 128},
-        "evaluation": {"sets": {"coco_val": {"pictures": 201, "boxes": 1713, "ap50": 0.290}}},
+        "thresholds": {"objectness": 0.4, "hierarchy": 0.5, "iou": 0.45},
+        "training": {"network": "yolov2-pyramid", "backbone": "lite2", "start": "boxes-start.safetensors"},
+        "evaluation": {"sets": {"coco_val": {"pictures": 201, "boxes": 1713, "ap50": 0.317}}},
         "providers": ["CPUExecutionProvider"],
     },
     "ModelList": {
@@ -96,7 +96,7 @@ EXAMPLES: dict[str, Any] = {
             {
                 "name": "default",
                 "default": True,
-                "model": {"name": "yolov2-lite", "version": "4", "tree": _TREE},
+                "model": {"name": "yolov2-lite", "version": "5", "tree": _TREE},
                 "providers": ["CPUExecutionProvider"],
                 "loaded_at": "2026-11-24T08:00:00Z",
                 "loading": False,

@@ -37,6 +37,9 @@ DEFAULT: Final = Path("default")
 CORRECTION: Final = ("class_layer.correction.weight", "class_layer.correction.bias")
 TEMPERATURE: Final = ("class_layer.log_temperature.weight", "class_layer.log_temperature.bias")
 CLASS_LAYER: Final = "class_layer."
+MIXTURE: Final = "class_layer.mixture."
+QUALITY: Final = "quality."
+QUALITY_POWER: Final = "quality.power"
 FLAT: Final = "class_layer.flat.bias"
 HEAD: Final = "head."
 QUANTIZED: Final = "_quantized"  # so ONNX Runtime names what it quantised
@@ -97,8 +100,17 @@ def _from_model_file(path: Path) -> StartingPoint:
         raise InvalidCheckpointError(f"{path}: not a model file ({error})") from error
     weights = _weights_of(model)
     weights["anchors"] = torch.tensor(metadata.anchors)
+    if any(name.startswith(QUALITY) for name in weights):
+        weights.setdefault(QUALITY_POWER, torch.tensor(_quality_power(metadata)))
     tree = metadata.tree
     return StartingPoint(weights, tuple(tree.wnids[node] for node in metadata.trained), folded=True)
+
+
+def _quality_power(metadata: ModelMetadata) -> float:
+    """Return how much a file's second judgement of boxes counts: in its graph that number is folded into others."""
+    refit = metadata.training.get("refit")
+    power = refit.get("quality_power") if isinstance(refit, dict) else None
+    return float(power) if isinstance(power, (int, float)) else 0.0
 
 
 def _weights_of(model: onnx.ModelProto) -> dict[str, Tensor]:
@@ -130,7 +142,7 @@ def _weights_of(model: onnx.ModelProto) -> dict[str, Tensor]:
 
 
 def start_around(detector: ClassifierInside, start: StartingPoint, wnids: tuple[str, ...]) -> None:
-    """Take over weights; of the class layer the temperature and the corrections of the nodes that both know.
+    """Take over weights; of the class layer the temperature, whom to believe, and the corrections of nodes both know.
 
     Args:
         detector: its class layer holds the ImageNet classifier already.
@@ -160,6 +172,7 @@ def start_around(detector: ClassifierInside, start: StartingPoint, wnids: tuple[
             taken[name] = state[name].clone()
             taken[name][both[:, 0]] = found[name][both[:, 1]]
         taken |= {name: found[name] for name in TEMPERATURE if name in found}  # none before there were temperatures
+        taken |= {name: found[name] for name in state if name.startswith(MIXTURE) and name in found}
         detector.load_state_dict(state | taken)
     except (KeyError, RuntimeError, IndexError) as error:
         raise InvalidCheckpointError(f"the weights to start from are another network's ({error})") from error

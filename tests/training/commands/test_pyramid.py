@@ -88,6 +88,22 @@ def test_it_is_refitted_and_exported(root: Path, started: Path, capfd: pytest.Ca
     assert metadata.preprocessing.mean == PIXEL_MEAN
 
 
+def test_it_starts_from_its_model_file(root: Path, started: Path) -> None:
+    """What a refit learned is taken over, too: whom to believe about a box, and how its boxes are judged."""
+    refitted, path = root / "again", root / "again.onnx"
+    refit_run(RefitConfiguration(run=started, output=refitted, workers=0, sizes=(64,), boxes=60, quality_power=0.5))
+    export_run(ExportConfiguration(run=refitted, output=path, sizes=(64,), default_size=64))
+    network = {"name": "yolov2-pyramid", "anchors": None, "start": path}
+    optimizer = {"steps": 0, "batch": 4, "warmup": 1}
+    assert train_detector(tiny_run(root, root / "from-file", network=network, loss=LOSS, optimizer=optimizer))
+    expected, found = load_checkpoint(refitted).tensors, load_checkpoint(root / "from-file").tensors
+    for name in (
+        *("trunk.stage8.first.weight", "class_layer.correction.weight", "class_layer.mixture.hidden.weight"),
+        *("class_layer.log_temperature.weight", "quality.output.weight", "quality.power", "quality.shift"),
+    ):
+        torch.testing.assert_close(found[f"average.{name}"], expected[f"average.{name}"], msg=name)
+
+
 def test_weights_of_another_kind_are_refused(root: Path) -> None:
     with pytest.raises(ConfigurationError, match="can only start yolov2-pyramid, not yolov2-lite"):
         train_detector(tiny_run(root, root / "other", network={"start": root / "start.safetensors"}))
