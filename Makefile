@@ -2,7 +2,7 @@
 # make check   format, lint, types and the fast tests: a minute; know that nothing broke
 # make test    every check: format, lint, types and all tests; know that it may ship
 # make fast    the fast tests alone
-# make lint    format, lint, types alone, of Python and, where there is node, of the page's scripts
+# make lint    format, lint, types, imports alone, of Python and, where there is node, of the page's scripts
 # make bench   how fast it is beside others; writes tests/benchmarks/RESULTS.md, on a machine with nothing else to do
 #
 # TESTS="tests/app tests/model" runs a part; PYTEST_OPTIONS="-k walk" passes options on; WORKERS=0 runs in one process.
@@ -56,6 +56,7 @@ lint: $(STAMPS)/test $(STAMPS)/page
 	$(call timed,format,$(BIN)/ruff format --check .)
 	$(call timed,lint,$(BIN)/ruff check .)
 	$(call timed,types,$(BIN)/mypy)
+	$(call timed,rooms,$(BIN)/lint-imports --no-cache)
 	$(call timed,page,$(if $(NPM),npm run --silent lint,echo "skipped: node is not installed"))
 
 bench: $(STAMPS)/bench
