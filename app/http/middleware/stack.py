@@ -5,6 +5,7 @@ SecurityHeadersMiddleware   headers on every answer
 CORSMiddleware              only where origins are set; answers preflight requests, which carry no key
 UnexpectedErrorMiddleware   the answer to a request that fails unexpectedly
 AccessMiddleware            only where API keys are set
+HeadMiddleware              answers HEAD as GET without the body
 """
 
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.access.rate_limit import RateLimit
 from app.http.middleware.access import AccessMiddleware
 from app.http.middleware.errors import UnexpectedErrorMiddleware
+from app.http.middleware.head import HeadMiddleware
 from app.http.middleware.headers import SecurityHeadersMiddleware
 from app.http.middleware.observation import ObservationMiddleware
 from app.observe.metrics import Metrics
@@ -28,6 +30,7 @@ ANSWERED_HEADERS = ("ETag", "Retry-After", "X-Request-ID", "traceparent")
 
 def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, tracing: Tracing) -> None:
     """Put everything around the routes; what is added last stands outermost."""
+    app.add_middleware(HeadMiddleware)
     if settings.key_ring:
         rate = settings.rate_limit
         limit = None if rate is None else RateLimit(rate, settings.rate_burst)

@@ -6,6 +6,7 @@ import pytest
 from starlette.middleware.cors import CORSMiddleware
 
 from app.http.middleware.errors import UnexpectedErrorMiddleware
+from app.http.middleware.head import HeadMiddleware
 from app.http.middleware.headers import SecurityHeadersMiddleware
 from app.http.middleware.observation import ObservationMiddleware
 from app.main import create_app
@@ -75,5 +76,6 @@ async def test_observation_stands_outermost(tiny_model: Path, detector: OnnxDete
         SecurityHeadersMiddleware,
         CORSMiddleware,
         UnexpectedErrorMiddleware,
+        HeadMiddleware,
     )
     assert all(each.cls is kind for each, kind in zip(app.user_middleware, expected, strict=True))
