@@ -121,7 +121,7 @@ def _sentence(error: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     name = str(error["loc"][0])
     place = option(name) if name in given else variable(name)
     value = str(error.get("input", ""))
-    if _is_secret(Settings.model_fields[name]):
+    if _is_secret(Settings.model_fields[name]) or isinstance(error.get("input"), list):  # the reason names the value
         return f"{place}: {reason}"
     hint = _SERVICE_LINK_HINT if value.startswith("tcp://") else ""
     return f"{place}: {reason}, not {value[:_LONGEST_VALUE]!r}{hint}"

@@ -1,5 +1,6 @@
 """What can be set from outside: environment variables YOLO9000_*, or the options of `yolo9000 serve`."""
 
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -9,6 +10,7 @@ from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.access.keys import KeyEntry, KeyRing, read_entries
+from app.access.origins import as_origin
 from app.observe.logs import LogFormat, LogLevel
 from model.pictures.decoding import MAX_PIXELS
 from model.providers import Provider
@@ -25,15 +27,22 @@ SECRET: JsonDict = {"secret": True}
 
 
 def _split(given: Any) -> Any:
-    """Take 'a, b' for ['a', 'b'], also within a list."""
+    """Take 'a, b' for ['a', 'b'], also within a list, and a text that is a list in JSON for that list."""
     texts = [given] if isinstance(given, str) else given
+    if isinstance(given, str) and given.lstrip().startswith("["):
+        try:
+            texts = json.loads(given)
+        except ValueError:
+            raise ValueError("this begins like a list in JSON and is none; commas between the values will do") from None
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError("a list in JSON may have nothing but texts here")
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         return given
     return [part for text in texts for part in text.replace(",", " ").split()]
 
 
 Several = Annotated[list[str], NoDecode, BeforeValidator(_split)]
-"""Texts, in a variable separated by commas."""
+"""Texts, in a variable separated by commas or as a list in JSON."""
 
 
 class Settings(BaseSettings):
@@ -173,6 +182,11 @@ class Settings(BaseSettings):
                 f"max_upload_bytes ({self.max_upload_bytes})"
             )
         return self
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: list[str]) -> list[str]:
+        return [as_origin(origin) for origin in origins]
 
     @field_validator("api_keys")
     @classmethod

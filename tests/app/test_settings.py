@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.access.keys import make_key
+from app.load_settings import ConfigurationError, load_settings
 from app.settings import Settings
 from model.runtime import default_model_path
 
@@ -46,6 +47,26 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YOLO9000_CORS_ORIGINS", "https://a.org, https://b.org")
     assert Settings().cors_origins == ["https://a.org", "https://b.org"]
     assert Settings(cors_origins=["*"]).cors_origins == ["*"]
+
+
+def test_lists_may_be_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLO9000_CORS_ORIGINS", ' ["https://a.org", "https://b.org"]')
+    assert Settings().cors_origins == ["https://a.org", "https://b.org"]
+    first, entry = make_key("first")
+    monkeypatch.setenv("YOLO9000_API_KEYS", f'["{entry}"]')
+    assert Settings().key_ring.name_of(first) == "first"
+
+
+@pytest.mark.parametrize("given", ['["https://a.org"', "[https://a.org]", '[["https://a.org"]]', "[1]"])
+def test_what_begins_like_json_and_is_none_is_refused(given: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^--cors-origins: .*JSON"):
+        load_settings({"cors_origins": given})
+
+
+def test_a_broken_list_of_keys_is_not_repeated() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({"api_keys": '["name:sha256:secret'})
+    assert "secret" not in str(caught.value)
 
 
 def test_keys_come_from_the_variable_and_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""Origins of web pages, as browsers write them in the header Origin (RFC 6454, section 6.1)."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+EVERY: Final = "*"
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def as_origin(text: str) -> str:
+    """Return an origin as a browser writes it: in lower case, without the scheme's own port; * is every one.
+
+    Raises:
+        ValueError: it is no origin, such as a page's whole address or a host without a scheme.
+    """
+    if text == EVERY:
+        return text
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+        parts = None
+    if parts is None or not parts.scheme or not host or set(text) & set(" ,\"'<>\\"):
+        raise ValueError(f"{text!r} is no origin; write it as https://example.org, or * for every one")
+    if parts.path or parts.query or parts.fragment or parts.username is not None or text.endswith(("?", "#")):
+        raise ValueError(f"{text!r} is more than an origin; leave out what follows the host and the port")
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{name}" + ("" if port in {None, DEFAULT_PORTS.get(parts.scheme)} else f":{port}")
