@@ -79,6 +79,9 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
         telemetry=tracing.config,
         docs_url=None,  # FastAPI's pages load their scripts from another host; `app.http.routes.docs` has ours
         redoc_url=None,
+        # A redirect names scheme, host and path as this process sees them. Behind a proxy those are not what was asked
+        # for: a picture and a key would go there in the clear.
+        redirect_slashes=False,
     )
     app.state.settings = settings
     app.state.metrics = metrics

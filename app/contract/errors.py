@@ -258,9 +258,11 @@ def service_error(error: Exception) -> ServiceError:
     return InternalError("the service failed on this request; its log says why")
 
 
-async def answer_error(_request: Request, error: Exception) -> Response:
+async def answer_error(request: Request, error: Exception) -> Response:
     """Answer a request that failed."""
     known = service_error(error)
+    if isinstance(error, HTTPException) and isinstance(known, NotFoundError) and request.scope["path"].endswith("/"):
+        known = NotFoundError("there is nothing under this path; paths here end without a slash")
     note_problem(known.kind)
     return Response(
         known.problem().model_dump_json(exclude_none=True),

@@ -59,8 +59,9 @@ async def read_picture(request: Request, limits: UploadLimits, count_bytes: Call
         UploadTimeoutError: the body did not arrive in time.
         UploadTooLargeError: the body is too long.
         QueueFullError: all requests together hold as many bytes as they may.
-        UnsupportedUploadError: the content type is another, or none, and the body no picture.
+        UnsupportedUploadError: the content type is another, or none, and the body no picture; or it is compressed.
     """
+    _refuse_encoded(request)
     content_type = _content_type(request)
     untold = content_type in UNTOLD or not request.headers.get("content-type")
     if content_type.startswith("image/") or untold:
@@ -96,8 +97,9 @@ async def read_pictures(
         UploadTimeoutError: the body did not arrive in time.
         UploadTooLargeError: the body is too long, or there are too many pictures or other parts.
         QueueFullError: all requests together hold as many bytes as they may.
-        UnsupportedUploadError: the content type is not multipart/form-data.
+        UnsupportedUploadError: the content type is not multipart/form-data, or the body is compressed.
     """
+    _refuse_encoded(request)
     header = request.headers.get("content-type", "")
     if _content_type(request) != "multipart/form-data":
         given = f"not {header[:100]!r}" if header else "but there is none"
@@ -121,6 +123,19 @@ async def read_pictures(
             f"{len(form.pictures)} pictures are more than the limit of {max_pictures} in one request"
         )
     return [bytes(picture) for picture in form.pictures]
+
+
+def _refuse_encoded(request: Request) -> None:
+    """Refuse a body that was compressed on its way: pictures are compressed already (RFC 9110, 15.5.16).
+
+    Raises:
+        UnsupportedUploadError: it was.
+    """
+    encoding = request.headers.get("content-encoding", "").strip()
+    if encoding.lower() not in {"", "identity"}:
+        raise UnsupportedUploadError(
+            f"the body has the content encoding {encoding[:50]!r}; send it as it is", {"Accept-Encoding": "identity"}
+        )
 
 
 def _content_type(request: Request) -> str:

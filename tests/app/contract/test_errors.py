@@ -27,6 +27,15 @@ async def test_unknown_path(client: httpx.AsyncClient) -> None:
     assert body["type"] == "urn:yolo9000:problem:not-found"
 
 
+@pytest.mark.parametrize("path", ["/detect/", "/classes/", "/docs/", "/health/ready/"])
+async def test_a_slash_too_many_is_never_a_redirect(client: httpx.AsyncClient, path: str) -> None:
+    for method in ("GET", "POST", "HEAD"):
+        answer = await client.request(method, path)
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
+    assert "end without a slash" in problem(await client.get(path), 404)["detail"]
+
+
 async def test_wrong_method(client: httpx.AsyncClient) -> None:
     response = await client.get("/detect")
     problem(response, 405)

@@ -1,5 +1,6 @@
 """What is not a good picture: the answer is clear, and the next good picture is answered as ever."""
 
+import gzip
 from collections.abc import AsyncIterator
 
 import httpx
@@ -97,6 +98,22 @@ async def test_whoever_sends_no_picture_is_told_how(strict_client: httpx.AsyncCl
     detail = problem(await strict_client.post("/detect", content=b"hello", headers=headers), 415)["detail"]
     assert "curl -F image=@photo.jpg" in detail
     assert "image/*" in detail
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "gzip, identity", "x" * 500])
+@pytest.mark.parametrize("path", ["/detect", "/detect/batch"])
+async def test_a_compressed_body_is_called_that(strict_client: httpx.AsyncClient, encoding: str, path: str) -> None:
+    """Of however many bytes: nothing of it is read."""
+    for headers in (PNG, FORM):
+        sent = {**headers, "content-encoding": encoding}
+        answer = await strict_client.post(path, content=gzip.compress(bytes(1_000_000)), headers=sent)
+        assert f"content encoding '{encoding[:50]}'" in problem(answer, 415)["detail"]
+        assert answer.headers["accept-encoding"] == "identity"
+
+
+async def test_a_body_may_say_that_it_is_as_it_is(strict_client: httpx.AsyncClient) -> None:
+    headers = {**PNG, "content-encoding": "identity"}
+    assert (await strict_client.post("/detect", content=GOOD, headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize("cut", range(0, len(GOOD), 7))
