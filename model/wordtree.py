@@ -335,7 +335,12 @@ def read_word_tree(path: Path) -> WordTree:
         ValueError: its lines are not as they should be, or do not make a tree.
     """
     content = path.read_bytes()
-    lines = (gzip.decompress(content) if path.suffix == ".gz" else content).decode().removesuffix("\n").split("\n")
+    lines = (
+        (gzip.decompress(content) if path.suffix == ".gz" else content)
+        .decode("utf-8-sig")
+        .removesuffix("\n")
+        .split("\n")
+    )
     rows = [line.split("\t") for line in lines]
     for number, row in enumerate(rows, start=1):
         if len(row) != 5:

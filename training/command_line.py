@@ -23,6 +23,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from model.text_files import read_json
+
 Configuration = TypeVar("Configuration", bound=BaseModel)
 
 HELP: Final = frozenset({"-h", "--help"})
@@ -195,7 +197,7 @@ def read_record(kind: type[Configuration], path: Path) -> Configuration:
         ConfigurationError: it cannot be read, or is not of that structure.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(read_json(path))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from model.text_files import read_text
+
 PREFIX = "y9k_"
 """What every key begins with, so that a scanner for leaked secrets can find it."""
 
@@ -66,7 +68,7 @@ def read_entries(path: Path) -> list[KeyEntry]:
         OSError: the file cannot be read.
     """
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(read_text(path, "replace").splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             try:
                 entries.append(KeyEntry.parse(line))

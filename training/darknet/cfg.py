@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from model.text_files import read_text
 from training.darknet.errors import InvalidCfgError
 
 LARGEST_FILE: Final = 1 << 20  # bytes; the longest cfg of darknet has 20 kB
@@ -135,7 +136,7 @@ def read_cfg(path: Path) -> tuple[Cfg, str]:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise InvalidCfgError(f"{path}: {path.stat().st_size} bytes are too many for a cfg")
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except OSError as error:
         raise InvalidCfgError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

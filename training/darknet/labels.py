@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from model.text_files import read_text
 from model.wordtree import WordTree, packaged_tree
 from training.darknet.errors import InvalidLabelsError
 
@@ -140,7 +141,7 @@ def _lines(path: Path) -> list[str]:
             raise InvalidLabelsError(f"{path}: there is no such file")
         if path.stat().st_size > LARGEST_FILE:
             raise InvalidLabelsError(f"{path}: {path.stat().st_size} bytes are too many for a list of names")
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except OSError as error:
         raise InvalidLabelsError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.geometry import box_iou
+from model.text_files import read_json
 from model.wordtree import UnknownConceptError, WordTree
 from training.data.formats.coco import InvalidDatasetError
 from training.targets import NO_NODE
@@ -122,7 +123,7 @@ def read_opinions(path: Path, pictures: Iterable[Path], folder: Path, tree: Word
         InvalidDatasetError: the file cannot be used, or says nothing of one of the pictures.
     """
     try:
-        content = _File.model_validate_json(path.read_bytes())
+        content = _File.model_validate_json(read_json(path))
         nodes = np.array([tree.index(wnid) for wnid in content.categories], np.int32)
     except (OSError, ValidationError, UnknownConceptError) as error:
         raise InvalidDatasetError(

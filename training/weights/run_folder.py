@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from model.metadata import TreeMetadata
+from model.text_files import read_json
 from model.wordtree import WordTree, packaged_tree, read_word_tree
 from training.command_line import ConfigurationError
 from training.darknet.errors import InvalidLabelsError
@@ -73,7 +74,7 @@ def read_tree_file(path: Path) -> WordTree:
     try:
         match path.suffix:
             case ".json":
-                return TreeMetadata.model_validate_json(path.read_bytes()).build()
+                return TreeMetadata.model_validate_json(read_json(path)).build()
             case ".tsv" | ".gz":
                 return read_word_tree(path)
             case ".tree":

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from model.text_files import read_text
 from training.data.formats.coco import InvalidDatasetError
 
 WNID: Final = re.compile(r"n\d{8}")
@@ -65,7 +66,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
         found = _of_folder(path)
     else:
         try:
-            content = path.read_text("utf-8")
+            content = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidDatasetError(f"{path}: the labels cannot be read ({error}); give a text file") from error
         found = _of_coco(path, content) if path.suffix.lower() == ".json" else _of_text(path, content)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, FiniteFloat, PositiveInt, ValidationError
 
+from model.text_files import read_json
 from model.wordtree import WordTree
 
 # What is left of a box after clipping is dropped where a side is shorter, in pixels: there is nothing to see
@@ -234,7 +235,7 @@ def detection_set(name: str, pictures: Sequence[ClippedPicture], categories: Seq
 
 def _parse(annotations: Path) -> _CocoFile:
     try:
-        content = annotations.read_bytes()
+        content = read_json(annotations)
     except OSError as error:
         raise InvalidDatasetError(
             f"{annotations}: the annotations cannot be read ({error.strerror}); give the path of a COCO JSON file."

@@ -11,6 +11,7 @@ Without one, a class is found by itself only where its name is a node's id: name
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from model.text_files import read_text
 from model.wordtree import WordTree
 from training.data.formats.coco import Category, InvalidDatasetError, some_of
 
@@ -22,7 +23,7 @@ def read_label_map(path: Path) -> dict[str, str]:
         InvalidDatasetError: it cannot be read, a line has no name, or a name stands twice; it names the line.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidDatasetError(f"{path}: the label map cannot be read ({error}); give a text file") from error
     found: dict[str, str] = {}

@@ -15,6 +15,7 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
 
+from model.text_files import read_text
 from model.wordtree import WordTree
 from training.data.formats.coco import ClippedPicture, DetectionSet, InvalidDatasetError, clip_picture, detection_set
 from training.data.formats.label_map import categories_of
@@ -62,7 +63,7 @@ def _files(annotations: Path) -> Sequence[Path]:
             raise InvalidDatasetError(f"{annotations}: holds no XML file; give the folder of the annotations")
         return found
     try:
-        stems = [line.split()[0] for line in annotations.read_text("utf-8").splitlines() if line.strip()]
+        stems = [line.split()[0] for line in read_text(annotations).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidDatasetError(
             f"{annotations}: cannot be read ({error}); give the folder of the XML files or a list of their names"

@@ -16,6 +16,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from model.text_files import read_text
 from model.wordtree import WordTree
 from training.data.formats.coco import Category, DetectionSet, InvalidDatasetError, clip_picture, detection_set
 from training.data.formats.folder import SUFFIXES
@@ -68,7 +69,7 @@ def class_names(path: Path) -> tuple[str, ...]:
         InvalidDatasetError: the file cannot be read or does not name classes 0 to N - 1.
     """
     try:
-        text = path.read_text("utf-8")
+        text = read_text(path)
         found = yaml.safe_load(text) if path.suffix in {".yaml", ".yml"} else None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidDatasetError(f"{path}: the class names cannot be read ({error})") from error
@@ -112,7 +113,7 @@ def _size(picture: Path) -> tuple[int, int]:
 def _read(path: Path, categories: Sequence[Category]) -> tuple[NDArray[np.float64], list[int]]:
     """Return corners as fractions [N, 4] and class numbers [N]; none where there is no file."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except FileNotFoundError:
         lines = []
     except (OSError, UnicodeDecodeError) as error:
