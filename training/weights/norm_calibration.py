@@ -23,6 +23,8 @@ def calibrate_norms(detector: nn.Module, batches: Iterable[Tensor]) -> None:
     moments = {norm: (_Moments(), convolution) for convolution, norm in _pairs(detector)}
     hooks = [convolution.register_forward_hook(moment) for moment, convolution in moments.values()]
     detector.eval()
+    if not moments:
+        return
     try:
         for pictures in batches:
             detector(pictures)

@@ -39,7 +39,6 @@ TEMPERATURE: Final = ("class_layer.log_temperature.weight", "class_layer.log_tem
 CLASS_LAYER: Final = "class_layer."
 MIXTURE: Final = "class_layer.mixture."
 QUALITY: Final = "quality."
-QUALITY_POWER: Final = "quality.power"
 FLAT: Final = "class_layer.flat.bias"
 HEAD: Final = "head."
 QUANTIZED: Final = "_quantized"  # so ONNX Runtime names what it quantised
@@ -101,16 +100,24 @@ def _from_model_file(path: Path) -> StartingPoint:
     weights = _weights_of(model)
     weights["anchors"] = torch.tensor(metadata.anchors)
     if any(name.startswith(QUALITY) for name in weights):
-        weights.setdefault(QUALITY_POWER, torch.tensor(_quality_power(metadata)))
+        weights = _quality_numbers(metadata) | weights
     tree = metadata.tree
     return StartingPoint(weights, tuple(tree.wnids[node] for node in metadata.trained), folded=True)
 
 
-def _quality_power(metadata: ModelMetadata) -> float:
-    """Return how much a file's second judgement of boxes counts: in its graph that number is folded into others."""
+def _quality_numbers(metadata: ModelMetadata) -> dict[str, Tensor]:
+    """Return the numbers of a file's second judgement of boxes that its graph may lack.
+
+    How much it counts is folded into other numbers there; a scale of 1 and a shift of 0 are left out.
+    """
     refit = metadata.training.get("refit")
     power = refit.get("quality_power") if isinstance(refit, dict) else None
-    return float(power) if isinstance(power, (int, float)) else 0.0
+    known = float(power) if isinstance(power, (int, float)) else 0.0
+    return {
+        f"{QUALITY}power": torch.tensor(known),
+        f"{QUALITY}scale": torch.ones(()),
+        f"{QUALITY}shift": torch.zeros(()),
+    }
 
 
 def _weights_of(model: onnx.ModelProto) -> dict[str, Tensor]:
