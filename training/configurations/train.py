@@ -7,7 +7,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    FilePath,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -62,7 +61,7 @@ class DetectionSource(BaseModel):
         description="share of the pictures below which a category is rare; a picture with one that a share f shows "
         "comes sqrt(balance / f) times as often, up to four times; 0: none is rare",
     )
-    opinions: FilePath | None = Field(None, description=OPINIONS)
+    opinions: Path | None = Field(None, description=OPINIONS)
 
 
 class ClassificationSource(BaseModel):
@@ -73,7 +72,7 @@ class ClassificationSource(BaseModel):
     folder: Path = Field(description="folder that holds a folder of pictures for each WordNet id")
     repeats: PositiveInt = Field(1, description="times an epoch shows each picture")
     held_out_every: NonNegativeInt = Field(0, description="keep every n-th picture of each id out; 0: none")
-    opinions: FilePath | None = Field(None, description=OPINIONS)
+    opinions: Path | None = Field(None, description=OPINIONS)
 
 
 class NetworkConfiguration(BaseModel):

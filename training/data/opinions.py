@@ -125,7 +125,9 @@ def read_opinions(path: Path, pictures: Iterable[Path], folder: Path, tree: Word
     try:
         content = _File.model_validate_json(read_json(path))
         nodes = np.array([tree.index(wnid) for wnid in content.categories], np.int32)
-    except (OSError, ValidationError, UnknownConceptError) as error:
+    except OSError as error:
+        raise InvalidDatasetError(f"{path}: the opinions cannot be read ({error.strerror})") from error
+    except (ValidationError, UnknownConceptError) as error:
         raise InvalidDatasetError(
             f"{path}: not a teacher's opinions ({error}); delete it, to have it asked again"
         ) from error

@@ -64,6 +64,11 @@ def test_nothing_is_said_of_other_pictures() -> None:
     assert (found.boxes.shape, len(found.nodes), found.labelled) == ((0, 4), 0, False)
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDatasetError, match=r"gone\.json: the opinions cannot be read \(No such file"):
+        read_opinions(tmp_path / "gone.json", [], tmp_path, TREE)
+
+
 def test_a_mixture_teaches_it(tmp_path: Path) -> None:
     """In front of what people drew, with its confidence; a label that it found is a box's."""
     path = tmp_path / "a.png"

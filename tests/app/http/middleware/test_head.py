@@ -37,5 +37,5 @@ async def test_what_cannot_be_got_cannot_be_probed(client: httpx.AsyncClient) ->
 async def test_it_is_noted_as_what_it_is(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="yolo9000.access"):
         await client.head("/classes/n02084071")
-    assert caplog.messages == ["HEAD /classes/{wnid} 200"]
+    assert [one.getMessage() for one in caplog.records if one.name == "yolo9000.access"] == ["HEAD /classes/{wnid} 200"]
     assert 'method="HEAD",route="/classes/{wnid}"' in (await client.get("/metrics")).text
