@@ -45,6 +45,7 @@ def test_label(arguments: list[str], tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_faulty_options(arguments: list[str], tmp_path: Path) -> None:
     assert "one of 64, 96, 128" in command(*arguments, "--size", "65", code=2).stderr
     assert "no such folder" in command("missing", "--output", str(tmp_path / "output"), code=2).stderr

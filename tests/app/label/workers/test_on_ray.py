@@ -94,6 +94,7 @@ def test_a_node_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, tiny_mo
     assert len(list((output / "detections").iterdir())) == PICTURES
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_done_is_found_done(tmp_path: Path, tiny_model: Path) -> None:
     fill(tmp_path / "source", 3)
     (tmp_path / "source/bad.jpg").write_text("bad")
@@ -103,6 +104,7 @@ def test_a_shard_that_is_done_is_found_done(tmp_path: Path, tiny_model: Path) ->
     assert _summary_of(output, 1) is None
 
 
+@pytest.mark.slow
 def test_no_cluster_ends_in_a_sentence_soon(tmp_path: Path, tiny_model: Path) -> None:
     fill(tmp_path / "source", 1)
     job = plan(tmp_path / "source", tmp_path / "output", tiny_model)[0].job

@@ -72,6 +72,7 @@ def test_a_picture_that_kills_its_process_is_given_up_and_the_rest_goes_on(
     assert failures(tmp_path / "output") == {"0001.png": reason, "0006.png": reason}
 
 
+@pytest.mark.slow
 def test_processes_are_used_again_and_end(made: Callable[..., Plan]) -> None:
     with Pool(made(4, size=1).job, 2) as pool:
         assert sorted(summary.shard for summary in pool.run([0, 1, 2])) == [0, 1, 2]
@@ -110,6 +111,7 @@ def test_processes_that_keep_dying_stop_the_work(
         list(pool.run([0]))
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_stops_the_work(made: Callable[..., Plan], tmp_path: Path) -> None:
     job = made(1).job
     broken = tmp_path / "broken.onnx"
