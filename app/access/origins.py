@@ -15,14 +15,14 @@ def as_origin(text: str) -> str:
     """
     if text == EVERY:
         return text
+    none = ValueError(f"{text!r} is no origin; write it as https://example.org, or * for every one")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        host = port = None
-        parts = None
-    if parts is None or not parts.scheme or not host or set(text) & set(" ,\"'<>\\"):
-        raise ValueError(f"{text!r} is no origin; write it as https://example.org, or * for every one")
+        raise none from None
+    if not parts.scheme or not host or set(text) & set(" ,\"'<>\\"):
+        raise none
     if parts.path or parts.query or parts.fragment or parts.username is not None or text.endswith(("?", "#")):
         raise ValueError(f"{text!r} is more than an origin; leave out what follows the host and the port")
     name = f"[{host}]" if ":" in host else host

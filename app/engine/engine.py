@@ -221,7 +221,8 @@ async def _while_connected(receive: Receive) -> AsyncIterator[None]:
             yield
             watcher.cancel()
     except BaseExceptionGroup as group_error:  # of one error: either the client went away, or the work failed
-        raise group_error.exceptions[0] from None
+        error = group_error.exceptions[0]
+        raise error from error.__cause__
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

@@ -30,7 +30,7 @@ _RESULT: dict[str, Any] = {
         }
     ],
     "model": {"name": "yolov2-lite", "version": "5", "tree": _TREE},
-    "timing_ms": {"decode": 9.1, "queue": 0.37, "inference": 133.35, "postprocess": 2.44},
+    "timing_ms": {"decode": 29.1, "queue": 0.0, "inference": 160.89, "postprocess": 2.5},
 }
 
 _BEAGLE = {
@@ -75,7 +75,7 @@ EXAMPLES: dict[str, Any] = {
         "tree": {"digest": _TREE, "nodes": 9418, "roots": 4, "leaves": 7573, "trained": 1790},
         "anchors": [[1.0, 1.0], [2.0, 2.0], [4.0, 4.0]],
         "stride": 8,
-        "sizes": [320, 352, 384, 416, 448, 480, 512, 544],
+        "sizes": [256, 288, 320, 352, 384, 416, 448, 480, 512, 544],
         "default_size": 512,
         "preprocessing": {
             "colour": "RGB",

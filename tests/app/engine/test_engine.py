@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
+from starlette.requests import Request
 
 from app.engine.batcher import SINGLE_RUNS_AT_ONCE
 from app.engine.engine import Engine
@@ -153,6 +154,22 @@ async def test_a_client_that_goes_away_frees_its_place_and_its_picture_never_run
         free.set()
         await first
     assert len(ran) == 1
+
+
+async def test_work_that_fails_while_the_client_waits_tells_why(app: FastAPI) -> None:
+    """The error comes as it was raised: no group of errors around it, and its cause kept for the log."""
+    failed, cause = ValueError("the work failed"), KeyError("why")
+    failed.__cause__ = cause
+
+    async def work() -> None:
+        async with engine_of(app).hold_places(Request(scope(), receiver(b"", asyncio.Event())), 1):
+            raise failed
+
+    with pytest.raises(ValueError, match="the work failed") as caught:
+        await work()
+    assert caught.value is failed
+    assert failed.__cause__ is cause
+    assert engine_of(app).admission.pictures == 0
 
 
 async def test_at_the_deadline_queued_work_is_dropped(detector: OnnxDetector, monkeypatch: pytest.MonkeyPatch) -> None:
