@@ -188,7 +188,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
     from model.runtime import ProviderUnavailableError
     from training.command_line import ConfigurationError
     from training.darknet.errors import DarknetError
-    from training.data.formats.coco import InvalidDatasetError
+    from training.data.formats.detection_set import InvalidDatasetError
     from training.export.model_file import ExportError
     from training.export.quantization.errors import QuantizationError
     from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError

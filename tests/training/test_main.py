@@ -19,7 +19,7 @@ from training.commands import train as train_command
 from training.commands.export import ExportConfiguration
 from training.configurations.train import TrainConfiguration
 from training.darknet.errors import DarknetError
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.export.model_file import ExportError, ExportReport
 from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from model.wordtree import packaged_tree
 from training.command_line import ConfigurationError
 from training.data.anchors import RESTARTS, dimension_clusters
-from training.data.formats.coco import DetectionSet
+from training.data.formats.detection_set import DetectionSet
 from training.data.formats.read import LAYOUTS, read_detection_set
 from training.files import replace_file
 

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 from model.providers import Provider
 from model.runtime import OnnxDetector, default_model_path
 from training.command_line import ConfigurationError
-from training.data.formats.coco import DetectionSet
+from training.data.formats.detection_set import DetectionSet
 from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.data.formats.read import LAYOUTS, locate, read_detection_set
 from training.evaluation.classification import evaluate_pictures

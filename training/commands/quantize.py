@@ -16,9 +16,10 @@ from onnx import helper
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, model_validator
 
 from model.metadata import METADATA_KEY, ModelMetadata
-from model.pictures.decoding import ACCEPTED_FORMATS, PictureError, decode_letterboxed
+from model.pictures.decoding import PictureError, decode_letterboxed
 from model.runtime import OnnxDetector
 from training.command_line import ConfigurationError
+from training.data.formats.picture_files import list_pictures
 from training.data.formats.read import LAYOUTS, locate, read_detection_set
 from training.evaluation.inference import Rules
 from training.evaluation.report import SetReport, card_scores
@@ -213,13 +214,12 @@ def calibration_files(configuration: QuantizeConfiguration) -> list[Path]:
     Raises:
         ConfigurationError: there are none.
     """
-    endings = {f".{name.lower()}" for name in (*ACCEPTED_FORMATS, "jpg", "tif")}
     found: list[Path] = []
     for place in configuration.calibration:
         if place.is_file():
             found.append(place)
         else:
-            found += sorted(file for file in place.rglob("*") if file.suffix.lower() in endings and file.is_file())
+            found += list_pictures(place, deep=True)
     if not found:
         raise ConfigurationError(
             f"calibration: there is no picture in {', '.join(map(str, configuration.calibration))}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.wordtree import WordTree
 from training.configurations.train import TrainConfiguration
-from training.data.formats.coco import BoxedPicture, DetectionSet
+from training.data.formats.detection_set import BoxedPicture, DetectionSet
 from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.data.formats.read import read_detection_set
 from training.data.mixture import Mixture, Source

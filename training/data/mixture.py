@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from training.data.augmentation.augment import AugmentConfiguration, augment
 from training.data.augmentation.background import background
 from training.data.augmentation.mosaic import TILES, mosaic
-from training.data.formats.coco import BoxedPicture
+from training.data.formats.detection_set import BoxedPicture
 from training.data.formats.folder import LabelOnlyPicture
 from training.data.opinions import Opinions
 from training.data.reading import boxes_on, crowds_on, read_picture

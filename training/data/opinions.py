@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from model.geometry import box_iou
 from model.text_files import read_json
 from model.wordtree import UnknownConceptError, WordTree
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.targets import NO_NODE
 
 SAME_OBJECT: Final = 0.5

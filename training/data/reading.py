@@ -8,7 +8,7 @@ from PIL import Image
 
 from model.pictures.decoding import PictureError, decode_picture, letterbox
 from training.command_line import ConfigurationError
-from training.data.formats.coco import BoxedPicture, InvalidDatasetError
+from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
 
 

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from model.pictures.decoding import PictureError, decode_picture, letterbox
 from model.runtime import OnnxDetector
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
 from training.evaluation.inference import Rules
 from training.evaluation.lineage import lineage_accuracy

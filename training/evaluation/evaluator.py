@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from model.runtime import OnnxDetector
 from model.wordtree import WordTree
-from training.data.formats.coco import DetectionSet
+from training.data.formats.detection_set import DetectionSet
 from training.evaluation.average_precision import Answers, CategoryPrecision, Truths, average_precision, recall
 from training.evaluation.challenges import best_threshold, pair
 from training.evaluation.hierarchy import (

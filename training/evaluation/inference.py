@@ -13,7 +13,7 @@ from model.geometry import Letterbox, box_area, box_iou
 from model.pictures.decoding import PictureError, decode_picture, letterbox
 from model.runtime import OnnxDetector
 from model.walk import path_probability, walk
-from training.data.formats.coco import BoxedPicture, DetectionSet, InvalidDatasetError
+from training.data.formats.detection_set import BoxedPicture, DetectionSet, InvalidDatasetError
 from training.evaluation.average_precision import BOXES_AT_MOST, Answers, Truths
 from training.evaluation.hierarchy import CURVE_THRESHOLDS
 from training.evaluation.lineage import match

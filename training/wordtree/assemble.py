@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from model.wordtree import WordTree
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.wordtree.build import Parents, grow, trim
 from training.wordtree.labels import Label, is_wnid
 from training.wordtree.wordnet import WordNet

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from model.text_files import read_text
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 
 WNID: Final = re.compile(r"n\d{8}")
 

@@ -2,30 +2,12 @@
 
 from typing import Literal
 
+from model.pictures.suffixes import has_picture_suffix
+
 Kind = Literal["picture", "tar", "parquet"]
 
-PICTURES = (
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".png",
-    ".webp",
-    ".gif",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".avif",
-    ".heic",
-    ".heif",
-)
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 PARQUETS = (".parquet",)
-
-
-def is_picture(name: str) -> bool:
-    """Tell whether a name is that of a picture. What it is in truth is told from its bytes, later."""
-    return name.lower().endswith(PICTURES)
 
 
 def kind_of(name: str, *, every_file: bool = False) -> Kind | None:
@@ -40,4 +22,4 @@ def kind_of(name: str, *, every_file: bool = False) -> Kind | None:
         return "tar"
     if lower.endswith(PARQUETS):
         return "parquet"
-    return "picture" if every_file or is_picture(lower) else None
+    return "picture" if every_file or has_picture_suffix(name) else None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Self
 
-from app.label.archive.kinds import is_picture
+from model.pictures.suffixes import has_picture_suffix
 
 COMPRESSIONS: dict[str, Callable[[BinaryIO], Any]] = {
     ".gz": gzip.open,
@@ -101,7 +101,7 @@ class TarPictures:
             if tar.offset <= reached:  # a size may be negative, and then this would go on for ever
                 raise DamagedArchiveError(f"the archive is damaged: it goes back at byte {reached}")
             reached = tar.offset
-            if not member.isdir() and is_picture(member.name):
+            if not member.isdir() and has_picture_suffix(member.name):
                 self.offset = member.offset
                 yield member
         # It takes a header that makes no sense for the end.

@@ -12,7 +12,7 @@ from tests.model_files import node, tiny_metadata, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.command_line import ConfigurationError
 from training.commands.evaluate import EvaluateConfiguration, evaluate
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.evaluation.report import Report
 
 

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 from training.data.augmentation.augment import AugmentConfiguration, augment
 from training.data.augmentation.mosaic import mosaic
 from training.data.batches import BATCHES_A_SIZE, Batch, BatchSampler, collate, load_batches
-from training.data.formats.coco import BoxedPicture, InvalidDatasetError
+from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
 from training.data.mixture import Example, Mixture, SampleRequest, Source
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from model.wordtree import WordTree
 from training.data.augmentation.augment import AugmentConfiguration
-from training.data.formats.coco import BoxedPicture, InvalidDatasetError
+from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
 from training.data.mixture import Mixture, SampleRequest, Source
 from training.data.opinions import Opinion, Opinions, read_opinions

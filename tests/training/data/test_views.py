@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
 from training.data.mixture import SampleRequest
 from training.data.views import ViewConfiguration, Views, central_view, random_view

@@ -7,7 +7,7 @@ from PIL import Image
 
 from model.runtime import OnnxDetector
 from tests.model_files import COLOURS, node, tiny_tree, write_tiny_model
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.inference import Rules

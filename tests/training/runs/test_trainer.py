@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tests.training.tiny_run import NEVER, STEPS, Check, Network, make_trainer, noise
 from training.data.augmentation.augment import AugmentConfiguration
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
 from training.data.mixture import Mixture, Source
 from training.runs import trainer as module

@@ -7,7 +7,7 @@ import pytest
 from model.metadata import TreeMetadata
 from model.wordtree import WordTree
 from tests.training.wordtree.nouns import small_wordnet
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.wordtree.assemble import assemble
 from training.wordtree.labels import Label
 

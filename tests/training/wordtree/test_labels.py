@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.wordtree.labels import is_wnid, own_node, read_labels
 
 

@@ -1,13 +1,16 @@
-"""Classification pictures laid out as one folder a synset: SET/WNID/*.jpg (torchvision's ImageFolder layout)."""
+"""Classification pictures laid out as one folder a synset: SET/WNID/NAME.jpg (torchvision's ImageFolder layout)."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.pictures.suffixes import has_picture_suffix
 from model.wordtree import WordTree
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.held_out import part_of
+from training.data.formats.picture_files import list_pictures
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ def read_folder(
     """
     if not folder.is_dir():
         raise InvalidDatasetError(f"{folder}: there is no such folder of classification pictures")
+    loose = [path.name for path in folder.iterdir() if has_picture_suffix(path.name) and path.is_file()]
+    if loose:
+        logger.warning("%s: passed over %d pictures that lie in no synset's folder", folder, len(loose))
     pictures = []
     for synset in sorted(path for path in folder.iterdir() if path.is_dir()):
         if synset.name not in tree:
@@ -42,7 +48,7 @@ def read_folder(
                 f"{synset}: {synset.name!r} is no concept of the WordTree; name each folder by its WordNet id"
             )
         node = tree.index(synset.name)
-        files = sorted(path for path in synset.iterdir() if path.suffix.lower() in SUFFIXES)
+        files = list_pictures(synset)
         pictures += [LabelOnlyPicture(path, node) for path in part_of(files, held_out_every, held_out=held_out)]
     if not pictures:
         raise InvalidDatasetError(

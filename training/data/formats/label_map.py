@@ -8,12 +8,15 @@ A label map is a text file with a line for each class: the node's id, then the n
 Without one, a class is found by itself only where its name is a node's id: names are ambiguous.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from model.text_files import read_text
 from model.wordtree import WordTree
-from training.data.formats.coco import Category, InvalidDatasetError, some_of
+from training.data.formats.detection_set import Category, InvalidDatasetError, some_of
+
+logger = logging.getLogger(__name__)
 
 
 def read_label_map(path: Path) -> dict[str, str]:
@@ -40,28 +43,37 @@ def read_label_map(path: Path) -> dict[str, str]:
 
 
 def categories_of(
-    names: Sequence[str], tree: WordTree, label_map: Mapping[str, str] | None, source: Path
-) -> tuple[Category, ...]:
-    """Return the category of each class name.
+    names: Sequence[str],
+    tree: WordTree,
+    label_map: Mapping[str, str] | None,
+    source: Path,
+    *,
+    used: Collection[str] | None = None,
+) -> dict[str, Category]:
+    """Return the category of each class name, without the classes that have neither a node nor a box.
 
     Args:
         names: what the data set calls its classes.
         tree: what they must be nodes of.
         label_map: see `read_label_map`.
         source: the file that the names come from, for messages.
+        used: the classes that have boxes; None: all.
 
     Raises:
-        InvalidDatasetError: a name has no node; the message has the lines that a label map lacks.
+        InvalidDatasetError: a class with boxes has no node; the message has the lines that a label map lacks.
     """
     known = label_map or {}
-    nodes = [known.get(name, "_".join(name.split())) for name in names]
-    lost = [name for name, node in zip(names, nodes, strict=True) if node not in tree]
+    nodes = {name: known.get(name, "_".join(name.split())) for name in names}
+    without = [name for name, node in nodes.items() if node not in tree]
+    lost = [name for name in without if used is None or name in used]
+    if without and not lost:
+        logger.info("%s: left out the classes %s: they have no boxes and no node", source, some_of(without))
     if lost:
         raise InvalidDatasetError(
             f"{source}: the tree of {len(tree)} concepts has no node for {some_of(lost)}; write a label map with a "
             f"line for each, such as {'; '.join(_suggestion(name, known, tree) for name in lost[:3])}"
         )
-    return tuple(Category(name, node, tree.index(node)) for name, node in zip(names, nodes, strict=True))
+    return {name: Category(name, node, tree.index(node)) for name, node in nodes.items() if node in tree}
 
 
 def _suggestion(name: str, known: Mapping[str, str], tree: WordTree) -> str:

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.wordtree import WordTree
-from training.data.formats.coco import DetectionSet, InvalidDatasetError, read_coco
+from training.data.formats.coco import read_coco
+from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.held_out import part_of
 from training.data.formats.label_map import read_label_map
 from training.data.formats.voc import read_voc

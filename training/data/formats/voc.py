@@ -17,7 +17,7 @@ from defusedxml.ElementTree import parse
 
 from model.text_files import read_text
 from model.wordtree import WordTree
-from training.data.formats.coco import ClippedPicture, DetectionSet, InvalidDatasetError, clip_picture, detection_set
+from training.data.formats.detection_set import ClippedPicture, DetectionSet, InvalidDatasetError, clip_picture, gather
 from training.data.formats.label_map import categories_of
 
 
@@ -52,8 +52,9 @@ def read_voc(
     records = [_read(path, pictures) for path in _files(annotations)]
     names = sorted({thing.name for record in records for thing in record.objects})
     categories = categories_of(names, tree, label_map, annotations)
-    nodes = {category.name: category.node for category in categories}
-    return detection_set(annotations.stem, [_clipped(record, nodes) for record in records], categories)
+    nodes = {name: category.node for name, category in categories.items()}
+    clipped = [_clipped(record, nodes) for record in records]
+    return gather(annotations, annotations.stem, clipped, list(categories.values()), "xmin, ymin, xmax, ymax in pixels")
 
 
 def _files(annotations: Path) -> Sequence[Path]:
@@ -133,5 +134,6 @@ def _clipped(record: _Record, nodes: Mapping[str, int]) -> ClippedPicture:
         record.size,
         np.array([thing.corners for thing in record.objects], np.float64).reshape(-1, 4),
         np.array([nodes[thing.name] for thing in record.objects], np.int32),
+        [f"{record.source.name}, object {number}" for number in range(1, len(record.objects) + 1)],
         difficult=np.array([thing.difficult for thing in record.objects], bool),
     )

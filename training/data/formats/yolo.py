@@ -1,26 +1,37 @@
 """Reads detection sets in YOLO's layout: a text file for each picture, and a list of class names.
 
 A line is `class x y width height`: the class's number from 0, the box's centre and sides as fractions of the picture's.
-A line of more coordinates is a polygon's corners, x y x y ...; its box is the least that holds them. The text files lie
+A line of more coordinates is a polygon's corners, x y x y ...; its box is the least that holds them. Where data.yaml
+has `kpt_shape`, a line is a box and its keypoints, which are left aside. The text files lie
 in a folder beside the pictures', `labels` where theirs is `images`, or with the pictures themselves. A picture without
 a text file is a picture of background.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from model.pictures.decoding import PictureError, decode_picture
 from model.text_files import read_text
 from model.wordtree import WordTree
-from training.data.formats.coco import Category, DetectionSet, InvalidDatasetError, clip_picture, detection_set
-from training.data.formats.folder import SUFFIXES
+from training.data.formats.detection_set import DetectionSet, InvalidDatasetError, clip_picture, gather, some_of
 from training.data.formats.label_map import categories_of
+from training.data.formats.picture_files import list_pictures
+
+logger = logging.getLogger(__name__)
+
+BOX_FORM: Final = "class, centre x, centre y, width, height, all but the class as fractions of the picture"
+BESIDE: Final = frozenset({".txt", ".cache"})
+"""Suffixes of what lies with pictures: their boxes, lists, and what other programs keep of both."""
+LISTS: Final = frozenset({"classes.txt", "train.txt", "val.txt", "test.txt"})
+HEIC_SUFFIXES: Final = frozenset({".heic", ".heif"})
 
 LYING: Final = frozenset({5, 6, 7, 8})
 """EXIF orientations that turn a picture by 90 degrees, so that width and height change places."""
@@ -38,8 +49,8 @@ def read_yolo(names: Path, pictures: Path, tree: WordTree, label_map: Mapping[st
     Raises:
         InvalidDatasetError: a file cannot be read or has a wrong line, no picture is labelled, or a class has no node.
     """
-    categories = categories_of(class_names(names), tree, label_map, names)
-    files = sorted(path for path in pictures.rglob("*") if path.suffix.lower() in SUFFIXES)
+    classes = read_classes(names)
+    files = list_pictures(pictures, deep=True, beside=BESIDE)
     if not files:
         raise InvalidDatasetError(f"{pictures}: holds no pictures; give the folder of the set's pictures")
     labels = [_labels_of(path) for path in files]
@@ -47,27 +58,44 @@ def read_yolo(names: Path, pictures: Path, tree: WordTree, label_map: Mapping[st
         raise InvalidDatasetError(
             f"{pictures}: none of its {len(files)} pictures has a text file of boxes, such as {labels[0]}; add them"
         )
+    _tell_unused(labels, names)
+    read = [_read(label, classes) for label in labels]
+    used = {classes.names[number] for _, numbers, _ in read for number in numbers}
+    categories = categories_of(classes.names, tree, label_map, names, used=used)
     clipped = []
-    for picture, label in zip(files, labels, strict=True):
+    for picture, label, (corners, numbers, lines) in zip(files, labels, read, strict=True):
         width, height = _size(picture)
-        corners, classes = _read(label, categories)
         clipped.append(
             clip_picture(
                 picture,
                 (width, height),
                 corners * np.array([width, height, width, height]),
-                np.array([categories[number].node for number in classes], np.int32),
+                np.array([categories[classes.names[number]].node for number in numbers], np.int32),
+                [f"{label.name}, line {line}" for line in lines],
             )
         )
-    return detection_set(pictures.name, clipped, categories)
+    return gather(pictures, pictures.name, clipped, list(categories.values()), BOX_FORM)
 
 
-def class_names(path: Path) -> tuple[str, ...]:
-    """Return the names of the classes, in the order of their numbers.
+class Classes(NamedTuple):
+    """What a set's list of classes says.
+
+    Attributes:
+        names: of the classes, in the order of their numbers.
+        keypoints: numbers that follow a box in a line, for the keypoints of its thing; None where there are none.
+    """
+
+    names: tuple[str, ...]
+    keypoints: int | None = None
+
+
+def read_classes(path: Path) -> Classes:
+    """Read a set's list of classes: data.yaml or a text file.
 
     Raises:
-        InvalidDatasetError: the file cannot be read or does not name classes 0 to N - 1.
+        InvalidDatasetError: the file cannot be read, does not name classes 0 to N - 1, or has a wrong `kpt_shape`.
     """
+    keypoints = None
     try:
         text = read_text(path)
         found = yaml.safe_load(text) if path.suffix in {".yaml", ".yml"} else None
@@ -82,11 +110,31 @@ def class_names(path: Path) -> tuple[str, ...]:
         if not isinstance(given, list):
             raise InvalidDatasetError(f"{path}: `names` is no list of class names, nor numbers from 0 with a name each")
         names = [str(name).strip() for name in given]
+        keypoints = _keypoint_values(path, found.get("kpt_shape"))
     while names and not names[-1]:
         names.pop()
     if not names or not all(names):
         raise InvalidDatasetError(f"{path}: {'a class has no name' if names else 'names no class'}; write one a line")
-    return tuple(names)
+    return Classes(tuple(names), keypoints)
+
+
+def _keypoint_values(path: Path, shape: object) -> int | None:
+    """Return how many numbers of a line are keypoints, from data.yaml's `kpt_shape`, [count, 2 or 3]."""
+    match shape:
+        case None:
+            return None
+        case [int(count), 2 | 3 as each] if count > 0:
+            return count * int(each)
+    raise InvalidDatasetError(f"{path}: `kpt_shape` is {shape!r}; write [number of keypoints, 2 or 3]")
+
+
+def _tell_unused(labels: Sequence[Path], names: Path) -> None:
+    """Log the text files beside those of the pictures that belong to no picture."""
+    known = {*labels, names}
+    for folder in sorted({label.parent for label in labels}):
+        alone = [path.name for path in sorted(folder.glob("*.txt")) if path not in known and path.name not in LISTS]
+        if alone:
+            logger.warning("%s: %d text files of boxes have no picture: %s", folder, len(alone), some_of(alone))
 
 
 def _labels_of(picture: Path) -> Path:
@@ -102,42 +150,53 @@ def _labels_of(picture: Path) -> Path:
 
 def _size(picture: Path) -> tuple[int, int]:
     try:
+        if picture.suffix.lower() in HEIC_SUFFIXES:  # Pillow alone does not know it
+            return decode_picture(picture.read_bytes()).size
         with Image.open(picture) as image:
             width, height = image.size
-            lying = image.getexif().get(ExifTags.Base.Orientation) in LYING
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            # a TIFF's size is told as it is held upright
+            lying = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in LYING
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, PictureError) as error:
         raise InvalidDatasetError(f"{picture}: this picture cannot be read: {error}; replace or remove it") from error
     return (height, width) if lying else (width, height)
 
 
-def _read(path: Path, categories: Sequence[Category]) -> tuple[NDArray[np.float64], list[int]]:
-    """Return corners as fractions [N, 4] and class numbers [N]; none where there is no file."""
+def _read(path: Path, classes: Classes) -> tuple[NDArray[np.float64], list[int], list[int]]:
+    """Return corners as fractions [N, 4], class numbers [N] and line numbers [N]; none where there is no file."""
     try:
         lines = read_text(path).splitlines()
     except FileNotFoundError:
         lines = []
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidDatasetError(f"{path}: the boxes cannot be read ({error})") from error
-    corners, classes = [], []
+    corners, numbers, places = [], [], []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                label, box = _parse(line, len(categories))
+                label, box = _parse(line, classes)
             except ValueError as error:
                 raise InvalidDatasetError(f"{path}, line {number}: {error}") from error
-            classes.append(label)
+            numbers.append(label)
             corners.append(box)
-    return np.array(corners, np.float64).reshape(-1, 4), classes
+            places.append(number)
+    return np.array(corners, np.float64).reshape(-1, 4), numbers, places
 
 
-def _parse(line: str, classes: int) -> tuple[int, tuple[float, float, float, float]]:
+def _parse(line: str, classes: Classes) -> tuple[int, tuple[float, float, float, float]]:
     fields = line.split()
     try:
         label, values = int(fields[0]), [float(field) for field in fields[1:]]
     except ValueError:
         raise ValueError(f"{line!r} is not `class x y width height`; put it right or remove it") from None
-    if not 0 <= label < classes:
-        raise ValueError(f"there is no class {label}; the classes are 0 to {classes - 1}")
+    if not 0 <= label < len(classes.names):
+        raise ValueError(f"there is no class {label}; the classes are 0 to {len(classes.names) - 1}")
+    if classes.keypoints is not None:
+        if len(values) not in {4, 4 + classes.keypoints}:
+            raise ValueError(
+                f"has {len(values)} numbers after the class; a box has 4 and its keypoints, as `kpt_shape` says, "
+                f"{classes.keypoints}"
+            )
+        values = values[:4]
     if not all(math.isfinite(value) and -1 <= value <= 2 for value in values):  # more is no rounding: it is pixels
         raise ValueError("a coordinate is far outside 0 to 1; give fractions of the picture's sides")
     if len(values) == 4:
@@ -145,4 +204,7 @@ def _parse(line: str, classes: int) -> tuple[int, tuple[float, float, float, flo
         return label, (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     if len(values) >= 6 and len(values) % 2 == 0:
         return label, (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))
-    raise ValueError(f"has {len(values)} coordinates; a box has 4, a polygon two for each of its corners")
+    raise ValueError(
+        f"has {len(values)} coordinates; a box has 4, a polygon two for each of its corners. If keypoints follow the "
+        f"box, give data.yaml with its `kpt_shape`"
+    )

@@ -10,7 +10,7 @@ from PIL import ImageDraw, ImageFont
 from model.detections import Detections
 from model.geometry import box_iou
 from model.wordtree import WordTree
-from training.data.formats.coco import BoxedPicture
+from training.data.formats.detection_set import BoxedPicture
 from training.evaluation.challenges import LEAST_IOU
 from training.evaluation.inference import Found, open_picture
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from model.runtime import OnnxDetector
-from training.data.formats.coco import DetectionSet
+from training.data.formats.detection_set import DetectionSet
 from training.evaluation.evaluator import evaluate_set
 from training.evaluation.inference import Rules
 from training.evaluation.report import SetReport

@@ -11,7 +11,8 @@ import pytest
 
 from tests.model_files import node, tiny_tree
 from tests.training.detection_sets import Drawn, write_annotations, write_pictures
-from training.data.formats.coco import DetectionSet, InvalidDatasetError, read_coco
+from training.data.formats.coco import read_coco
+from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 
 Content = dict[str, Any]
 
@@ -34,6 +35,8 @@ CONTENT: Content = {
         {"id": 19, "name": "cat", "wnid": "n02121620"},
     ],
 }
+
+GOOD: Content = {"image_id": "b", "category_id": 2, "bbox": [0, 0, 10, 30]}
 
 
 def read(folder: Path, content: Content) -> DetectionSet:
@@ -70,27 +73,96 @@ def test_a_set_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("box", "left", "clipped"),
+    ("box", "left", "clipped", "message"),
     [
-        ([-5, 5, 10, 10], [0, 5, 5, 15], 1),
-        ([35, 15, 100, 100], [35, 15, 40, 20], 1),
-        ([-0.4, 0, 40.9, 20], [0, 0, 40, 20], 0),  # rounding, not a mistake
-        ([39.5, 0, 0.5, 20], [39.5, 0, 40, 20], 0),
-        ([39.6, 0, 10, 20], None, 0),  # too little of it is left
-        ([50, 5, 10, 10], None, 0),
-        ([5, 5, 0, 10], None, 0),
-        ([5, 5, 10, -3], None, 0),
+        ([-5, 5, 10, 10], [0, 5, 5, 15], 1, "cut 1 of 2 boxes at the edge: *(partly outside the picture"),
+        (
+            [35, 15, 100, 100],
+            [35, 15, 40, 20],
+            1,
+            "cut 1 of 2 boxes at the edge: *(partly outside the picture",
+        ),
+        ([-0.4, 0, 40.9, 20], [0, 0, 40, 20], 0, ""),  # rounding, not a mistake
+        ([39.5, 0, 0.5, 20], [39.5, 0, 40, 20], 0, ""),
+        (
+            [39.6, 0, 10, 20],
+            None,
+            0,
+            "dropped 1 of 2 boxes: *(partly outside the picture",
+        ),  # too little of it is left
+        ([50, 5, 10, 10], None, 0, "dropped 1 of 2 boxes: *(outside the picture"),
+        ([5, 5, 0, 10], None, 0, "dropped 1 of 2 boxes: *(a side below 0.5 pixels"),
+        ([5, 5, 10, -3], None, 0, "dropped 1 of 2 boxes: *(negative height"),
     ],
 )
-def test_a_box_beyond_the_picture_is_cut_or_dropped_and_counted(
-    tmp_path: Path, box: list[float], left: list[float] | None, clipped: int
+def test_a_box_beyond_the_picture_is_cut_or_dropped_counted_and_told(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    box: list[float],
+    left: list[float] | None,
+    clipped: int,
+    message: str,
 ) -> None:
     content = copy.deepcopy(CONTENT)
-    content["annotations"] = [{"image_id": 3, "category_id": 18, "bbox": box}]
+    content["annotations"] = [GOOD, {"image_id": 3, "category_id": 18, "bbox": box}]
     pets = read(tmp_path, content)
     np.testing.assert_array_equal(pets.pictures[0].boxes, [left] if left else np.empty((0, 4)))
     assert (pets.clipped, pets.dropped) == (clipped, 0 if left else 1)
     assert len(pets.pictures[0].nodes) == len(pets.pictures[0].boxes)
+    told = [record.getMessage() for record in caplog.records]
+    if message:
+        (line,) = told
+        expected = message.replace("*", "annotations[1] ")
+        assert f"pets.json: {expected}; x {box[0]:g} to {box[0] + box[2]:g}, y {box[1]:g}" in line
+        assert line.endswith("a.jpg is 40x20)")
+    else:
+        assert not told
+
+
+def test_of_many_lost_boxes_the_first_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = copy.deepcopy(CONTENT)
+    content["annotations"] += [{"image_id": 5, "category_id": 2, "bbox": [20 + n, 1, 5, 5]} for n in range(8)]
+    assert read(tmp_path, content).dropped == 8
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert "dropped 8 of 12 boxes: annotations[4] (outside the picture; x 20 to 25" in line
+    assert line.endswith("and 3 more")
+
+
+def _boxes(*boxes: list[float]) -> Content:
+    content = copy.deepcopy(CONTENT)
+    content["annotations"] = [{"image_id": 3, "category_id": 18, "bbox": box} for box in boxes]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([[0.25, 0.25, 0.4, 0.4], [0, 0, 0.9, 1]], r"all 2 boxes lie within one pixel .*fractions.* as x, y, width, h"),
+        ([[30, 15, -20, -10]], r"none of the 1 boxes can be used: annotations\[0\] \(negative width; x 30 to 10"),
+        ([[50, 5, 10, 10], [-20, 5, 10, 10]], r"none of the 2 boxes .*\[0\] \(outside.*, annotations\[1\] \(outside"),
+        ([[20, 10, 39, 19], [2, 2, 9, 9]], r"1 of 2 boxes reach beyond .*all would fit as x1, y1, x2, y2"),
+    ],
+)
+def test_a_set_without_a_box_that_makes_sense_is_refused_with_the_likely_reason(
+    tmp_path: Path, boxes: list[list[float]], message: str
+) -> None:
+    with pytest.raises(InvalidDatasetError, match=message):
+        read(tmp_path, _boxes(*boxes))
+
+
+def test_large_boxes_in_the_corner_are_no_corners_for_sides(tmp_path: Path) -> None:
+    """One box that only makes sense as x, y, width, height shows that all are meant so."""
+    assert read(tmp_path, _boxes([20, 10, 39, 19], [20, 2, 15, 9])).clipped == 1
+
+
+def test_a_category_without_boxes_needs_no_concept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Roboflow exports one with the project's name."""
+    content = copy.deepcopy(CONTENT)
+    content["categories"].insert(0, {"id": 0, "name": "hard-hats", "supercategory": "none"})
+    with caplog.at_level("INFO"):
+        pets = read(tmp_path, content)
+    assert [category.name for category in pets.categories] == ["bike", "dog", "cat"]
+    assert "left out category 0 (hard-hats)" in caplog.text
 
 
 def test_two_categories_may_share_a_concept(tmp_path: Path) -> None:
@@ -123,7 +195,7 @@ def _with(value: object, *keys: str | int) -> Callable[[Content], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_without("categories", 1, "wnid"), r"no `wnid` in category 18 \(dog\); add to every category"),
+        (_without("categories", 1, "wnid"), r"no `wnid` in category 18 \(dog\); add .* `label_map`"),
         (_with("", "categories", 1, "wnid"), r"no `wnid` in category 18 \(dog\)"),
         (_with("n99999999", "categories", 1, "wnid"), r"of 11 concepts lacks .* 18 \(dog, n99999999\)"),
         (_with("c.jpg", "images", 0, "file_name"), r"1 of its 3 pictures are not in .*: c\.jpg; fetch them"),

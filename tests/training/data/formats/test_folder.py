@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.model_files import node, tiny_tree
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.folder import read_folder
 
 DOG, CAT = "n02084071", "n02121620"
@@ -59,3 +59,17 @@ def test_no_pictures(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         read_folder(tmp_path_factory.mktemp("empty"), tiny_tree())
     with pytest.raises(InvalidDatasetError, match="none that is not held out"):
         read_folder(folder, tiny_tree(), held_out_every=1)
+
+
+def test_what_is_passed_over_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / CAT / "deeper").mkdir()
+    (folder / "loose.JPG").touch()
+    for name in ("a.tif", "b.GIF", "c.jfif"):
+        (folder / CAT / name).touch()
+    assert len(read_folder(folder, tiny_tree())) == 11
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.partition(": ")[2] for line in told] == [
+        "passed over 1 pictures that lie in no synset's folder",
+        "passed over 1 files that are not named as pictures: 1 .txt",
+        "passed over 1 folders in it",
+    ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.model_files import tiny_tree
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.label_map import categories_of, read_label_map
 
 
@@ -37,7 +37,7 @@ def test_no_such_map(tmp_path: Path) -> None:
 def test_names_are_looked_up_or_are_ids_themselves() -> None:
     tree = tiny_tree()
     found = categories_of(["doggy", "n02121620"], tree, {"doggy": "n02084071"}, Path("set"))
-    assert [(category.name, tree.names[category.node]) for category in found] == [
+    assert [(category.name, tree.names[category.node]) for category in found.values()] == [
         ("doggy", "dog"),
         ("n02121620", "cat"),
     ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.model_files import node, tiny_tree
-from training.data.formats.coco import InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.voc import read_voc
 
 LABEL_MAP = {"dog": "n02084071", "bike": "n02834778"}
@@ -102,3 +102,19 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     listed.write_text("zzz\n")
     with pytest.raises(InvalidDatasetError, match=r"zzz\.xml: cannot be read \(No such file"):
         read_voc(listed, pictures, tiny_tree())
+
+
+def test_boxes_with_corners_changed_over_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    turned = BIKE.replace("xmin", "swap").replace("xmax", "xmin").replace("swap", "xmax")
+    found = read_voc(write(tmp_path, DOG, turned), tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)
+    assert (found.box_count, found.dropped) == (1, 1)
+    assert "Annotations: dropped 1 of 2 boxes: a.xml, object 2 (negative width; x " in caplog.text
+    with pytest.raises(InvalidDatasetError, match="none of the 1 boxes can be used"):
+        read_voc(write(tmp_path, turned), tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)
+
+
+def test_fractions_are_refused(tmp_path: Path) -> None:
+    sides = "<xmin>0.1</xmin><ymin>0.2</ymin><xmax>0.9</xmax><ymax>1</ymax>"
+    thing = f"<object><name>dog</name><bndbox>{sides}</bndbox></object>"
+    with pytest.raises(InvalidDatasetError, match=r"within one pixel .*fractions.* xmin, ymin, xmax, ymax in pixels"):
+        read_voc(write(tmp_path, thing), tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)

@@ -1,0 +1,222 @@
+"""A detection set, whatever layout it came in: its pictures, its boxes, and what was wrong with some of them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+SHORTEST_SIDE: Final = 0.5
+"""Pixels. A box is dropped if a side is shorter after clipping: there is nothing to see in it, and the logarithm of its
+width would be a wild target."""
+
+_NAMED_AT_MOST = 5
+
+
+class InvalidDatasetError(ValueError):
+    """A detection set cannot be used; the message names the file, the record and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """One category of a set.
+
+    Attributes:
+        name: what the set calls it.
+        wnid: its WordNet id.
+        node: the index of that synset in the tree the set was read with.
+    """
+
+    name: str
+    wnid: str
+    node: int
+
+
+@dataclass(frozen=True, eq=False)
+class BoxedPicture:
+    """One picture and the boxes drawn on it.
+
+    Attributes:
+        path: the picture's file, which exists.
+        width: width in pixels, as the annotations state it.
+        height: height in pixels, as the annotations state it.
+        boxes: float32 [N, 4], x1, y1, x2, y2 in pixels, inside the picture, no side below `SHORTEST_SIDE`.
+        nodes: int32 [N], the tree's index of the synset of each box.
+        crowd_boxes: float32 [M, 4], boxes drawn around a crowd of things (`iscrowd`): no use for training,
+            and what is found inside them counts neither for nor against a detector.
+        crowd_nodes: int32 [M].
+        difficult: bool [N], boxes that are hard to tell even for people, which PASCAL VOC's rules leave out of a score;
+            None where the set does not say.
+    """
+
+    path: Path
+    width: int
+    height: int
+    boxes: NDArray[np.float32]
+    nodes: NDArray[np.int32]
+    crowd_boxes: NDArray[np.float32]
+    crowd_nodes: NDArray[np.int32]
+    difficult: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionSet:
+    """A detection set.
+
+    Attributes:
+        name: what the set is called in reports: the stem of its annotations' name.
+        pictures: in the order of the file; one without a box is a picture of background.
+        categories: in the order of the file. Two may share a wnid: they are one concept.
+        clipped: number of boxes that reached more than a pixel beyond their picture and were cut at its edge.
+        dropped: number of boxes left out because nothing of them (see `SHORTEST_SIDE`) lies in their picture.
+    """
+
+    name: str
+    pictures: tuple[BoxedPicture, ...]
+    categories: tuple[Category, ...]
+    clipped: int = 0
+    dropped: int = 0
+
+    @cached_property
+    def present(self) -> NDArray[np.int32]:
+        """The nodes that at least one box (a crowd's aside) is labelled with, int32, ascending."""
+        nodes = [picture.nodes for picture in self.pictures]
+        return np.unique(np.concatenate(nodes)) if nodes else np.empty(0, np.int32)
+
+    @cached_property
+    def box_count(self) -> int:
+        """The number of boxes, without those of crowds."""
+        return sum(len(picture.nodes) for picture in self.pictures)
+
+
+class ClippedPicture(NamedTuple):
+    """A picture with its boxes cut at its edges, and what happened to them.
+
+    Attributes:
+        picture: with the boxes that are left.
+        given: number of boxes that its annotations have.
+        clipped: says of each box that was cut where it is in the annotations and why it was.
+        dropped: the same of each box that was left out.
+        within_a_pixel: all the boxes that were given lie within a pixel of the top left corner.
+    """
+
+    picture: BoxedPicture
+    given: int
+    clipped: Sequence[str]
+    dropped: Sequence[str]
+    within_a_pixel: bool
+
+
+def clip_picture(
+    path: Path,
+    size: tuple[int, int],
+    corners: NDArray[np.float64],
+    nodes: NDArray[np.int32],
+    where: Sequence[str],
+    *,
+    crowd: NDArray[np.bool_] | None = None,
+    difficult: NDArray[np.bool_] | None = None,
+) -> ClippedPicture:
+    """Cut boxes at the edges of their picture.
+
+    Args:
+        path: the picture's file.
+        size: its width and height in pixels.
+        corners: [N, 4], x1, y1, x2, y2 in pixels.
+        nodes: [N].
+        where: [N], the place of each box in the annotations, for messages.
+        crowd: [N], which are drawn around a crowd; None for none.
+        difficult: [N]; None where that is not known.
+    """
+    width, height = size
+    inside = corners.clip(0, np.array([width, height, width, height])).astype(np.float32)
+    outside = np.any(np.abs(corners - inside) > 1, axis=1)
+    visible = np.all(inside[:, 2:] - inside[:, :2] >= SHORTEST_SIDE, axis=1)
+    crowds = visible & (np.zeros(len(corners), bool) if crowd is None else crowd)
+    single = visible & ~crowds
+    picture = BoxedPicture(
+        path=path,
+        width=width,
+        height=height,
+        boxes=inside[single],
+        nodes=nodes[single],
+        crowd_boxes=inside[crowds],
+        crowd_nodes=nodes[crowds],
+        difficult=None if difficult is None else difficult[single],
+    )
+
+    def told(chosen: NDArray[np.bool_]) -> list[str]:
+        return [
+            f"{where[number]} ({_problem(corners[number], size)}; x {corners[number, 0]:g} to {corners[number, 2]:g}, "
+            f"y {corners[number, 1]:g} to {corners[number, 3]:g}, {path.name} is {width}x{height})"
+            for number in chosen.nonzero()[0].tolist()
+        ]
+
+    return ClippedPicture(
+        picture, len(corners), told(outside & visible), told(~visible), bool(np.all(np.abs(corners) <= 1))
+    )
+
+
+def _problem(corners: NDArray[np.float64], size: tuple[int, int]) -> str:
+    """Say what is wrong with a box that is cut or dropped."""
+    x1, y1, x2, y2 = corners.tolist()
+    if x2 < x1 or y2 < y1:
+        return f"negative {'width' if x2 < x1 else 'height'}"
+    if x2 <= 0 or y2 <= 0 or x1 >= size[0] or y1 >= size[1]:
+        return "outside the picture"
+    if min(x1, y1) < -1 or x2 > size[0] + 1 or y2 > size[1] + 1:
+        return "partly outside the picture"
+    return f"a side below {SHORTEST_SIDE} pixels"
+
+
+def gather(
+    source: Path, name: str, pictures: Sequence[ClippedPicture], categories: Sequence[Category], box_form: str
+) -> DetectionSet:
+    """Gather pictures into a set; log how many boxes were cut or dropped, and which were first.
+
+    Args:
+        source: of the annotations, for messages.
+        name: see `DetectionSet`.
+        pictures: of the set.
+        categories: of the set.
+        box_form: how the layout wants a box, for messages.
+
+    Raises:
+        InvalidDatasetError: no box is left of those that were given, or all lie within a pixel.
+    """
+    given = sum(one.given for one in pictures)
+    clipped = [one for picture in pictures for one in picture.clipped]
+    dropped = [one for picture in pictures for one in picture.dropped]
+    if given and all(one.within_a_pixel for one in pictures):
+        raise InvalidDatasetError(
+            f"{source}: all {given} boxes lie within one pixel of their picture's corner. Are they fractions of the "
+            f"picture? Boxes are needed as {box_form}"
+        )
+    if given and len(dropped) == given:
+        raise InvalidDatasetError(
+            f"{source}: none of the {given} boxes can be used: {some_of(dropped)}. Boxes are needed as {box_form}"
+        )
+    if dropped:
+        logger.warning("%s: dropped %d of %d boxes: %s", source, len(dropped), given, some_of(dropped))
+    if clipped:
+        logger.warning("%s: cut %d of %d boxes at the edge: %s", source, len(clipped), given, some_of(clipped))
+    return DetectionSet(
+        name,
+        tuple(one.picture for one in pictures),
+        tuple(categories),
+        clipped=len(clipped),
+        dropped=len(dropped),
+    )
+
+
+def some_of(items: Sequence[object]) -> str:
+    """Return the first few of many things as words, and how many are left."""
+    named = ", ".join(str(item) for item in items[:_NAMED_AT_MOST])
+    left = len(items) - _NAMED_AT_MOST
+    return f"{named} and {left} more" if left > 0 else named
