@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from training.data.augmentation.augment import AugmentConfiguration
-from training.data.batches import Batch
+from training.data.batches import Batch, Examples
 from training.data.formats.folder import LabelOnlyPicture
 from training.data.mixture import Mixture, Source
 from training.runs.computing import LoopConfiguration
@@ -58,7 +58,7 @@ def noise_of(folder: Path) -> Mixture:
 
 
 def make_trainer(
-    mixture: Mixture,
+    mixture: Examples,
     folder: Path,
     *,
     settings: OptimizerConfiguration = SETTINGS,

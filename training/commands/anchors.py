@@ -14,6 +14,7 @@ from model.wordtree import packaged_tree
 from training.command_line import ConfigurationError
 from training.data.anchors import RESTARTS, dimension_clusters
 from training.data.formats.detection_set import DetectionSet
+from training.data.formats.picture_headers import check_pictures
 from training.data.formats.read import LAYOUTS, read_detection_set
 from training.files import replace_file
 
@@ -120,6 +121,7 @@ def find_anchors(configuration: AnchorsConfiguration) -> AnchorsReport:
     """
     tree = packaged_tree()
     sets = [read_detection_set(one.annotations, one.pictures, tree, one.label_map) for one in configuration.sets]
+    check_pictures(picture for one in sets for picture in one.pictures)
     sizes = box_sizes(sets, configuration.size)
     different = len(np.unique(sizes, axis=0))
     if different < configuration.most:

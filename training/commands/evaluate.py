@@ -10,6 +10,7 @@ from model.runtime import OnnxDetector, default_model_path
 from training.command_line import ConfigurationError
 from training.data.formats.detection_set import DetectionSet
 from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.picture_headers import check_pictures
 from training.data.formats.read import LAYOUTS, locate, read_detection_set
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.evaluator import evaluate_set
@@ -98,6 +99,8 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
     every = configuration.sets_held_out_every
     detection_sets = [_read(one, configuration, detector, held_out_every=every) for one in configuration.sets]
     folders = [_pictures(folder, configuration, detector) for folder in configuration.pictures]
+    check_pictures(picture for one in detection_sets for picture in one.pictures)
+    check_pictures(picture for folder in folders for picture in folder)
     boxed = _boxed(configuration, detector)
     scored = [evaluate_set(detector, one, configuration, boxed=boxed, progress=True) for one in detection_sets]
     report = Report(

@@ -20,6 +20,7 @@ from training.configurations.mixing import trained_index
 from training.configurations.pretrain import PretrainConfiguration
 from training.data.batches import Batch
 from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.picture_headers import check_pictures
 from training.data.views import Views
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.backbones.classifier import Classifier
@@ -151,6 +152,7 @@ def read_pictures(
             held_out += read_folder(source.folder, tree, held_out_every=source.held_out_every, held_out=True)
     if configuration.validation is not None:
         held_out += read_folder(configuration.validation, tree)
+    check_pictures([*pictures, *held_out])
     return pictures, held_out
 
 

@@ -14,6 +14,7 @@ from model.wordtree import WordTree
 from training.configurations.train import TrainConfiguration
 from training.data.formats.detection_set import BoxedPicture, DetectionSet
 from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.picture_headers import check_pictures
 from training.data.formats.read import read_detection_set
 from training.data.mixture import Mixture, Source
 from training.data.opinions import Opinions, read_opinions
@@ -46,7 +47,7 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
         known: synsets that the network knows from elsewhere; those that the tree does not have are left out.
 
     Raises:
-        InvalidDatasetError: a set cannot be used; it names the file and what to do.
+        InvalidDatasetError: a set or pictures of it cannot be used; it names the files and what to do.
     """
     boxes, labels = [], []
     nodes, boxed = {tree.index(wnid) for wnid in known if wnid in tree}, set[int]()
@@ -71,6 +72,7 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
         opinions = _opinions(configuration, classification.opinions, pictures, classification.folder, tree)
         labels.append(Source(classification.folder.name, pictures, classification.repeats, opinions=opinions))
         nodes |= {picture.node for picture in pictures}
+    check_pictures(picture for source in (*boxes, *labels) for picture in source.pictures)
     if configuration.mixing is not None:
         boxes, labels = mix(boxes, labels, configuration.mixing)
     return Data([*boxes, *labels], sorted(nodes), sorted(boxed), tree.closure(nodes).astype(np.int64))

@@ -92,14 +92,15 @@ def load_batches(
     Raises:
         InvalidDatasetError: a picture cannot be used.
     """
+    examples = _ReturnErrors(mixture)
     if not workers:
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             for draws in stream:
-                batch = collate(list(pool.map(mixture.__getitem__, draws)))
+                batch = _told(_collate_or_tell(list(pool.map(examples.__getitem__, draws))))
                 yield batch._replace(pictures=batch.pictures.pin_memory()) if pinned else batch
         return
     loader = DataLoader(
-        cast("Dataset[Batch | InvalidDatasetError]", _ReturnErrors(mixture)),  # batched by `_collate_or_tell`
+        cast("Dataset[Batch | InvalidDatasetError]", examples),  # batched by `_collate_or_tell`
         batch_sampler=stream,
         num_workers=workers,
         collate_fn=_collate_or_tell,
@@ -108,9 +109,13 @@ def load_batches(
         pin_memory=pinned,
     )
     for batch in loader:
-        if isinstance(batch, InvalidDatasetError):
-            raise batch
-        yield batch
+        yield _told(batch)
+
+
+def _told(batch: Batch | InvalidDatasetError) -> Batch:
+    if isinstance(batch, InvalidDatasetError):
+        raise batch
+    return batch
 
 
 class _ReturnErrors(Dataset[Example | InvalidDatasetError]):
@@ -128,7 +133,9 @@ class _ReturnErrors(Dataset[Example | InvalidDatasetError]):
 
 def _collate_or_tell(examples: Sequence[Example | InvalidDatasetError]) -> Batch | InvalidDatasetError:
     errors = [example for example in examples if isinstance(example, InvalidDatasetError)]
-    return errors[0] if errors else collate([e for e in examples if not isinstance(e, InvalidDatasetError)])
+    if errors:
+        return InvalidDatasetError(". ".join(dict.fromkeys(map(str, errors))))
+    return collate([e for e in examples if not isinstance(e, InvalidDatasetError)])
 
 
 def _leave_signals_to_parent(_: int) -> None:

@@ -10,6 +10,7 @@ from model.pictures.decoding import PictureError, decode_picture, letterbox
 from training.command_line import ConfigurationError
 from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
+from training.data.formats.picture_headers import other_shape
 
 
 def read_picture(picture: BoxedPicture | LabelOnlyPicture) -> Image.Image:
@@ -32,12 +33,8 @@ def boxes_on(image: Image.Image, picture: BoxedPicture) -> NDArray[np.float32]:
     Raises:
         InvalidDatasetError: it has another shape.
     """
-    shift = abs(image.width * picture.height - image.height * picture.width)
-    if shift > picture.width + picture.height:  # more than rounding the sides to whole pixels explains
-        raise InvalidDatasetError(
-            f"{picture.path}: the picture, held upright, is {image.width}x{image.height} pixels, but its annotations "
-            f"say {picture.width}x{picture.height}; use the picture they were drawn on"
-        )
+    if reason := other_shape(image.size, picture):
+        raise InvalidDatasetError(f"{reason} as its annotations say; use the picture that the boxes were drawn on")
     return _scaled(picture.boxes, image, picture)
 
 

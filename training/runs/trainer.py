@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from training.command_line import ConfigurationError
 from training.data.batches import Batch, BatchSampler, Examples, load_batches
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.process_sampler import ProcessSampler
 from training.runs.computing import LEAST_LOSS_SCALE, LoopConfiguration
 from training.runs.freezing import set_training_mode
@@ -150,7 +151,7 @@ class Trainer:
 
         Raises:
             FloatingPointError: the loss or its gradient is not finite; the last checkpoint stays as it was.
-            InvalidDatasetError: a picture cannot be used; likewise.
+            InvalidDatasetError: pictures of a batch cannot be used; it names them. The steps before are saved.
         """
         objective = self.objective()
         writes = self.processes.first
@@ -162,7 +163,7 @@ class Trainer:
             self._log() as log,
             tqdm(total=self.settings.steps, initial=self.step, unit="step", mininterval=5, disable=not writes) as bar,
         ):
-            for batch in self._batches():
+            for batch in self._usable_batches():
                 parts = self.take_step(objective, batch)
                 self.step += 1
                 bar.update()
@@ -185,6 +186,19 @@ class Trainer:
         if not self.processes.first:
             return nullcontext()
         return RunLog(self.folder, self.step, tensorboard=self.loop.tensorboard)
+
+    def _usable_batches(self) -> Iterator[tuple[Batch, ...]]:
+        """Yield what is left of the run, see `_batches`; save the steps taken when a picture cannot be used."""
+        began = self.step
+        try:
+            yield from self._batches()
+        except InvalidDatasetError as error:
+            if self.step == began or not self.processes.first:
+                raise
+            self.save()
+            raise InvalidDatasetError(
+                f"{error}. The run stopped at step {self.step} and saved a checkpoint: go on from it with --resume"
+            ) from error
 
     def _batches(self) -> Iterator[tuple[Batch, ...]]:
         """Yield what is left of the run: this process's share of each batch, in its parts."""

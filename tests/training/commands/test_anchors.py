@@ -11,6 +11,7 @@ from tests.training.tiny_data import write_data
 from training.__main__ import main
 from training.command_line import ConfigurationError
 from training.commands.anchors import AnchorsConfiguration, AnchorsReport, BoxSource, find_anchors
+from training.data.formats.detection_set import InvalidDatasetError
 
 
 @pytest.fixture
@@ -28,6 +29,13 @@ def test_anchors_are_in_cells_of_the_letterboxed_input(source: BoxSource) -> Non
     assert 30 / 96 * 3 <= width <= 30 / 64 * 3  # the longer side of every picture is 64 to 96 px
     assert report.clusters[0].average_iou <= report.clusters[1].average_iou <= 1
     assert report == find_anchors(AnchorsConfiguration(sets=(source,), most=2, size=96, seed=3))
+
+
+def test_pictures_that_cannot_be_used_are_refused(source: BoxSource) -> None:
+    for number in (3, 5):
+        (source.pictures / f"{number}.png").write_bytes(b"")
+    with pytest.raises(InvalidDatasetError, match=r"2 of 16 pictures cannot be used: .*3\.png .*5\.png"):
+        find_anchors(AnchorsConfiguration(sets=(source,)))
 
 
 def test_tables_and_plot(source: BoxSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

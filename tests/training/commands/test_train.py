@@ -22,7 +22,7 @@ from training.commands.train import train_detector
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
 from training.configurations.train import TrainConfiguration
 from training.data.batches import Batch
-from training.data.formats.detection_set import BoxedPicture
+from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
 from training.data.formats.imagenet import imagenet_wnids
 from training.data.mixture import Mixture
 from training.networks.backbones.efficientnet_lite import load_imagenet_classifier
@@ -275,3 +275,13 @@ def test_peak_learning_rates() -> None:
     names = ("backbone.coarse.1.convolution.weight", "head.convolution.weight")
     assert rates({"name": "yolov2"}, *names) == [3, 3]
     assert rates({"name": "yolov2", "start": "somewhere"}, *names) == [2, 3]
+
+
+@pytest.mark.parametrize("place", ["images/tiny/3.png", f"labelled/{BEAGLE}/1.jpg"])
+def test_a_run_with_a_damaged_picture_does_not_begin(root: Path, tmp_path: Path, place: str) -> None:
+    shutil.copytree(root, tmp_path / "data")
+    path = tmp_path / "data" / place
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(InvalidDatasetError, match=rf"1 of \d+ pictures cannot be used: {path}"):
+        train_detector(tiny_run(tmp_path / "data", tmp_path / "run"))
+    assert not list((tmp_path / "run").glob("*"))

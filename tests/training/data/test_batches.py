@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 from collections import Counter
 from dataclasses import replace
@@ -227,7 +228,7 @@ def test_a_picture_of_another_shape_is_refused(tmp_path: Path) -> None:
     exif[ExifTags.Base.Orientation] = 6
     Image.new("RGB", (60, 40)).save(tmp_path / "lying.jpg", exif=exif)
     lying = Mixture([Source("lying", [picture(tmp_path / "lying.jpg")])], TRAINED, NEUTRAL, 0)
-    with pytest.raises(InvalidDatasetError, match=r"lying\.jpg: .* 40x60 pixels, but its annotations say 60x40"):
+    with pytest.raises(InvalidDatasetError, match=r"lying\.jpg is 40x60 pixels, held upright, not 60x40 as its ann"):
         lying[SampleRequest(0, 0, 64)]
 
 
@@ -291,6 +292,16 @@ def test_a_broken_picture_is_named(tmp_path: Path, content: bytes | None, reason
     with pytest.raises(InvalidDatasetError, match=rf"^{path}: .*{reason}") as caught:
         batches(found, workers)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_all_broken_pictures_of_a_batch_are_named(tmp_path: Path, workers: int) -> None:
+    found = mixture(tmp_path)
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    with pytest.raises(InvalidDatasetError) as caught:
+        batches(found, workers)
+    assert len(set(re.findall(r"\d\.png", str(caught.value)))) > 1
 
 
 def test_workers_leave_a_stop_to_their_parent(tmp_path: Path) -> None:

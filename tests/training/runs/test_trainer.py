@@ -15,7 +15,7 @@ from tests.training.tiny_run import NEVER, STEPS, Check, Network, make_trainer, 
 from training.data.augmentation.augment import AugmentConfiguration
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
-from training.data.mixture import Mixture, Source
+from training.data.mixture import Example, Mixture, SampleRequest, Source
 from training.runs import trainer as module
 from training.runs.trainer import Trainer, stop_on_signal
 from training.weights.checkpoint import InvalidCheckpointError, load_checkpoint
@@ -175,6 +175,34 @@ def test_a_broken_picture_leaves_the_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(InvalidDatasetError, match=r"broken\.png"):
         make_trainer(broken, tmp_path / "run").run()
     assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+def test_the_steps_before_a_broken_picture_are_saved(
+    mixture: Mixture, whole: dict[str, Tensor], tmp_path: Path
+) -> None:
+    """A picture that breaks while the run reads it; the run goes on from there once it is mended."""
+
+    class Breaking:
+        seed = mixture.seed
+        broken = True
+
+        def __len__(self) -> int:
+            return len(mixture)
+
+        def __getitem__(self, draw: SampleRequest) -> Example:
+            if self.broken and draw.position >= 20:
+                raise InvalidDatasetError(f"{draw.position}.png: damaged")
+            return mixture[draw]
+
+    examples = Breaking()
+    with pytest.raises(InvalidDatasetError, match=r"\.png: damaged. The run stopped at step \d+ .* with --resume$"):
+        make_trainer(examples, tmp_path).run()
+    assert 0 < load_checkpoint(tmp_path).state["step"] < STEPS
+    examples.broken = False
+    rest = make_trainer(examples, tmp_path)
+    rest.resume()
+    assert rest.run()
+    assert_equal(everything(tmp_path), whole)
 
 
 def test_a_checkpoint_of_another_network(mixture: Mixture, tmp_path: Path) -> None:

@@ -16,14 +16,13 @@ from typing import Final, NamedTuple
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
 
-from model.pictures.decoding import PictureError, decode_picture
 from model.text_files import read_text
 from model.wordtree import WordTree
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError, clip_picture, gather, some_of
 from training.data.formats.label_map import categories_of
 from training.data.formats.picture_files import list_pictures
+from training.data.formats.picture_headers import inspect_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +30,6 @@ BOX_FORM: Final = "class, centre x, centre y, width, height, all but the class a
 BESIDE: Final = frozenset({".txt", ".cache"})
 """Suffixes of what lies with pictures: their boxes, lists, and what other programs keep of both."""
 LISTS: Final = frozenset({"classes.txt", "train.txt", "val.txt", "test.txt"})
-HEIC_SUFFIXES: Final = frozenset({".heic", ".heif"})
-
-LYING: Final = frozenset({5, 6, 7, 8})
-"""EXIF orientations that turn a picture by 90 degrees, so that width and height change places."""
 
 
 def read_yolo(names: Path, pictures: Path, tree: WordTree, label_map: Mapping[str, str] | None = None) -> DetectionSet:
@@ -62,14 +57,14 @@ def read_yolo(names: Path, pictures: Path, tree: WordTree, label_map: Mapping[st
     read = [_read(label, classes) for label in labels]
     used = {classes.names[number] for _, numbers, _ in read for number in numbers}
     categories = categories_of(classes.names, tree, label_map, names, used=used)
+    sizes = inspect_pictures(files)
     clipped = []
-    for picture, label, (corners, numbers, lines) in zip(files, labels, read, strict=True):
-        width, height = _size(picture)
+    for picture, size, (corners, numbers, lines), label in zip(files, sizes, read, labels, strict=True):
         clipped.append(
             clip_picture(
                 picture,
-                (width, height),
-                corners * np.array([width, height, width, height]),
+                size,
+                corners * np.array([*size, *size]),
                 np.array([categories[classes.names[number]].node for number in numbers], np.int32),
                 [f"{label.name}, line {line}" for line in lines],
             )
@@ -146,19 +141,6 @@ def _labels_of(picture: Path) -> Path:
         if moved.is_file() or not picture.with_suffix(".txt").is_file():
             return moved
     return picture.with_suffix(".txt")
-
-
-def _size(picture: Path) -> tuple[int, int]:
-    try:
-        if picture.suffix.lower() in HEIC_SUFFIXES:  # Pillow alone does not know it
-            return decode_picture(picture.read_bytes()).size
-        with Image.open(picture) as image:
-            width, height = image.size
-            # a TIFF's size is told as it is held upright
-            lying = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in LYING
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, PictureError) as error:
-        raise InvalidDatasetError(f"{picture}: this picture cannot be read: {error}; replace or remove it") from error
-    return (height, width) if lying else (width, height)
 
 
 def _read(path: Path, classes: Classes) -> tuple[NDArray[np.float64], list[int], list[int]]:

@@ -1,0 +1,142 @@
+"""Whether pictures can be used and how large they are, told from the beginning and the end of their files.
+
+So all files that are cut short or no pictures are found before work starts, in .2 ms a picture. Damage in the middle of
+a file shows only when it is decoded.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from PIL import ExifTags, Image
+from tqdm import tqdm
+
+from model.pictures.decoding import PictureError, decode_picture
+from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError, some_of
+from training.data.formats.folder import LabelOnlyPicture
+
+LYING: Final = frozenset({5, 6, 7, 8})
+"""EXIF orientations that turn a picture by 90 degrees, so that width and height change places."""
+
+TAIL: Final = 1024  # bytes; cameras write a little behind a JPEG's end
+THREADS: Final = 4  # they wait for disks that are far away; a near one keeps one of them busy
+PART: Final = 1000  # pictures a thread looks at in one go
+
+JPEG_END: Final = b"\xff\xd9"  # ITU T.81, table B.1; the bytes never occur in a scan
+PNG_END: Final = b"IEND\xae\x42\x60\x82"  # the last chunk and its checksum
+
+
+class Size(NamedTuple):
+    """Width and height in pixels of a picture held upright."""
+
+    width: int
+    height: int
+
+
+def check_pictures(pictures: Iterable[BoxedPicture | LabelOnlyPicture]) -> None:
+    """Check that pictures can be used, and that they have the shape their annotations say.
+
+    Args:
+        pictures: of a set, or of many; each file is looked at once.
+
+    Raises:
+        InvalidDatasetError: some cannot be used; it counts them, names the first few and says why.
+    """
+    by_path = {picture.path: picture for picture in pictures}
+    sizes = inspect_pictures(list(by_path))
+    wrong = [
+        reason
+        for picture, size in zip(by_path.values(), sizes, strict=True)
+        if isinstance(picture, BoxedPicture) and (reason := other_shape(size, picture))
+    ]
+    if wrong:
+        raise InvalidDatasetError(
+            f"{len(wrong)} of {len(sizes)} pictures have another shape than their annotations say: {some_of(wrong)}. "
+            f"Use the pictures that the boxes were drawn on"
+        )
+
+
+def other_shape(size: tuple[int, int], picture: BoxedPicture) -> str | None:
+    """Say how a picture's shape differs from its annotations' one; None where it does not.
+
+    A larger or smaller copy of what was labelled has the same shape.
+
+    Args:
+        size: width and height of the picture, held upright.
+        picture: what its annotations say.
+    """
+    width, height = size
+    shift = abs(width * picture.height - height * picture.width)
+    if shift <= picture.width + picture.height:  # rounding the sides to whole pixels explains it
+        return None
+    return f"{picture.path} is {width}x{height} pixels, held upright, not {picture.width}x{picture.height}"
+
+
+def inspect_pictures(paths: Sequence[Path]) -> list[Size]:
+    """Return the size of each picture; show progress where there are many.
+
+    Raises:
+        InvalidDatasetError: some cannot be used; it counts them, names the first few and says why.
+    """
+    parts = [paths[first : first + PART] for first in range(0, len(paths), PART)]
+    found: list[Size | str] = []
+    with (
+        ThreadPoolExecutor(THREADS) as pool,
+        tqdm(
+            desc="checking pictures", total=len(paths), unit="picture", disable=None if len(parts) > 1 else True
+        ) as bar,
+    ):
+        try:
+            for part in pool.map(_sizes_or_reasons, parts):
+                found += part
+                bar.update(len(part))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+    reasons = [one for one in found if isinstance(one, str)]
+    if reasons:
+        raise InvalidDatasetError(
+            f"{len(reasons)} of {len(paths)} pictures cannot be used: {some_of(reasons)}. Replace or remove them"
+        )
+    return [one for one in found if isinstance(one, Size)]
+
+
+def _sizes_or_reasons(paths: Sequence[Path]) -> list[Size | str]:
+    """Return for each picture its size, or why it cannot be used."""
+    found: list[Size | str] = []
+    for path in paths:
+        try:
+            found.append(inspect_picture(path))
+        except (OSError, PictureError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            found.append(f"{path} ({reason})")
+    return found
+
+
+def inspect_picture(path: Path) -> Size:
+    """Return the size of a picture, decoding it only where its file's beginning and end do not tell enough.
+
+    Raises:
+        OSError: it cannot be read.
+        PictureError: it is no picture, or is damaged or cut short.
+    """
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            size, kind = Size(*image.size), image.format
+            # A PNG may have its EXIF behind its pixels, where Pillow would decode them to get at it. A TIFF's size is
+            # told as it is held upright.
+            turns = kind != "TIFF" and (kind != "PNG" or "exif" in image.info)
+            lying = turns and image.getexif().get(ExifTags.Base.Orientation) in LYING
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - TAIL))
+            tail = file.read()
+    except FileNotFoundError:
+        raise
+    except Exception:  # noqa: BLE001 - parsers raise what they meet, and Pillow knows fewer types than the decoder
+        return Size(*decode_picture(path.read_bytes()).size)
+    whole = (kind == "JPEG" and JPEG_END in tail) or (kind == "PNG" and PNG_END in tail and b"eXIf" not in tail)
+    if not whole:
+        return Size(*decode_picture(path.read_bytes()).size)
+    return Size(size.height, size.width) if lying else size
