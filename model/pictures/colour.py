@@ -15,8 +15,8 @@ PLAIN_MODES = ("L", "RGB", "CMYK")
 """Modes in which a picture can be resized first and converted then, at a fraction of the cost."""
 
 
-class FloatSamplesError(ValueError):
-    """A picture with floating point samples: what is white in it, nobody says."""
+class UnsupportedSamplesError(ValueError):
+    """Nobody says what is white in a picture, as with floating point samples, or its samples are not decoded right."""
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
@@ -26,10 +26,10 @@ def to_srgb(image: Image.Image) -> Image.Image:
     that is damaged, or of another kind of picture, is passed over. Without a profile the colours are taken for sRGB.
 
     Raises:
-        FloatSamplesError: the samples are floating point numbers.
+        UnsupportedSamplesError: the samples are floating point numbers.
     """
     if image.mode == "F":
-        raise FloatSamplesError("pictures with floating point samples are not accepted")
+        raise UnsupportedSamplesError("pictures with floating point samples are not accepted")
     profile = image.info.get("icc_profile")
     if image.mode == "I" or image.mode.startswith("I;16"):
         image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))

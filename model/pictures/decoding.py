@@ -28,7 +28,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from model.geometry import Letterbox
 from model.pictures.avif import coded_sizes
-from model.pictures.colour import PLAIN_MODES, FloatSamplesError, to_srgb
+from model.pictures.colour import PLAIN_MODES, UnsupportedSamplesError, to_srgb
+from model.pictures.tiff import UNSUPPORTED, as_8_bits, is_unknown_layout
 
 Opener = Callable[[io.BytesIO], ImageFile.ImageFile]
 
@@ -130,10 +131,10 @@ def decode_letterboxed(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) 
             draft = file.draft(None, (width, height))
             # The last column and row may stand for less than a whole pixel; the draft's box says for how much.
             box = draft and draft[1]
-        file.load()
+        image = _loaded(file)
         frame = frame or Letterbox(size, file.width, file.height)
-        plain = file.mode in PLAIN_MODES and not file.has_transparency_data
-        image = file if plain else to_srgb(file)
+        plain = image.mode in PLAIN_MODES and not image.has_transparency_data
+        image = image if plain else to_srgb(image)
         image = image.resize((frame.resized_width, frame.resized_height), _RESAMPLING, box=box)
         turn = _turn(file)
         if turn is not None:
@@ -185,11 +186,13 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
             yield file
     except (PictureError, MemoryError):
         raise
-    except FloatSamplesError as error:
+    except UnsupportedSamplesError as error:
         raise UnsupportedPictureError(str(error)) from error
     except Image.DecompressionBombError as error:
         raise PictureTooLargeError(f"the {name} has more pixels than the limit of {max_pixels}") from error
     except Exception as error:  # the decoders raise what they meet: OSError, SyntaxError, struct.error and more
+        if name == "TIFF" and is_unknown_layout(error):
+            raise UnsupportedPictureError(UNSUPPORTED) from error
         raise UnreadablePictureError(f"the {name} is damaged or cut short") from error
 
 
@@ -321,9 +324,15 @@ _QUARTER_TURNS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
 
 def _upright(file: ImageFile.ImageFile) -> Image.Image:
     """Decode and apply the EXIF orientation."""
-    file.load()
+    image = _loaded(file)
     turn = _turn(file)
-    return file if turn is None else file.transpose(turn)
+    return image if turn is None else image.transpose(turn)
+
+
+def _loaded(file: ImageFile.ImageFile) -> Image.Image:
+    """Decode a file's pixels."""
+    file.load()
+    return as_8_bits(file) if isinstance(file, TiffImageFile) else file
 
 
 def _turn(file: ImageFile.ImageFile) -> Image.Transpose | None:

@@ -83,7 +83,7 @@ def test_a_damaged_exif_block_is_no_reason_to_refuse() -> None:
 def test_other_modes_become_rgb(mode: str, kind: str) -> None:
     image = Image.new("RGB", (20, 10), "white").convert("L" if mode.startswith("I") else mode)
     if mode.startswith("I"):
-        image = Image.fromarray(np.full((10, 20), 0xFF77, np.uint16 if mode == "I;16" else np.int32))
+        image = Image.fromarray(np.full((10, 20), *((0xFF77, np.uint16) if mode == "I;16" else (0x7FBB0000, np.int32))))
 
     decoded = decode_picture(encode(image, kind))
 
