@@ -1,6 +1,7 @@
 """What can be set from outside: environment variables YOLO9000_*, or the options of `yolo9000 serve`."""
 
 import json
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.access.keys import KeyEntry, KeyRing, read_entries
 from app.access.origins import as_origin
 from app.observe.logs import LogFormat, LogLevel
+from model.file_access import list_folder, why_unreadable
 from model.pictures.decoding import MAX_PIXELS
 from model.providers import Provider
 from model.runtime import default_model_path
@@ -163,15 +165,22 @@ class Settings(BaseSettings):
         folder = given.get("models")
         if given.get("model") is None and isinstance(folder, (str, Path)):
             file = Path(folder) / FOLDERS_DEFAULT
-            if file.is_file():
-                return {**given, "model": file}
+            with suppress(OSError):  # `_check_folder` tells of it
+                if file.is_file():
+                    return {**given, "model": file}
         return given
 
     @field_validator("models")
     @classmethod
     def _check_folder(cls, folder: Path | None) -> Path | None:
-        if folder is not None and not folder.is_dir():
-            raise ValueError(f"there is no folder {folder}")
+        if folder is None:
+            return None
+        try:
+            list_folder(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            raise ValueError("must be a folder that exists") from None
+        except OSError as error:
+            raise ValueError(f"must be a folder that can be read ({why_unreadable(error)})") from None
         return folder
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import logging
 import re
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.detections import Detections, RawDetections, postprocess
+from model.file_access import why_unreadable
 from model.geometry import Letterbox
 from model.metadata import INPUTS, METADATA_KEY, OUTPUTS, InvalidModelError, ModelMetadata
 from model.onnx_runtime import onnxruntime
@@ -92,8 +94,7 @@ class OnnxDetector:
             ProviderUnavailableError: the provider is not installed, or its libraries or device are missing.
         """
         path = Path(path)
-        if not path.is_file():
-            raise InvalidModelError(f"there is no model file at {path}")
+        _check_readable(path)
         choices = provider_choices(
             provider, onnxruntime.get_available_providers(), gpu_memory_limit=gpu_memory_limit, cache=cache
         )
@@ -235,6 +236,19 @@ def _first_session(path: Path, choices: Sequence[Sequence[Options]], threads: in
                 raise
             _logger.warning("%s goes on without a GPU: %s.", path.name, error)
     raise AssertionError("there is always a list of providers")
+
+
+def _check_readable(path: Path) -> None:
+    """Tell apart what ONNX Runtime has one error for."""
+    try:
+        if stat.S_ISREG(path.stat().st_mode):
+            with path.open("rb"):
+                return
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise InvalidModelError(f"{path} cannot be read: {why_unreadable(error)}") from error
+    raise InvalidModelError(f"there is no model file at {path}")
 
 
 def _start_session(path: Path, providers: Sequence[Options], threads: int | None) -> Any:

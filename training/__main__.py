@@ -184,6 +184,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run a command; tell the errors that whoever called it can do something about."""
+    from model.file_access import why_unreadable
     from model.metadata import InvalidModelError
     from model.runtime import ProviderUnavailableError
     from training.command_line import ConfigurationError
@@ -195,6 +196,9 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
 
     try:
         return command(arguments)
+    except PermissionError as error:
+        sys.stderr.write(f"{error.filename}: {why_unreadable(error)}\n")
+        return FAILED
     except (
         ConfigurationError,
         DarknetError,

@@ -11,6 +11,7 @@ from app.commands.console import SaveError
 from app.contract.errors import InvalidParameterError
 from app.label.errors import LabelError
 from app.load_settings import ConfigurationError
+from model.file_access import why_unreadable
 from model.metadata import InvalidModelError
 from model.runtime import ProviderUnavailableError
 from model.wordtree import UnknownConceptError
@@ -42,6 +43,8 @@ def sentence_instead_of_traceback() -> Iterator[None]:
         complain(str(error))
     except InvalidParameterError as error:
         complain(error.detail)
+    except PermissionError as error:
+        complain(f"{error.filename}: {why_unreadable(error)}")
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         complain(f"{error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}")

@@ -6,30 +6,46 @@ the model it began with. A file that cannot be used is refused, and what it was 
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-import watchfiles
+from typing import NamedTuple
 
 from app.contract.errors import NotReadyError, UnknownModelError
+from model.file_access import list_folder, why_unreadable
 from model.metadata import InvalidModelError
 from model.runtime import OnnxDetector, ProviderUnavailableError
 
 ENDING = ".onnx"
 
-QUIET_MS = 500
-"""How long a folder must be left alone before its files are looked at, so that a copy is not met half-way."""
+LOOK_SECONDS = 1.0
+"""How long between two looks at the files. What differs from before is taken up when two looks find the same, so that a
+copy is not met half-way. Looking costs a fraction of a millisecond and sees what notifications of a kernel do not tell:
+a link to another file or folder, a folder that was swapped, a change on another machine."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 _logger = logging.getLogger("uvicorn.error")  # the server's own log, which is shown without further set-up
 
-Fingerprint = tuple[int, int, int]
+Fingerprint = tuple[int, ...]
 Load = Callable[[Path], OnnxDetector]
 WarmUp = Callable[[OnnxDetector], Awaitable[None]]
+
+
+class Look(NamedTuple):
+    """What there was when the files were looked at.
+
+    files: the default's and those of the folder, in order. states: of each of them; None: it is not there.
+    problem: why the folder cannot be read; None if it can. meant: where the names lead, links followed.
+    """
+
+    files: tuple[Path, ...]
+    states: tuple[Fingerprint | None, ...]
+    problem: str | None
+    meant: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,7 @@ class Models:
         seen = _fingerprint(default) if detector is not None else None
         self._models = {self.default: ServedModel(self.default, default, detector, seen=seen)}
         self._refreshing = asyncio.Lock()
+        self._taken: Look | None = None
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._models.values())
@@ -123,7 +140,11 @@ class Models:
             again: try the refused ones once more, though their files are the same.
         """
         async with self._refreshing:
-            files = await asyncio.to_thread(self._files)
+            look = await asyncio.to_thread(self._look)
+            if self._taken is None or self._taken.meant != look.meant:
+                _logger.info("Watching %s for models.", " and ".join(look.meant))
+            self._taken = look
+            files = self._served(look)
             for name in [name for name in self._models if name not in files and name != self.default]:
                 _logger.info("Model %s is no longer served: its file is gone.", name)
                 del self._models[name]
@@ -132,28 +153,39 @@ class Models:
 
     async def watch(self) -> None:
         """Refresh whenever files change, until cancelled."""
-        folders = {self._models[self.default].path.resolve().parent}
-        if self._folder is not None:
-            folders.add(self._folder)
+        before = self._taken
         try:
-            # Without a filter: a mounted volume may change through a link to another folder, whatever its name.
-            async for _ in watchfiles.awatch(*folders, recursive=False, watch_filter=None, step=QUIET_MS):
-                await self.refresh()
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                now = await asyncio.to_thread(self._look)
+                if now == before and now != self._taken:
+                    await self.refresh()
+                before = now
         except Exception:
             _logger.exception("The model files are no longer watched; the signal SIGHUP still has them looked at.")
 
-    def _files(self) -> dict[str, Path]:
-        """Return the files there are, by name; the default's is always among them."""
+    def _look(self) -> Look:
+        """See which files there are, and in which state."""
+        default = self._models[self.default].path
+        found: list[Path] = []
+        problem = None
+        if self._folder is not None:
+            try:
+                found = [path for path in list_folder(self._folder) if path.suffix == ENDING]
+            except OSError as error:
+                problem = why_unreadable(error)
+        files = (default, *(path for path in found if path != default))
+        names = [default] if self._folder is None else [self._folder, default]
+        return Look(files, tuple(map(_fingerprint, files)), problem, tuple(map(_meaning, names)))
+
+    def _served(self, look: Look) -> dict[str, Path]:
+        """Return the files to serve, by name; the default's is always among them."""
         default = self._models[self.default].path
         files = {self.default: default}
-        if self._folder is None:
-            return files
-        try:
-            found = sorted(path for path in self._folder.iterdir() if path.suffix == ENDING)
-        except OSError as error:
-            _logger.error("The models in %s stay as they are: %s", self._folder, error)  # noqa: TRY400
+        if look.problem is not None:
+            _logger.error("The models in %s stay as they are: %s", self._folder, look.problem)
             return files | {model.name: model.path for model in self}
-        for path in found:
+        for path in look.files[1:]:
             if path.stem == self.default and path.resolve() != default.resolve():
                 _logger.error("%s is not served: the default model has this name already.", path)
             elif not _NAME.fullmatch(path.stem):
@@ -188,4 +220,11 @@ def _fingerprint(path: Path) -> Fingerprint | None:
         state = path.stat()
     except OSError:
         return None
-    return state.st_ino, state.st_size, state.st_mtime_ns
+    # The last one changes with the file's permissions, so that a file that could not be read is tried again.
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+def _meaning(path: Path) -> str:
+    """Return a path, and where it leads if that is somewhere else."""
+    meant = os.path.realpath(path)
+    return str(path) if meant == str(path.absolute()) else f"{path} (now {meant})"

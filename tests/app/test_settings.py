@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from app.access.keys import make_key
 from app.load_settings import ConfigurationError, load_settings
 from app.settings import Settings
 from model.runtime import default_model_path
+from tests.unprivileged import nobodys_folder
 
 
 def test_defaults() -> None:
@@ -85,3 +87,16 @@ def test_without_keys_there_are_none() -> None:
 
 def test_every_setting_is_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o311, 0o644])
+def test_a_folder_of_models_that_may_not_be_read_is_named_with_whom(mode: int) -> None:
+    with nobodys_folder() as folder:
+        (folder / "default.onnx").touch()
+        folder.chmod(mode)
+        with pytest.raises(ConfigurationError) as caught:
+            load_settings({"models": folder}, {})
+        who = f"user {os.geteuid()}, group {os.getegid()}"
+        assert str(caught.value) == (
+            f"--models: must be a folder that can be read (permission denied to {who}), not '{folder}'"
+        )

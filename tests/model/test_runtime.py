@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from PIL import Image
 from model.metadata import METADATA_KEY, InvalidModelError
 from model.runtime import OnnxDetector, default_model_path
 from tests.model_files import COLOURS, OBJECTNESS, node, tiny_metadata, tiny_model, tiny_tree, write_tiny_model
+from tests.unprivileged import nobodys_folder
 
 
 @pytest.fixture(scope="module")
@@ -211,3 +213,15 @@ def test_neither_torch_nor_onnx_is_needed() -> None:
     code = "import sys, model.runtime; sys.exit(bool({'torch', 'onnx'} & set(sys.modules)))"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_that_may_not_be_read_is_named_with_whom() -> None:
+    with nobodys_folder() as folder:
+        path = folder / "secret.onnx"
+        path.touch()
+        path.chmod(0)
+        expected = f"{path} cannot be read: permission denied to user {os.geteuid()}, group {os.getegid()}"
+        assert refused(path) == expected
+        path.chmod(0o644)
+        folder.chmod(0)
+        assert refused(path) == expected

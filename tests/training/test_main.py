@@ -1,5 +1,6 @@
 """`python -m training`: what it does without being told, and how it fails."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from model.metadata import InvalidModelError
 from model.runtime import ProviderUnavailableError
 from tests.model_files import write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
+from tests.unprivileged import nobodys_folder
 from training import __main__ as program
 from training.__main__ import COMMANDS, main
 from training.command_line import ConfigurationError
@@ -200,3 +202,14 @@ def test_a_module_of_our_own_that_is_missing_is_a_fault(monkeypatch: pytest.Monk
     monkeypatch.setitem(COMMANDS, "train", fail)
     with pytest.raises(ModuleNotFoundError):
         main(("train",))
+
+
+def test_what_may_not_be_read_is_told_with_whom(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with nobodys_folder() as folder:
+        monkeypatch.setitem(COMMANDS, "anchors", lambda _: len(list(folder.iterdir())))
+        folder.chmod(0)
+        assert main(["anchors"]) == 2
+        who = f"user {os.geteuid()}, group {os.getegid()}"
+    assert capsys.readouterr().err == f"{folder}: permission denied to {who}\n"

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import typer
 from pydantic import BaseModel
@@ -6,6 +8,7 @@ from app.commands.failures import CANNOT_BEGIN, sentence_instead_of_traceback
 from app.contract.errors import InvalidParameterError
 from app.contract.schemas import InvalidParameter
 from app.label.errors import OutputError
+from tests.unprivileged import nobodys_folder
 
 
 class Number(BaseModel):
@@ -42,3 +45,12 @@ def test_other_errors_stay_what_they_are() -> None:
         refuse(ZeroDivisionError())
     with sentence_instead_of_traceback():
         pass
+
+
+def test_what_may_not_be_read_is_told_with_whom(capsys: pytest.CaptureFixture[str]) -> None:
+    with nobodys_folder() as folder:
+        folder.chmod(0)
+        with pytest.raises(typer.Exit), sentence_instead_of_traceback():
+            list(folder.iterdir())
+        who = f"user {os.geteuid()}, group {os.getegid()}"
+    assert capsys.readouterr().err == f"yolo9000: {folder}: permission denied to {who}\n"

@@ -187,7 +187,7 @@ def test_a_slow_body_is_given_up(tiny_model: Path) -> None:
 
 
 def test_sighup_has_the_model_files_looked_at(tmp_path: Path) -> None:
-    """The file lies in a folder that is not watched: only the signal tells of it."""
+    """At once, and refused files too."""
     real = tmp_path / "real"
     real.mkdir()
     write_tiny_model(real / "tiny.onnx", tiny_metadata(version="1"))
@@ -201,3 +201,4 @@ def test_sighup_has_the_model_files_looked_at(tmp_path: Path) -> None:
         write_tiny_model(real / "new", tiny_metadata(version="2")).replace(real / "tiny.onnx")
         server.process.send_signal(signal.SIGHUP)
         until(lambda: server.client.get("/model").json()["version"] == "2")
+        assert "Looking at the model files again." in server.output

@@ -2,7 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.engine import models as models_module
+from app.engine.models import Models
 from app.main import create_app
 from app.settings import Settings
 from model.metadata import InvalidModelError
+from model.runtime import OnnxDetector
 from tests.app import pictures
 from tests.app.conftest import client_of, problem
 from tests.model_files import tiny_metadata, write_tiny_model
+from tests.unprivileged import nobodys_folder
 
 pytestmark = pytest.mark.anyio
 
@@ -160,6 +165,89 @@ async def test_names_that_are_taken_or_odd_are_not_served(
     async with clash.router.lifespan_context(clash), client_of(clash) as other:
         assert set(await listed(other)) == {"other", "first"}
         assert await version_of(other) == "9"
+
+
+@contextmanager
+def served(model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FastAPI]:
+    """Return an application that looks at its files often."""
+    monkeypatch.setattr(models_module, "LOOK_SECONDS", 0.02)
+    yield create_app(Settings(model=model, models=folder, threads=1))
+
+
+async def until_version(client: httpx.AsyncClient, expected: str, **parameters: str) -> None:
+    async with asyncio.timeout(30):
+        while await version_of(client, **parameters) != expected:
+            await asyncio.sleep(0.02)
+
+
+def switch_link(root: Path) -> None:
+    """Let the link to the folder lead to another one, in one step (git-sync, Capistrano)."""
+    (root / "temporary").symlink_to("rev2")
+    (root / "temporary").replace(root / "current")
+
+
+def swap_folder(root: Path) -> None:
+    """Put another folder in the place of the one that the link leads to."""
+    (root / "rev1").rename(root / "old")
+    (root / "rev2").rename(root / "rev1")
+
+
+def swap_above(root: Path) -> None:
+    """Put another folder in the place of one further up."""
+    shutil.copytree(root, root.with_name("next"), symlinks=True)
+    swap_folder(root.with_name("next"))
+    root.rename(root.with_name("before"))
+    root.with_name("next").rename(root)
+
+
+def replace_target(root: Path) -> None:
+    """Replace the file that a link in the folder leads to."""
+    write_tiny_model(root / "stored.new", tiny_metadata(version="2")).replace(root / "stored.onnx")
+
+
+@pytest.mark.parametrize("change", [switch_link, swap_folder, swap_above, replace_target])
+async def test_what_a_name_means_now_is_served(
+    tmp_path: Path, change: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "site"
+    for folder, version in (("rev1", "1"), ("rev2", "2")):
+        (root / folder).mkdir(parents=True)
+        write_tiny_model(root / folder / "first.onnx", tiny_metadata(version=version))
+    (root / "current").symlink_to("rev1")
+    write_tiny_model(root / "stored.onnx", tiny_metadata(version="1"))
+    (root / "rev1" / "linked.onnx").symlink_to("../stored.onnx")
+    (root / "rev2" / "linked.onnx").symlink_to("../stored.onnx")
+    model = "linked" if change is replace_target else "first"
+    with served(root / "current" / "first.onnx", root / "current", monkeypatch) as app, caplog.at_level("INFO"):
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            assert await version_of(client, model=model) == "1"
+            assert f"Watching {root}/current (now {root}/rev1) and " in caplog.text
+            change(root)
+            await until_version(client, "2", model=model)
+    if change is switch_link:
+        assert f"Watching {root}/current (now {root}/rev2) and " in caplog.text
+
+
+async def test_a_folder_that_cannot_be_read_is_named_and_looked_at_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def warm_up(_: object) -> None:
+        return
+
+    def refuse(path: Path) -> OnnxDetector:
+        raise InvalidModelError(f"{path} is only a name")
+
+    with nobodys_folder() as folder:
+        (folder / "a.onnx").touch()
+        models = Models(folder.with_suffix(".onnx"), folder, refuse, warm_up)
+        for mode in (0o000, 0o311, 0o644):
+            folder.chmod(mode)
+            await models.refresh()
+            assert [model.name for model in models] == [models.default]
+            line = [message for message in caplog.messages if "stay as they are" in message][-1]
+            caplog.clear()
+            assert line.startswith(f"The models in {folder} stay as they are: permission denied to user ")
+        folder.chmod(0o755)
+        await models.refresh()
+        assert [model.name for model in models] == [models.default, "a"]
 
 
 @pytest.mark.slow
