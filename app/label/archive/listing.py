@@ -96,13 +96,16 @@ def shards_of(
 ) -> Iterator[Shard]:
     """Cut a source into shards.
 
-    A container that cannot be opened is a shard too: whoever labels it finds the same and records it.
+    A container that is damaged is a shard too: whoever labels it finds the same and records it.
 
     Args:
         listed: the source.
         size: most pictures of a shard, where it can be kept to.
         picture_column, key_column: see `app.label.archive.parquets.columns_of`.
         progress: told how many pictures were listed.
+
+    Raises:
+        SourceError: a Parquet file has no such columns.
     """
     waiting: list[Entry] = []
     for entry in listed.entries:
@@ -164,8 +167,11 @@ def _parquet_shards(picture_column: str | None, key_column: str | None) -> Calla
         try:
             with location.open(entry.name) as file:
                 opened = parquets.opened(file)
-                parquets.columns_of(opened.schema_arrow, picture_column, key_column)
+                if opened.metadata.num_rows:
+                    parquets.columns_of(opened.schema_arrow, picture_column, key_column)
                 groups = list(parquets.row_groups(opened, size))
+        except parquets.UnusableColumnsError as error:
+            raise SourceError(f"{name_to_text(entry.name)}: {error}; nothing was labelled") from error
         except (parquets.UnusableFileError, OSError):
             yield Shard((entry,))
             return

@@ -15,7 +15,11 @@ AT_ONCE = 16
 
 
 class UnusableFileError(ValueError):
-    """A Parquet file is damaged or has no column of pictures; the message says which."""
+    """A Parquet file is damaged."""
+
+
+class UnusableColumnsError(ValueError):
+    """A Parquet file has no such column of pictures or keys; the message says what it has."""
 
 
 class RowGroups(NamedTuple):
@@ -63,17 +67,19 @@ def columns_of(schema: Any, picture: str | None, key: str | None) -> Columns:
         key: the column that names the pictures; None: none.
 
     Raises:
-        UnusableFileError: there is no such column, or more than one.
+        UnusableColumnsError: there is no such column, or more than one.
     """
     candidates = [field.name for field in schema if _holds_bytes(field.type)]
-    if picture is None and len(candidates) != 1:
-        which = f"several columns of bytes: {', '.join(candidates)}" if candidates else "no column of bytes"
-        raise UnusableFileError(f"the Parquet file has {which}; --picture-column names the one with the pictures")
+    there = ", ".join(f"{field.name} ({field.type})" for field in schema)[:300] or "none"
+    if picture is None and len(candidates) > 1:
+        which = f"several columns of bytes: {', '.join(candidates)}"
+        raise UnusableColumnsError(f"the Parquet file has {which}; --picture-column names the one with the pictures")
+    if not candidates:
+        raise UnusableColumnsError(f"the Parquet file has no column of bytes, but {there}")
     if picture is not None and picture not in candidates:
-        there = ", ".join(f"{field.name} ({field.type})" for field in schema)
-        raise UnusableFileError(f"the Parquet file has no column {picture!r} of bytes, but {there[:300] or 'none'}")
+        raise UnusableColumnsError(f"the Parquet file has no column {picture!r} of bytes, but {there}")
     if key is not None and key not in schema.names:
-        raise UnusableFileError(f"the Parquet file has no column {key!r}, but {', '.join(schema.names)[:300]}")
+        raise UnusableColumnsError(f"the Parquet file has no column {key!r}, but {there}")
     return Columns(picture or candidates[0], key)
 
 
@@ -95,14 +101,31 @@ def all_row_groups(file: pq.ParquetFile) -> RowGroups:
     return RowGroups(0, file.metadata.num_row_groups, 0, file.metadata.num_rows)
 
 
-def rows_of(file: pq.ParquetFile, part: RowGroups, columns: Columns) -> Iterator[tuple[str | None, bytes | None]]:
-    """Read the name and the bytes of each row; None for what is not there.
+class Row(NamedTuple):
+    """A row of a file.
+
+    Attributes:
+        key: what its pictures are called by; None where nothing says.
+        pictures: the bytes of each, None where there are none. A row of a list has any number, other rows have one.
+        several: it is a row of a list.
+    """
+
+    key: str | None
+    pictures: tuple[bytes | None, ...]
+    several: bool = False
+
+
+def rows_of(file: pq.ParquetFile, part: RowGroups, columns: Columns) -> Iterator[Row]:
+    """Read rows.
 
     Raises:
         UnusableFileError: the file is damaged at some place.
     """
-    nested = pa.types.is_struct(file.schema_arrow.field(columns.picture).type)
-    names = [f"{columns.picture}.{BYTES}" if nested else columns.picture, *([columns.key] if columns.key else [])]
+    kind = file.schema_arrow.field(columns.picture).type
+    several = _is_list(kind)
+    # Of a struct only the field that is needed is read.
+    name = f"{columns.picture}.{BYTES}" if pa.types.is_struct(kind) else columns.picture
+    names = [name, *([columns.key] if columns.key else [])]
     try:
         # One group after the other: of a batch that spans two, the first one's rows would be lost with the second.
         for number in range(part.first, part.first + part.groups):
@@ -110,21 +133,44 @@ def rows_of(file: pq.ParquetFile, part: RowGroups, columns: Columns) -> Iterator
                 pictures = batch.column(columns.picture).to_pylist()
                 keys = batch.column(columns.key).to_pylist() if columns.key else [None] * len(pictures)
                 for key, value in zip(keys, pictures, strict=True):
-                    data = value.get(BYTES) if nested and value is not None else value
-                    yield None if key is None else str(key), data
+                    values = (value or ()) if several else (value,)
+                    yield Row(None if key is None else str(key), tuple(map(_bytes, values)), several)
     except (pa.ArrowException, OSError) as error:
         raise _damage(error) from error
 
 
+def _bytes(value: Any) -> bytes | None:
+    """Return the bytes of a picture, which may be a field of a struct."""
+    data: bytes | None = value.get(BYTES) if isinstance(value, dict) else value
+    return data
+
+
 def _holds_bytes(kind: Any) -> bool:
+    """Tell whether a column's values are pictures or lists of them."""
+    return _is_picture(kind.value_type if _is_list(kind) else kind)
+
+
+def _is_picture(kind: Any) -> bool:
+    """Tell whether a value is bytes or a struct with them, as Hugging Face's `datasets` writes pictures."""
     if pa.types.is_struct(kind):
         index = kind.get_field_index(BYTES)
         return index >= 0 and _is_binary(kind.field(index).type)
     return _is_binary(kind)
 
 
+def _is_list(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
 def _is_binary(kind: Any) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+    if pa.types.is_dictionary(kind):  # repeated values are stored once
+        return _is_binary(kind.value_type)
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )
 
 
 def _damage(error: Exception) -> Exception:

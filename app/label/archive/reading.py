@@ -122,10 +122,14 @@ class Reader:
                 columns = parquets.columns_of(opened.schema_arrow, self.picture_column, self.key_column)
                 if shard.count == UNKNOWN:  # it could not be read when it was listed
                     part = parquets.all_row_groups(opened)
-                for key, data in parquets.rows_of(opened, part, columns):
-                    yield Item(f"{name}#{row}" if key is None else key, partial(self._row, data))
+                for found in parquets.rows_of(opened, part, columns):
+                    key = f"{name}#{row}" if found.key is None else found.key
+                    for number, data in enumerate(found.pictures):
+                        yield Item(f"{key}/{number}" if found.several else key, partial(self._row, data))
+                    if not found.pictures:
+                        yield Item(key, partial(_refuse, "the row has no pictures"))
                     row += 1
-        except (parquets.UnusableFileError, UnreadableError) as error:
+        except (parquets.UnusableFileError, parquets.UnusableColumnsError, UnreadableError) as error:
             if part.rows == UNKNOWN:
                 yield Item(name, partial(_refuse, str(error)))
             for lost in range(row, part.row + part.rows):

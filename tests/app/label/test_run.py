@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from app.label.errors import OutputError, SourceError, WorkError
 from app.label.plan import Means
 from app.label.run import Outcome, run
 from tests.app import pictures
-from tests.app.label.archives import failures, fill, parquet, plan, rows, tar
+from tests.app.label.archives import LIMITS, failures, fill, parquet, plan, rows, tar
 
 
 @pytest.fixture
@@ -131,3 +132,12 @@ def test_a_full_disk_ends_in_a_sentence(
     monkeypatch.setattr(run_module, "write_failures", fail)
     with pytest.raises(WorkError, match="output: No space left on device"):
         run(*made)
+
+
+def test_a_wrong_column_is_refused_and_the_right_one_can_follow(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "in").mkdir()
+    parquet(tmp_path / "in" / "a.parquet", {"image": [pictures.red()], "n": [1]})
+    wrong, right = (replace(LIMITS, picture_column=name) for name in ("img", "image"))
+    with pytest.raises(SourceError, match=r"no column 'img' of bytes, but image \(binary\), n \(int64\); nothing was"):
+        run(*plan(tmp_path / "in", tmp_path / "out", tiny_model, limits=wrong))
+    assert run(*plan(tmp_path / "in", tmp_path / "out", tiny_model, limits=right)) == Outcome(1, 0)

@@ -100,17 +100,24 @@ def test_archives_are_cut_where_that_is_cheap(tmp_path: Path) -> None:
 
 def test_parquet_files_are_cut_by_row_groups(tmp_path: Path) -> None:
     parquet(tmp_path / "a.parquet", {"image": [PICTURE] * 7}, rows_in_group=2)
-    parquet(tmp_path / "b.parquet", {"n": [1]})
     parquet(tmp_path / "c.parquet", {"image": [PICTURE][:0]})
     (tmp_path / "d.parquet").write_bytes(b"rubbish")
     shards = [(s.entries[0].name, s.first, s.groups, s.offset, s.count) for s in cut(tmp_path, 4)]
     assert shards == [
         ("a.parquet", 0, 2, 0, 4),
         ("a.parquet", 2, 2, 4, 3),
-        ("b.parquet", 0, 0, 0, UNKNOWN),
-        ("c.parquet", 0, 0, 0, UNKNOWN),
+        ("c.parquet", 0, 0, 0, 0),
         ("d.parquet", 0, 0, 0, UNKNOWN),
     ]
+
+
+def test_a_parquet_file_without_such_a_column_is_refused(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", {"image": [PICTURE], "n": [1]})
+    with pytest.raises(SourceError, match=r"^a\.parquet: .*'img' of bytes, but image \(binary\), n \(int64\)"):
+        list(shards_of(listed(tmp_path), 4, "img", None, int))
+    parquet(tmp_path / "b.parquet", {"n": [[1]]})
+    with pytest.raises(SourceError, match=r"^b\.parquet: .* no column of bytes, but n \(list<.*int64>\); nothing was"):
+        cut(tmp_path, 4)
 
 
 def test_small_sources_are_cut_small() -> None:

@@ -1,4 +1,5 @@
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from app.label.archive.parquets import (
     Columns,
     RowGroups,
+    UnusableColumnsError,
     UnusableFileError,
     all_row_groups,
     columns_of,
@@ -19,16 +21,26 @@ from app.label.archive.parquets import (
 from tests.app.label.archives import parquet
 
 
-def read(path: Path, part: RowGroups | None = None, key: str | None = None) -> list[tuple[str | None, bytes | None]]:
+def read(path: Path, part: RowGroups | None = None, key: str | None = None) -> list[tuple[str | None, Any]]:
     with path.open("rb") as file:
         source = opened(file)
         columns = columns_of(source.schema_arrow, None, key)
-        return list(rows_of(source, part or all_row_groups(source), columns))
+        return [
+            (row.key, row.pictures if row.several else row.pictures[0])
+            for row in rows_of(source, part or all_row_groups(source), columns)
+        ]
 
 
-@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(1)])
+@pytest.mark.parametrize(
+    "kind",
+    [pa.binary(), pa.large_binary(), pa.binary(1), pa.binary_view(), pa.dictionary(pa.int32(), pa.binary())],
+)
 def test_bytes(tmp_path: Path, kind: Any) -> None:
-    path = parquet(tmp_path / "x.parquet", {"image": pa.array([b"a", None, b"c"], kind), "id": [7, 8, None]})
+    values = pa.array([b"a", None, b"c"])
+    column = values.dictionary_encode() if pa.types.is_dictionary(kind) else values.cast(kind)
+    path = parquet(tmp_path / "x.parquet", {"image": column, "id": [7, 8, None]})
+    with path.open("rb") as file:
+        assert opened(file).schema_arrow.field("image").type == kind
     assert read(path) == [(None, b"a"), (None, None), (None, b"c")]
     assert read(path, key="id") == [("7", b"a"), ("8", None), (None, b"c")]
 
@@ -38,6 +50,17 @@ def test_bytes_in_a_struct(tmp_path: Path) -> None:
         tmp_path / "x.parquet", {"image": [{"bytes": b"a", "path": "p"}, None, {"bytes": None, "path": "q"}]}
     )
     assert read(path) == [(None, b"a"), (None, None), (None, None)]
+
+
+@pytest.mark.parametrize("kind", [pa.list_, pa.large_list])
+@pytest.mark.parametrize("nested", [False, True])
+def test_lists_of_pictures(tmp_path: Path, kind: Callable[[Any], Any], nested: bool) -> None:
+    """Hugging Face's List(Image)."""
+    picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())]) if nested else pa.binary()
+    rows = [[b"a", b"b"], [], None, [b"c", None]]
+    wrapped = [row if row is None else [{"bytes": one, "path": "p"} for one in row] for row in rows]
+    path = parquet(tmp_path / "x.parquet", {"image": pa.array(wrapped if nested else rows, kind(picture))})
+    assert read(path) == [(None, (b"a", b"b")), (None, ()), (None, ()), (None, (b"c", None))]
 
 
 def test_parts_of_a_file(tmp_path: Path) -> None:
@@ -56,11 +79,11 @@ def test_the_column_must_be_clear() -> None:
     for picture, key, reason in (
         (None, None, "several columns of bytes: a, b"),
         ("n", None, "no column 'n' of bytes, but a \\(binary\\)"),
-        ("a", "k", "no column 'k', but a, b, n"),
+        ("a", "k", "no column 'k', but a \\(binary\\), b \\(binary\\), n \\(int64\\)"),
     ):
-        with pytest.raises(UnusableFileError, match=reason):
+        with pytest.raises(UnusableColumnsError, match=reason):
             columns_of(schema, picture, key)
-    with pytest.raises(UnusableFileError, match="no column of bytes; --picture-column"):
+    with pytest.raises(UnusableColumnsError, match=r"no column of bytes, but n \(struct<bytes: string>\)"):
         columns_of(pa.schema([("n", pa.struct([("bytes", pa.string())]))]), None, None)
 
 

@@ -172,3 +172,14 @@ class TestNetworks:
         assert read(self.failing(monkeypatch, tmp_path, TimeoutError("late"), 2), shard) == [("x.tar/a.jpg", b"a")]
         with pytest.raises(WorkError, match=r"x\.tar cannot be read: late"):
             read(self.failing(monkeypatch, tmp_path, TimeoutError("late"), 4), shard)
+
+
+def test_pictures_of_lists_are_numbered(tmp_path: Path, reader: Reader) -> None:
+    path = parquet(tmp_path / "x.parquet", {"image": [[b"a", b"b"], [], [b"c"]]})
+    shard = Shard((entry(path, "parquet"),), 0, 1, 0, 3)
+    assert read(reader, shard) == [
+        ("x.parquet#0/0", b"a"),
+        ("x.parquet#0/1", b"b"),
+        ("x.parquet#1", "the row has no pictures"),
+        ("x.parquet#2/0", b"c"),
+    ]
