@@ -10,7 +10,7 @@ from tests.deploy.files import ADAPTER, DEPLOY, dashboard_queries, read_yaml, ru
 
 LANGUAGE = {
     *("and", "avg", "avg_over_time", "bool", "by", "count", "deriv", "group", "histogram_quantile", "ignoring"),
-    *("on", "or", "rate", "sum", "time", "unless", "vector"),
+    *("absent", "on", "or", "rate", "sum", "time", "unless", "vector"),
 }
 """Words of PromQL; each other word must be a metric."""
 
