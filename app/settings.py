@@ -58,7 +58,11 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, env_ignore_empty=True, hide_input_in_errors=True, validate_default=False
     )
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every network interface.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Addresses or names of this machine to listen at, separated by commas: 0.0.0.0 is every IPv4 "
+        "address, :: every IPv6 address, 0.0.0.0,:: both.",
+    )
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0 picks a free one.")
     model: Path = Field(
         default_factory=default_model_path,

@@ -11,6 +11,7 @@ from app.access.keys import make_key
 from app.commands import console
 from app.commands.failures import PICTURE_FAILED, complain, sentence_instead_of_traceback
 from app.commands.label import LabelCommand, label
+from app.commands.listening import listening
 from app.commands.options import (
     HierarchyThreshold,
     IouThreshold,
@@ -25,7 +26,7 @@ from app.commands.options import (
     given,
     with_every_setting,
 )
-from app.commands.server import Server, check_address
+from app.commands.server import Server
 from app.contract.schemas import ClassesParameters, ClassList, DetectionParameters
 from app.engine.loading import load_detector
 from app.engine.pipeline import Question
@@ -75,9 +76,8 @@ def serve(**options: Any) -> None:
     with sentence_instead_of_traceback():
         settings = load_settings(given(options))
         configure_logging(settings.log_format, settings.log_level)
-        check_address(settings.host, settings.port)
-        app = create_app(settings, load_detector(settings))
-    Server(app, settings).run()
+        with listening(settings.host, settings.port) as sockets:
+            Server(create_app(settings, load_detector(settings)), settings).run(sockets)
 
 
 @command.command("settings")

@@ -5,7 +5,6 @@ ends with exit code 0. A second such signal ends it at once. SIGHUP has the mode
 """
 
 import asyncio
-import errno
 import logging
 import signal
 import socket
@@ -16,9 +15,9 @@ from time import monotonic
 import uvicorn
 from fastapi import FastAPI
 
+from app.commands.listening import url
 from app.engine.engine import Engine
 from app.engine.models import Models
-from app.load_settings import ConfigurationError
 from app.settings import Settings
 
 CLOSING_SECONDS = 5
@@ -31,36 +30,6 @@ now and then send a request into a connection that is just being closed."""
 POLL_SECONDS = 0.05
 
 _logger = logging.getLogger("uvicorn.error")
-
-
-def check_address(host: str, port: int) -> None:
-    """See that the service could listen there, before a model is loaded for nothing.
-
-    Args:
-        host: a name or address of this machine.
-        port: 0 for any that is free.
-
-    Raises:
-        ConfigurationError: it could not.
-    """
-    where = f"{host}:{port}"
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in found:
-            with socket.socket(family, kind, protocol) as tried:
-                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server's own
-                if family == socket.AF_INET6:
-                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                tried.bind(address)
-    except socket.gaierror as error:
-        raise ConfigurationError(f"--host {host}: this machine has no such name or address") from error
-    except OSError as error:
-        reasons = {
-            errno.EADDRINUSE: f"another program listens at {where}; choose another port with --port",
-            errno.EACCES: f"only root may listen at {where}; choose a port above 1023 with --port",
-            errno.EADDRNOTAVAIL: f"--host {host}: this machine has no such address",
-        }
-        raise ConfigurationError(reasons.get(error.errno or 0, f"cannot listen at {where}: {error}")) from error
 
 
 class Server(uvicorn.Server):
@@ -82,6 +51,11 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._work: set[asyncio.Task[None]] = set()
         self._draining = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen. Of sockets that it is given uvicorn itself says nothing."""
+        await super().startup(sockets)
+        _logger.info("Listening at %s; Ctrl-C stops.", " and ".join(map(url, sockets or [])))
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

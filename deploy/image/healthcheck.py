@@ -40,13 +40,14 @@ def main() -> int:
 
 
 def address(command: Sequence[str], environment: Mapping[str, str]) -> tuple[str, str]:
-    """Return the address and the port at which the service can be asked.
+    """Return the address and the port at which the service can be asked; of several addresses the first.
 
     Args:
         command: the service's command line.
         environment: its variables; an empty one is one that is not set.
     """
-    host = _option(command, "--host") or environment.get("YOLO9000_HOST", "")
+    hosts = _option(command, "--host") or environment.get("YOLO9000_HOST", "")
+    host = hosts.partition(",")[0].strip()
     port = _option(command, "--port") or environment.get("YOLO9000_PORT") or DEFAULT_PORT
     return HERE.get(host, host), port
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -182,7 +183,8 @@ def test_serve_passes_its_options_on(tiny_model: Path, monkeypatch: pytest.Monke
     served: list[Server] = []
     logging: list[tuple[str, str]] = []
 
-    def run_server(server: Server) -> None:
+    def run_server(server: Server, sockets: list[socket.socket]) -> None:
+        assert [taken.getsockname() for taken in sockets] == [("127.0.0.1", 8123)]
         served.append(server)
 
     monkeypatch.setattr(Server, "run", run_server)

@@ -12,8 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.commands.server import check_address
-from app.load_settings import ConfigurationError
 from tests.app import pictures
 from tests.app.conftest import problem
 from tests.app.servers import ROOT, Running, running, serving
@@ -25,22 +23,12 @@ PNG = {"content-type": "image/png"}
 HEAD = b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_an_address_that_is_taken_is_one_sentence(host: str) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as taken:
-        taken.bind((host, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=f"another program listens at {host}:{port}; choose another port"):
-            check_address(host, port)
-    check_address(host, port)
-
-
-@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
-def test_an_address_that_is_not_this_machines(host: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"--host {host}: this machine has no such"):
-        check_address(host, 8000)
+def test_it_answers_on_both_kinds_of_addresses(tiny_model: Path) -> None:
+    with running("--model", str(tiny_model), "--threads", "1", "--host", "127.0.0.1,::1") as server:
+        port = server.client.base_url.port
+        for host in ("127.0.0.1", "[::1]"):
+            assert httpx.get(f"http://{host}:{port}/health/ready", trust_env=False).status_code == 200
+        assert f"Listening at http://127.0.0.1:{port} and http://[::1]:{port}; Ctrl-C stops." in server.output
 
 
 def test_a_taken_port_is_told_before_the_model_is_loaded(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def test_a_service_that_is_ready(service: httpx.Client) -> None:
         ("tini -- yolo9000 serve --port=1 --port=9000", {}, ("127.0.0.1", "9000")),
         ("yolo9000 serve --host ::", {"YOLO9000_HOST": EVERYWHERE}, ("::1", "8000")),
         ("yolo9000 serve", {"YOLO9000_HOST": "::"}, ("::1", "8000")),
+        ("yolo9000 serve", {"YOLO9000_HOST": f"{EVERYWHERE}, ::"}, ("127.0.0.1", "8000")),
+        ("yolo9000 serve --host ::,0.0.0.0", {}, ("::1", "8000")),
         ("yolo9000 serve --host=10.1.2.3 --port", {}, ("10.1.2.3", "8000")),
         ("", {}, ("127.0.0.1", "8000")),
     ],
