@@ -28,7 +28,9 @@ class WordTreeConfiguration(BaseModel):
         description="text file (a wnid, a wnid and a name, or a name of your own on each line), folder with a folder "
         f"a label, or COCO JSON; {IMAGENET_1K}: its 1,000 synsets; {PACKAGED}: the packaged tree's 9,418"
     )
-    wordnet: Path = Field(DEFAULT_FOLDER, description="folder with WordNet 3.0's data.noun")
+    wordnet: Path = Field(
+        DEFAULT_FOLDER, description="folder with WordNet 3.0's data.noun; not read where no label is a concept of it"
+    )
     output: Path | None = Field(
         None,
         description="where to write the tree: .tsv, .tsv.gz, .json (a model file's metadata) or .tree (darknet's, with "
@@ -110,8 +112,9 @@ def build_wordtree(configuration: WordTreeConfiguration) -> WordTreeReport:
         ConfigurationError: WordNet or the tree to compare with cannot be used.
         InvalidDatasetError: the labels cannot be used; it names the line or record.
     """
-    wordnet = WordNet(configuration.wordnet)
     labels = _labels(configuration.labels)
+    alone = all(label.own and label.parent is None for label in labels) and not is_wnid(configuration.own_root)
+    wordnet = WordNet(configuration.wordnet, b"") if alone else WordNet.read(configuration.wordnet)
     reference = None if configuration.compare is None else _reference(configuration.compare)
     tree = assemble(
         labels,

@@ -6,7 +6,7 @@ The format is that of WordNet's manual page wndb(5).
 
 import functools
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from training.command_line import ConfigurationError
 from training.wordtree.packaged_tree import Synset, read_synset
@@ -22,23 +22,30 @@ class WordNet:
     """The noun synsets of one data.noun.
 
     Args:
-        folder: the folder that the file is in.
-
-    Raises:
-        ConfigurationError: the file cannot be read.
+        path: the file, for messages.
+        nouns: its content; b"" for a WordNet without nouns, which a list of one's own labels needs no more of.
     """
 
-    def __init__(self, folder: Path = DEFAULT_FOLDER) -> None:
-        self.path = folder / "data.noun"
-        try:
-            self._nouns = self.path.read_bytes()
-        except OSError as error:
-            raise ConfigurationError(
-                f"wordnet: {self.path} cannot be read ({error.strerror}); install Debian's package wordnet-base, or "
-                f"give the folder of WordNet 3.0's database files"
-            ) from error
+    def __init__(self, path: Path, nouns: bytes) -> None:
+        self.path, self._nouns = path, nouns
         self.synset = functools.cache(self._synset)
         self.hypernyms = functools.cache(self._hypernyms)
+
+    @classmethod
+    def read(cls, folder: Path = DEFAULT_FOLDER) -> Self:
+        """Read the file of a folder.
+
+        Raises:
+            ConfigurationError: it cannot be read.
+        """
+        path = folder / "data.noun"
+        try:
+            return cls(path, path.read_bytes())
+        except OSError as error:
+            raise ConfigurationError(
+                f"wordnet: {path} cannot be read ({error.strerror}); install Debian's package wordnet-base, or give "
+                f"the folder of WordNet 3.0's database files"
+            ) from error
 
     def __contains__(self, wnid: str) -> bool:
         start = int(wnid[1:])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from model.metadata import TreeMetadata
 from model.wordtree import packaged_tree, read_word_tree
 from tests.training.wordtree.nouns import write_wordnet
 from tests.training.wordtree.test_wordnet import needs_wordnet
@@ -79,3 +80,18 @@ def test_the_packaged_labels_against_the_packaged_tree() -> None:
         Difference.OTHER_PATH: 19,
         Difference.NOT_ABOVE: 3,
     }
+
+
+def test_a_list_of_own_labels_needs_no_wordnet(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("hard hat\nsafety vest\n")
+    output = tmp_path / "safety.json"
+    configuration = WordTreeConfiguration(
+        labels=str(tmp_path / "labels.txt"), wordnet=tmp_path / "nowhere", output=output, own_root="equipment"
+    )
+    assert build_wordtree(configuration).labels == 2
+    tree = TreeMetadata.model_validate_json(output.read_bytes()).build()
+    assert tree.wnids == ("equipment", "hard_hat", "safety_vest")
+    assert tree.names == ("equipment", "hard hat", "safety vest")
+    (tmp_path / "labels.txt").write_text("hard hat\tn03513137\n")
+    with pytest.raises(ConfigurationError, match="install Debian's package wordnet-base"):
+        build_wordtree(configuration)

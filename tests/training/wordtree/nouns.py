@@ -36,7 +36,7 @@ def write_wordnet(folder: Path) -> dict[str, str]:
 def small_wordnet(folder: Path) -> tuple[WordNet, dict[str, str]]:
     """Return the small WordNet and the wnid of each of its words."""
     wnids = write_wordnet(folder)
-    return WordNet(folder), wnids
+    return WordNet.read(folder), wnids
 
 
 def _line(word: str, offsets: dict[str, str]) -> str:

@@ -42,19 +42,19 @@ def test_only_a_line_s_start_is_a_synset(tmp_path: Path) -> None:
 def test_a_damaged_line_is_told(tmp_path: Path, line: str) -> None:
     (tmp_path / "data.noun").write_text(line)
     with pytest.raises(ConfigurationError, match=r"data\.noun has no synset at n00000000"):
-        WordNet(tmp_path).hypernyms("n00000000")
+        WordNet.read(tmp_path).hypernyms("n00000000")
 
 
 def test_no_such_file_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigurationError, match=r"data\.noun cannot be read .*; install Debian's package wordnet-base"
     ):
-        WordNet(tmp_path)
+        WordNet.read(tmp_path)
 
 
 @needs_wordnet
 def test_the_real_file() -> None:
-    wordnet = WordNet()
+    wordnet = WordNet.read()
     assert wordnet.hypernyms("n02084071") == ("n02083346", "n01317541")  # a canine, and a domestic animal
     assert wordnet.hypernyms("n00001740") == ()
     assert wordnet.synset("n02084071").words[0] == "dog"
