@@ -35,9 +35,11 @@ def _split(given: Any) -> Any:
         try:
             texts = json.loads(given)
         except ValueError:
-            raise ValueError("this begins like a list in JSON and is none; commas between the values will do") from None
+            raise ValueError(
+                "starts like a JSON list but is not valid JSON; you can also separate the values with commas"
+            ) from None
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise ValueError("a list in JSON may have nothing but texts here")
+            raise ValueError("a JSON list may only hold strings here")
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         return given
     return [part for text in texts for part in text.replace(",", " ").split()]
@@ -60,108 +62,106 @@ class Settings(BaseSettings):
 
     host: str = Field(
         default="127.0.0.1",
-        description="Addresses or names of this machine to listen at, separated by commas: 0.0.0.0 is every IPv4 "
-        "address, :: every IPv6 address, 0.0.0.0,:: both.",
+        description="Addresses to listen on, separated by commas: 0.0.0.0 is all of IPv4, :: all of IPv6, 0.0.0.0,:: "
+        "both.",
     )
-    port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0 picks a free one.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     model: Path = Field(
         default_factory=default_model_path,
-        description="The model file, a YOLO9000 model file; it answers where a request names no other model. Default: "
-        f"{FOLDERS_DEFAULT} of the folder `models` if it has one at the start, else the embedded model.",
+        description=f"Model file that answers requests without ?model=. Default: {FOLDERS_DEFAULT} of the folder "
+        "`models` if it exists at the start, else the embedded model.",
     )
     models: Path | None = Field(
         default=None,
-        description="A folder whose .onnx files are served too, each under its name without the ending. New, replaced "
-        "and removed files are taken up while the service runs. Default: none.",
+        description="Folder of further model files; NAME.onnx answers ?model=NAME. Files may be added, replaced and "
+        "removed while the service runs. Default: none.",
     )
     provider: Provider = Field(
         default="auto",
-        description="What runs the network: cpu, cuda (an NVIDIA GPU), tensorrt (the same, through TensorRT), or auto: "
-        "cuda where it can be used, else cpu.",
+        description="What runs the network: cpu, cuda, tensorrt, or auto (cuda if it works, else cpu).",
     )
     gpu_memory_limit: int | None = Field(
-        default=None, ge=1, description="Most bytes of GPU memory a model's arena may take. Default: no limit."
+        default=None, ge=1, description="GPU memory limit of each model, in bytes. Default: no limit."
     )
     threads: int | None = Field(
         default=None,
         ge=1,
-        description="CPU threads one inference uses. Default: one for each physical core the process may use.",
+        description="CPU threads of one inference. Default: one per physical core that the process may use.",
     )
-    workers: int = Field(default=2, ge=1, description="Pictures decoded or drawn at the same time.")
-    max_upload_bytes: int = Field(default=20_000_000, ge=1, description="Largest request body, in bytes.")
+    workers: int = Field(default=2, ge=1, description="Threads that decode and draw pictures.")
+    max_upload_bytes: int = Field(
+        default=20_000_000, ge=1, description="Largest request, in bytes; a larger one gets 413."
+    )
     max_total_upload_bytes: int = Field(
         default=200_000_000,
         ge=1,
-        description="Most bytes of request bodies held at once; requests beyond are told to come back (429).",
+        description="Bytes of all requests held at once; requests beyond it get 429.",
     )
     upload_timeout: float = Field(
-        default=60, gt=0, description="Seconds a request body may take to arrive; a slower one is refused (408)."
+        default=60, gt=0, description="Seconds that a request body may take to arrive; a slower one gets 408."
     )
     max_pixels: int = Field(
         default=MAX_PIXELS,
         ge=1,
-        description="Largest picture, width x height in pixels; a decoded pixel takes 3 bytes.",
+        description="Largest picture, width x height; a larger one gets 413. A decoded pixel takes 3 bytes.",
     )
     max_waiting: int = Field(
         default=32,
         ge=1,
-        description="Pictures held for detection at once; requests beyond are told to come back (429).",
+        description="Pictures held at once, waiting or in work; requests beyond it get 429.",
     )
-    max_batch: int = Field(default=16, ge=1, description="Most pictures in one request to /detect/batch.")
+    max_batch: int = Field(default=16, ge=1, description="Pictures in one request to /detect/batch.")
     deadline: float = Field(
-        default=30, gt=0, description="Seconds from a request's body to its answer; later it is dropped (504)."
+        default=30, gt=0, description="Seconds from the end of an upload to its answer; later it gets 504."
     )
     batch_size: int | None = Field(
         default=None,
         ge=1,
-        description="Most pictures in one run of the network; runs are of 1, 2, 4, 8 ... pictures. "
-        "Default: 1 on a CPU, 16 on a GPU.",
+        description="Pictures in one run of the network, at most. Default: 1 on a CPU, 16 on a GPU.",
     )
     batch_wait_ms: float = Field(
         default=2,
         ge=0,
-        description="Longest time, in milliseconds, that a run which is not full waits for pictures being decoded.",
+        description="Milliseconds that a run waits for more pictures while others are being decoded.",
     )
     drain_delay: float = Field(
         default=0,
         ge=0,
-        description="Seconds that the service, told to stop, still answers new requests with 503, so that a load "
-        "balancer notices.",
+        description="Seconds to keep answering 503 after SIGTERM, so that load balancers notice.",
     )
     drain_timeout: float = Field(
-        default=30, ge=0, description="Seconds that accepted requests have to finish after the service is told to stop."
+        default=30, ge=0, description="Seconds that accepted requests have to finish after SIGTERM."
     )
     api_keys: Several = Field(
         default_factory=list,
         repr=False,
         json_schema_extra=SECRET,
-        description="Who may use the service: NAME:sha256:DIGEST for each API key, as `yolo9000 key` prints them, "
-        "separated by commas. Default: none; without any, and without a file of them, everybody may.",
+        description="API keys, as `yolo9000 key` prints them (NAME:sha256:DIGEST), separated by commas. Default: none; "
+        "without keys everybody may use the service.",
     )
     api_keys_file: Path | None = Field(
-        default=None, description="A file with further such entries, one in a line; read at the start. Default: none."
+        default=None, description="File with more API keys, one a line, read at the start. Default: none."
     )
     rate_limit: float | None = Field(
         default=None,
         gt=0,
         allow_inf_nan=False,
-        description="Requests a second that one API key may send in the long run; further ones are told to come back "
-        "(429). Default: no limit.",
+        description="Requests per second of each API key; more get 429. Default: no limit.",
     )
     rate_burst: int = Field(
-        default=10, ge=1, description="Requests one API key may send at once, where there is a rate_limit."
+        default=10, ge=1, description="Requests that a key may send at once after a pause, if rate_limit is set."
     )
     cors_origins: Several = Field(
         default_factory=list,
-        description="Web sites whose pages may call the service from a browser, such as https://example.org, separated "
-        "by commas; * is every site. Default: none.",
+        description="Web sites whose pages may call the service, such as https://example.org, separated by commas; * "
+        "is every site. Default: none.",
     )
     metrics: Literal["key", "open", "off"] = Field(
         default="key",
-        description="Who may read /metrics: whoever may use the service (key), everybody (open), or nobody (off).",
+        description="Who may read /metrics: clients with a key (key), everybody (open), nobody (off).",
     )
-    log_format: LogFormat = Field(default="text", description="Form of the log's lines; json is for log collectors.")
-    log_level: LogLevel = Field(default="info", description="Least level that is logged.")
+    log_format: LogFormat = Field(default="text", description="Log lines as text or json.")
+    log_level: LogLevel = Field(default="info", description="Least log level: debug, info, warning or error.")
 
     @model_validator(mode="before")
     @classmethod

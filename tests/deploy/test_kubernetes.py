@@ -13,6 +13,7 @@ from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 
 from app.commands.server import CLOSING_SECONDS
 from app.load_settings import load_settings
+from app.main import create_app
 from app.settings import Settings
 from tests.deploy.files import DEPLOY, dockerfile
 
@@ -212,3 +213,26 @@ def test_own_models_are_mounted(kustomize: list[str], overlay: str, tmp_path: Pa
     assert mount == {"name": "models", "mountPath": "/models", "readOnly": True}
     (volume,) = (volume for volume in spec["volumes"] if volume["name"] == "models")
     assert volume["persistentVolumeClaim"]["readOnly"] is True
+
+
+@pytest.mark.slow
+def test_an_ingress_publishes_everything_but_metrics(kustomize: list[str], overlay: str, tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "kubernetes")
+    folder = tmp_path / "kubernetes" / "overlays" / overlay
+    file = folder / "kustomization.yaml"
+    file.write_text(file.read_text().replace("# - ../../components/ingress", "- ../../components/ingress"))
+    rendered = render(kustomize, folder)
+    for release in RELEASES:
+        kubernetes_validate.validate(rendered["Ingress"], release, strict=True)
+    assert rendered["ConfigMap"]["data"]["FORWARDED_ALLOW_IPS"] == "10.244.0.0/16"
+    (rule,) = rendered["Ingress"]["spec"]["rules"]
+    published = [(entry["path"], entry["pathType"]) for entry in rule["http"]["paths"]]
+    paths = {*create_app(Settings()).openapi()["paths"], "/", "/docs", "/openapi.json", "/page/1/main.js"}
+    assert "/metrics" in paths
+    for path in paths - {"/metrics"}:
+        assert any(path == one or (kind == "Prefix" and path.startswith(f"{one}/")) for one, kind in published), path
+    assert not any("/metrics".startswith(one) and kind == "Prefix" for one, kind in published)
+    annotations = rendered["Ingress"]["metadata"]["annotations"]
+    prefix = "nginx.ingress.kubernetes.io/proxy"
+    assert int(annotations[f"{prefix}-body-size"].rstrip("m")) * 2**20 > Settings().max_upload_bytes
+    assert float(annotations[f"{prefix}-read-timeout"]) > Settings().deadline
