@@ -110,7 +110,7 @@ def _check_names(environment: Iterable[str]) -> None:
             hint = f"; is {variable(close[0])} meant?" if close else "; `yolo9000 settings` lists them"
             if _SERVICE_LINK.fullmatch(rest):
                 hint = _SERVICE_LINK_HINT
-            raise ConfigurationError(f"the variable {name[:100]} is no setting{hint}")
+            raise ConfigurationError(f"{name[:100]} is not a setting{hint}")
 
 
 def _sentence(error: Mapping[str, Any], given: Mapping[str, Any]) -> str:

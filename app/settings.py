@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     def _check_bytes(self) -> Self:
         if self.max_total_upload_bytes < self.max_upload_bytes:
             raise ValueError(
-                f"max_total_upload_bytes ({self.max_total_upload_bytes}) is less than one request may have: "
+                f"max_total_upload_bytes ({self.max_total_upload_bytes}) must not be less than "
                 f"max_upload_bytes ({self.max_upload_bytes})"
             )
         return self
@@ -211,7 +211,7 @@ class Settings(BaseSettings):
     def _check_keys(self) -> Self:
         has_keys = bool(self.key_ring)
         if self.rate_limit is not None and not has_keys:
-            raise ValueError("rate_limit holds for each API key, but there are none; set api_keys or api_keys_file too")
+            raise ValueError("rate_limit needs API keys; set api_keys or api_keys_file too")
         return self
 
     @cached_property
@@ -225,6 +225,6 @@ class Settings(BaseSettings):
                 raise ValueError(f"api_keys_file {self.api_keys_file}: {error.strerror or error}") from error
             if not from_file:
                 # An empty file is a mistake, such as a secret that was not mounted: it must not open the service.
-                raise ValueError(f"api_keys_file {self.api_keys_file} has no entry")
+                raise ValueError(f"api_keys_file {self.api_keys_file} has no keys")
             entries += from_file
         return KeyRing(entries)

@@ -234,7 +234,7 @@ def _first_session(path: Path, choices: Sequence[Sequence[Options]], threads: in
         except ProviderUnavailableError as error:
             if number == len(choices):
                 raise
-            _logger.warning("%s goes on without a GPU: %s.", path.name, error)
+            _logger.warning("Running %s on the CPU: %s.", path.name, error)
     raise AssertionError("there is always a list of providers")
 
 
@@ -256,7 +256,7 @@ def _start_session(path: Path, providers: Sequence[Options], threads: int | None
     for provider, _ in providers:
         if provider not in available:
             raise ProviderUnavailableError(
-                f"{provider} is not in this installation of ONNX Runtime; it has {', '.join(available)}"
+                f"this installation of ONNX Runtime has no {provider}, only {', '.join(available)}"
             )
     if providers[0][0] != CPU:
         _load_gpu_libraries()

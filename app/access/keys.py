@@ -42,7 +42,7 @@ class KeyEntry:
         match = _ENTRY.fullmatch(text.strip())
         if match is None:
             raise InvalidKeyEntryError(
-                "an API key is given as NAME:sha256:DIGEST, with 64 hexadecimal digits; `yolo9000 key NAME` makes one"
+                "an API key must have the form NAME:sha256:DIGEST, 64 hexadecimal digits; `yolo9000 key NAME` makes it"
             )
         return cls(match["name"], bytes.fromhex(match["digest"]))
 
@@ -90,7 +90,7 @@ class KeyRing:
         names = [entry.name for entry in self._entries]
         for name in names:
             if names.count(name) > 1:
-                raise InvalidKeyEntryError(f"two API keys are called {name}")
+                raise InvalidKeyEntryError(f"two API keys have the name {name}")
 
     def __len__(self) -> int:
         return len(self._entries)

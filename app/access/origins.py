@@ -15,7 +15,7 @@ def as_origin(text: str) -> str:
     """
     if text == EVERY:
         return text
-    none = ValueError(f"{text!r} is no origin; write it as https://example.org, or * for every one")
+    none = ValueError(f"{text!r} is not an origin; write https://example.org, or * for every site")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
@@ -24,6 +24,6 @@ def as_origin(text: str) -> str:
     if not parts.scheme or not host or set(text) & set(" ,\"'<>\\"):
         raise none
     if parts.path or parts.query or parts.fragment or parts.username is not None or text.endswith(("?", "#")):
-        raise ValueError(f"{text!r} is more than an origin; leave out what follows the host and the port")
+        raise ValueError(f"{text!r} is not an origin: it has more than scheme, host and port")
     name = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{name}" + ("" if port in {None, DEFAULT_PORTS.get(parts.scheme)} else f":{port}")

@@ -149,7 +149,7 @@ def label(
         try:
             outcome = run(plan, tree)
         except Stopped as stopped:
-            complain("stopped; what is done is kept, and the same command goes on with the rest")
+            complain("stopped; run the same command again to continue")
             raise typer.Exit(SIGNAL + stopped.number) from None
     failed = f", {outcome.failures} of them failures (failures.jsonl)" if outcome.failures else ""
     typer.echo(f"{outcome.pictures} pictures{failed}: {plan.job.output}", err=True)

@@ -89,13 +89,13 @@ class Server(uvicorn.Server):
         """Let what has begun end, and answer what comes with 503 meanwhile; then stop."""
         engine.open = False
         began = monotonic()
-        _logger.info("Draining: %d requests are under way.", engine.open_requests)
+        _logger.info("Draining: %d requests in progress.", engine.open_requests)
         while (passed := monotonic() - began) < self._settings.drain_timeout and not self.should_exit:
             if not engine.open_requests and passed >= self._settings.drain_delay:
                 break
             await asyncio.sleep(POLL_SECONDS)
         if engine.open_requests:
-            _logger.error("%d requests are given up: they did not end in time.", engine.open_requests)
+            _logger.error("Gave up %d requests that did not finish in time.", engine.open_requests)
             engine.give_up()
         self.should_exit = True
 

@@ -177,7 +177,7 @@ class QueueFullError(ServiceError):
         """Say when to come back: after `retry_after` seconds, which HTTP wants as a whole number."""
         seconds = max(1, math.ceil(retry_after))
         super().__init__(
-            f"as many pictures wait as the service holds; try again in {seconds} s",
+            f"all slots are taken; try again in {seconds} s",
             headers={"Retry-After": str(seconds)},
         )
 
@@ -191,7 +191,7 @@ class RateLimitedError(ServiceError):
         """Say when the key may be used again: after `retry_after` seconds, which HTTP wants as a whole number."""
         seconds = max(1, math.ceil(retry_after))
         super().__init__(
-            f"this API key has sent more requests than it may; try again in {seconds} s",
+            f"too many requests with this API key; try again in {seconds} s",
             headers={"Retry-After": str(seconds)},
         )
 
@@ -252,17 +252,17 @@ def service_error(error: Exception) -> ServiceError:
     if isinstance(error, RequestValidationError):
         return InvalidParameterError(*(_invalid_parameter(entry) for entry in error.errors()))
     if isinstance(error, ClientDisconnect):
-        return MalformedUploadError("the client left before the body had arrived")
+        return MalformedUploadError("the client disconnected before the body was complete")
     if isinstance(error, HTTPException):
         return _http_error(error)
-    return InternalError("the service failed on this request; its log says why")
+    return InternalError("internal error; the service's log has the details")
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
     """Answer a request that failed."""
     known = service_error(error)
     if isinstance(error, HTTPException) and isinstance(known, NotFoundError) and request.scope["path"].endswith("/"):
-        known = NotFoundError("there is nothing under this path; paths here end without a slash")
+        known = NotFoundError("no such path; paths do not end with a slash")
     note_problem(known.kind)
     return Response(
         known.problem().model_dump_json(exclude_none=True),
@@ -305,7 +305,7 @@ def _http_error(error: HTTPException) -> ServiceError:
         methods = [method.strip() for method in headers.get("Allow", "").split(",") if method.strip()]
         return MethodNotAllowedError(f"use {' or '.join(sorted(methods))}", headers)
     if error.status_code == NotFoundError.status:
-        return NotFoundError("there is nothing under this path; /docs lists what there is", headers)
+        return NotFoundError("no such path; /docs lists them all", headers)
     return InternalError(error.detail, headers)
 
 

@@ -116,7 +116,7 @@ class Engine:
             if not self._gave_up:
                 raise
             task.uncancel()
-            raise NotReadyError("the service is stopping, and this request did not end in time") from None
+            raise NotReadyError("the service is stopping, and this request did not finish in time") from None
         finally:
             self._requests.discard(task)
 
@@ -195,9 +195,7 @@ class Engine:
 
 def not_open() -> NotReadyError:
     """Return the error for a request that comes too early or too late; its connection ends, as the process may."""
-    return NotReadyError(
-        "the service takes no requests now; GET /health/ready tells when it does", headers={"Connection": "close"}
-    )
+    return NotReadyError("the service is not ready; GET /health/ready says when it is", headers={"Connection": "close"})
 
 
 @asynccontextmanager
@@ -209,7 +207,7 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise DeadlineError(f"not answered within {seconds:g} s; try again later") from error
+        raise DeadlineError(f"no answer within {seconds:g} s; try again later") from error
 
 
 @asynccontextmanager

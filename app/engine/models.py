@@ -111,9 +111,9 @@ class Models:
         """
         model = self._models.get(self.default if name is None else name)
         if model is None:
-            raise UnknownModelError(f"no model is called {name!r}; GET /models lists those there are")
+            raise UnknownModelError(f"there is no model {name!r}; GET /models lists them")
         if model.detector is None:
-            raise NotReadyError(f"the model {model.name!r} is not ready; GET /models tells why")
+            raise NotReadyError(f"the model {model.name!r} is not ready; GET /models says why")
         return model.detector
 
     async def start(self) -> None:
@@ -162,7 +162,7 @@ class Models:
                     await self.refresh()
                 before = now
         except Exception:
-            _logger.exception("The model files are no longer watched; the signal SIGHUP still has them looked at.")
+            _logger.exception("Stopped watching the model files; SIGHUP still reloads them.")
 
     def _look(self) -> Look:
         """See which files there are, and in which state."""

@@ -105,5 +105,5 @@ class StoredFiles:
             NotFoundError: there is no such file, or it has changed.
         """
         if version != self.version or name not in self.files:
-            raise NotFoundError("there is no such file of the page, or it has changed; load the page again")
+            raise NotFoundError("no such file, or it has changed; reload the page")
         return self.files[name].response(request, _FILE_HEADERS)

@@ -106,7 +106,7 @@ async def read_pictures(
         raise UnsupportedUploadError(f"the content type must be image/* or multipart/form-data, {given}; {HOW_TO_SEND}")
     boundary = parse_options_header(header)[1].get(b"boundary")
     if not boundary:
-        raise MalformedUploadError("the content type multipart/form-data names no boundary")
+        raise MalformedUploadError("the content type multipart/form-data has no boundary")
     form = _Form(MAX_PARTS + (max_pictures or 0))
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]
@@ -134,7 +134,8 @@ def _refuse_encoded(request: Request) -> None:
     encoding = request.headers.get("content-encoding", "").strip()
     if encoding.lower() not in {"", "identity"}:
         raise UnsupportedUploadError(
-            f"the body has the content encoding {encoding[:50]!r}; send it as it is", {"Accept-Encoding": "identity"}
+            f"the body is compressed (Content-Encoding: {encoding[:50]}); send it uncompressed",
+            {"Accept-Encoding": "identity"},
         )
 
 

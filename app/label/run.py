@@ -96,7 +96,7 @@ def _list(plan: Plan, before: Listing | None, output: Location) -> tuple[str, Li
 def _check_shard_size(plan: Plan, before: Listing, output: Location) -> None:
     if plan.shard_size not in (None, before.shard_size):
         raise OutputError(
-            f"{output.url} was begun with shards of {before.shard_size} pictures, not of {plan.shard_size}"
+            f"{output.url} was started with shards of {before.shard_size} pictures, not of {plan.shard_size}"
         )
 
 
@@ -105,8 +105,8 @@ def _check_unchanged(plan: Plan, listed: Listed, digest: str, before: Listing, o
     if before.digest != digest:
         old = SortedEntries(ShardReader(output).entries(before.shards))
         raise OutputError(
-            f"{plan.source} has changed since {output.url} was begun ({first_difference(old, listed.entries)}); "
-            "label it into another folder"
+            f"{plan.source} has changed since {output.url} was started ({first_difference(old, listed.entries)}); "
+            "use another output folder"
         )
 
 

@@ -84,7 +84,7 @@ def _metric_exporter(name: str) -> MetricExporter:
 
 
 def _unknown(variable: str, name: str) -> ValueError:
-    return ValueError(f"{variable} names {name[:40]!r}; otlp (over HTTP), console and none are possible")
+    return ValueError(f"{variable} names {name[:40]!r}; use otlp (over HTTP), console or none")
 
 
 def _resource() -> Resource:

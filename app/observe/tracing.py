@@ -167,7 +167,7 @@ def _made(make: Callable[[str], _Provider], exporter: str | None) -> _Provider |
     except ImportError:
         _say_what_is_missing()
     except ValueError as error:
-        _logger.warning("OTEL_* variables ask for what is not sent: %s.", error)
+        _logger.warning("OTEL_* variables that are not supported: %s.", error)
     return None
 
 

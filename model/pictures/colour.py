@@ -29,7 +29,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
         UnsupportedSamplesError: the samples are floating point numbers.
     """
     if image.mode == "F":
-        raise UnsupportedSamplesError("pictures with floating point samples are not accepted")
+        raise UnsupportedSamplesError("floating point samples are not supported")
     profile = image.info.get("icc_profile")
     if image.mode == "I" or image.mode.startswith("I;16"):
         image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))

@@ -234,7 +234,7 @@ def _recognise(data: bytes) -> tuple[str, Opener]:
         return "AVIF", AvifImageFile
     if brands & {b"heic", b"heix", b"heim", b"heis"} and HEIC:
         return "HEIC", HEIC
-    raise UnsupportedPictureError(f"not a picture type that is accepted here ({', '.join(ACCEPTED_FORMATS)})")
+    raise UnsupportedPictureError(f"not a supported picture type ({', '.join(ACCEPTED_FORMATS)})")
 
 
 def _brands(data: bytes) -> set[bytes]:

@@ -18,7 +18,7 @@ _SIGNED: Final = 2
 _LIGHT: Final = 64  # of signed 8 bits: doubled and one more, as 127 has to become 255
 
 UNSUPPORTED: Final = (
-    "this kind of TIFF samples is not accepted; save it as RGB of 8 or 16 bits, or as grey of 8 or 16 bits where 0 is "
+    "this kind of TIFF samples is not supported; save it as RGB of 8 or 16 bits, or as grey of 8 or 16 bits where 0 is "
     "black, without alpha"
 )
 """What is said of samples that Pillow does not know, or decodes wrong."""

@@ -36,7 +36,7 @@ def test_a_wrong_option_is_named_as_an_option() -> None:
 
 
 def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert complaint(monkeypatch, PROT="1") == "the variable YOLO9000_PROT is no setting; is YOLO9000_PORT meant?"
+    assert complaint(monkeypatch, PROT="1") == "YOLO9000_PROT is not a setting; is YOLO9000_PORT meant?"
     assert "`yolo9000 settings` lists them" in complaint(monkeypatch, SOMETHING_ELSE="1")
 
 
@@ -60,9 +60,9 @@ def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_settings_that_do_not_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert complaint(monkeypatch, RATE_LIMIT="5").startswith("rate_limit holds for each API key, but there are none")
+    assert complaint(monkeypatch, RATE_LIMIT="5").startswith("rate_limit needs API keys")
     assert complaint(monkeypatch, API_KEYS_FILE="/nowhere") == "api_keys_file /nowhere: No such file or directory"
-    assert complaint(monkeypatch, API_KEYS_FILE="/dev/null") == "api_keys_file /dev/null has no entry"
+    assert complaint(monkeypatch, API_KEYS_FILE="/dev/null") == "api_keys_file /dev/null has no keys"
 
 
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_provider_that_is_not_installed(path: Path) -> None:
-    with pytest.raises(ProviderUnavailableError, match="CUDAExecutionProvider is not in this installation"):
+    with pytest.raises(ProviderUnavailableError, match="has no CUDAExecutionProvider"):
         OnnxDetector.load(path, provider="cuda")
 
 
@@ -88,7 +88,7 @@ def test_auto_goes_on_without_the_gpu_and_says_so(
 
     assert detector.providers == ("CPUExecutionProvider",)
     assert not detector.on_gpu
-    assert "goes on without a GPU" in caplog.text
+    assert "on the CPU: CUDAExecutionProvider" in caplog.text
     assert asked[0][0] == (
         "CUDAExecutionProvider",
         {

@@ -49,10 +49,10 @@ class AccessMiddleware:
     def _check(self, headers: Headers) -> None:
         key = _given_key(headers)
         if key is None:
-            raise UnauthorizedError("an API key is needed, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
+            raise UnauthorizedError("send an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
         name = self._keys.name_of(key)
         if name is None:
-            raise UnauthorizedError("the API key is not known")
+            raise UnauthorizedError("unknown API key")
         note_key(name)
         wait = self._limit.take(name) if self._limit is not None else 0.0
         if wait:

@@ -38,7 +38,7 @@ async def live(request: Request) -> Health:
     """Answers as long as a restart would not help: 503 once the GPU is lost to this process."""
     engine = request.app.state.engine
     if engine is not None and engine.device_lost:
-        raise NotReadyError("the GPU is lost to this process; start it again")
+        raise NotReadyError("this process has lost the GPU; restart it")
     return Health(status="live")
 
 
@@ -53,5 +53,5 @@ async def ready(engine: OpenEngine, models: ServedModels) -> Health:
     """200 once the default model is loaded and warm, and while it runs; otherwise 503."""
     detector = models.detector()
     if not await engine.healthy(detector):
-        raise NotReadyError("the last inference failed, and so did another try; the log says why")
+        raise NotReadyError("the last inference failed twice; the log says why")
     return Health(status="ready", providers=list(detector.providers))

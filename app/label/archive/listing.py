@@ -75,7 +75,7 @@ def list_source(source: str, *, every_file: bool, output: Location, progress: Ca
     kept = SortedEntries(entries())
     if not kept.pictures and not kept.containers:
         others = f" ({passed_over} files are of other kinds; --every-file tries them)" if passed_over else ""
-        raise SourceError(f"{source}: there are no pictures, tar archives or Parquet files{others}")
+        raise SourceError(f"{source}: no pictures, tar archives or Parquet files found{others}")
     return Listed(location, kept, passed_over)
 
 

@@ -119,7 +119,7 @@ def find(source: str) -> tuple[Location, Iterator[Found]]:
         fixed, pattern = _split_pattern(source)
         folder = locate(fixed)
         return folder, folder.match(pattern)
-    raise SourceError(f"{source}: there is no such folder, file or pattern")
+    raise SourceError(f"{source}: no such folder or file, and no file that matches")
 
 
 def _split_pattern(source: str) -> tuple[str, str]:
@@ -219,7 +219,7 @@ class LocalFolder:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise OutputError(f"{self.url}: another run is at work on this folder") from error
+                raise OutputError(f"{self.url}: another run is using this folder") from error
             yield
 
 

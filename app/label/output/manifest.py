@@ -102,7 +102,7 @@ class Manifest(BaseModel):
             differences.insert(0, f"the source is {wanted.source} and was {self.source}")
         if differences:
             raise OutputError(
-                f"{folder} was begun otherwise: {'; '.join(differences)}; go on with the same, or take another folder"
+                f"{folder} was started with other options: {'; '.join(differences)}; use the same, or another folder"
             )
 
 
@@ -116,7 +116,7 @@ def read_manifest(location: Location) -> Manifest | None:
     if not names:
         return None
     if NAME not in names:
-        raise OutputError(f"{location.url} is not empty, and not of this program; take another folder")
+        raise OutputError(f"{location.url} is not empty and was not made by this program; choose another folder")
     with location.open(NAME) as file:
         text = file.read()
     try:

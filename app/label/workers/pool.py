@@ -129,7 +129,9 @@ def _after_death(task: _Task, cause: str) -> _Task:
     if task.begun is None:
         early_deaths += 1
         if early_deaths == DEATHS_IN_A_ROW:
-            raise WorkError(f"the processes keep dying ({cause}) before shard {order.shard}; is there enough memory?")
+            raise WorkError(
+                f"worker processes keep dying ({cause}) before shard {order.shard}; is there enough memory?"
+            )
     else:
         task.deaths[task.begun] += 1
         if task.deaths[task.begun] == DEATHS_OF_A_PICTURE:

@@ -31,7 +31,7 @@ def test_what_is_no_entry_is_refused_without_being_repeated(text: str) -> None:
 
 
 def test_names_differ() -> None:
-    with pytest.raises(InvalidKeyEntryError, match="two API keys are called a"):
+    with pytest.raises(InvalidKeyEntryError, match="two API keys have the name a"):
         KeyRing([make_key("a")[1], make_key("a")[1]])
 
 

@@ -51,5 +51,5 @@ def test_what_no_browser_sends_is_refused(given: str) -> None:
 
 
 def test_the_setting_says_which() -> None:
-    with pytest.raises(ConfigurationError, match=r"^--cors-origins: 'https://b\.example/' is more than an origin"):
+    with pytest.raises(ConfigurationError, match=r"^--cors-origins: 'https://b\.example/' is not an origin: it has"):
         load_settings({"cors_origins": "https://a.example, https://b.example/"})

@@ -63,7 +63,7 @@ class TestDetect:
         assert "bicycle" in result.stdout
         complaints = result.stderr.splitlines()
         assert [line.split(": ")[1] for line in complaints] == ["text.jpg", "missing.png", "."]
-        assert "Not a picture type" in complaints[0]
+        assert "Not a supported picture type" in complaints[0]
         assert complaints[1] == "yolo9000: missing.png: No such file or directory"
 
     def test_json(self) -> None:
@@ -166,7 +166,7 @@ def test_a_faulty_variable_ends_in_one_sentence(monkeypatch: pytest.MonkeyPatch)
 
 def test_an_unknown_variable_ends_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YOLO9000_PROT", "8000")
-    expected = "yolo9000: the variable YOLO9000_PROT is no setting; is YOLO9000_PORT meant?\n"
+    expected = "yolo9000: YOLO9000_PROT is not a setting; is YOLO9000_PORT meant?\n"
     for command in (["classes"], ["serve"]):
         assert run(*command, code=2).stderr == expected
 

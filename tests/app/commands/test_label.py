@@ -41,7 +41,9 @@ def test_label(arguments: list[str], tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "output/coco.json").read_text())["images"]) == 4
     assert list(failures(tmp_path / "output")) == ["bad.png"]
     result = command(*arguments, "--every-file", "--size", "96", "--under", "n02084071", code=2)
-    assert result.stderr.startswith(f"yolo9000: {tmp_path}/output was begun otherwise: size is 96 and was 64;")
+    assert result.stderr.startswith(
+        f"yolo9000: {tmp_path}/output was started with other options: size is 96 and was 64;"
+    )
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -132,7 +134,7 @@ def test_stopped(tmp_path: Path, tiny_model: Path, number: signal.Signals, code:
         process.send_signal(number)
         _, complaints = process.communicate(timeout=60)
     assert process.returncode == code
-    assert complaints == "yolo9000: stopped; what is done is kept, and the same command goes on with the rest\n"
+    assert complaints == "yolo9000: stopped; run the same command again to continue\n"
     wait_until_gone(workers)
 
 

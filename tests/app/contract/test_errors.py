@@ -33,7 +33,7 @@ async def test_a_slash_too_many_is_never_a_redirect(client: httpx.AsyncClient, p
         answer = await client.request(method, path)
         assert answer.status_code == 404
         assert "location" not in answer.headers
-    assert "end without a slash" in problem(await client.get(path), 404)["detail"]
+    assert "do not end with a slash" in problem(await client.get(path), 404)["detail"]
 
 
 async def test_wrong_method(client: httpx.AsyncClient) -> None:

@@ -250,7 +250,7 @@ async def test_a_lost_gpu_makes_the_process_unhealthy_for_good(
     with monkeypatch.context() as patch:
         patch.setattr(OnnxDetector, "run", fail)
         problem(await post(client), 500)
-    assert "start it again" in problem(await client.get("/health/live"), 503)["detail"]
+    assert "restart it" in problem(await client.get("/health/live"), 503)["detail"]
     problem(await client.get("/health/ready"), 503)
 
 

@@ -107,7 +107,7 @@ async def test_a_compressed_body_is_called_that(strict_client: httpx.AsyncClient
     for headers in (PNG, FORM):
         sent = {**headers, "content-encoding": encoding}
         answer = await strict_client.post(path, content=gzip.compress(bytes(1_000_000)), headers=sent)
-        assert f"content encoding '{encoding[:50]}'" in problem(answer, 415)["detail"]
+        assert f"(Content-Encoding: {encoding[:50]})" in problem(answer, 415)["detail"]
         assert answer.headers["accept-encoding"] == "identity"
 
 

@@ -82,7 +82,7 @@ def test_a_source_that_has_changed_is_refused(tmp_path: Path, source: Path, tiny
     made = plan(source, tmp_path / "output", tiny_model)
     run(*made)
     (source / "0002b.png").write_bytes(pictures.red())
-    with pytest.raises(OutputError, match=r"has changed .*\(0002b\.png is new\); label it into another folder"):
+    with pytest.raises(OutputError, match=r"has changed .*\(0002b\.png is new\); use another output folder"):
         run(*made)
 
 
@@ -95,10 +95,10 @@ def test_nothing_is_made_where_it_cannot_begin(tmp_path: Path, source: Path, tin
     assert [path.name for path in theirs.iterdir()] == ["thesis.txt"]
     with pytest.raises(OutputError, match=r"thesis\.txt: Not a directory"):
         run(*plan(source, theirs / "thesis.txt", tiny_model))
-    with pytest.raises(SourceError, match="there is no such folder"):
+    with pytest.raises(SourceError, match="no such folder or file"):
         run(*plan(tmp_path / "missing", tmp_path / "output", tiny_model))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="there are no pictures"):
+    with pytest.raises(SourceError, match="no pictures, tar"):
         run(*plan(tmp_path / "empty", tmp_path / "output2", tiny_model))
 
 

@@ -50,7 +50,7 @@ def test_results_within_the_source_are_no_part_of_it(source: Path) -> None:
 
 
 def test_nothing_to_label(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="there are no pictures"):
+    with pytest.raises(SourceError, match="no pictures, tar"):
         listed(tmp_path)
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(SourceError, match="1 files are of other kinds; --every-file"):

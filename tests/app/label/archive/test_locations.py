@@ -44,7 +44,7 @@ def test_a_file_is_itself_even_if_its_name_looks_like_a_pattern(place: str) -> N
 
 
 def test_what_is_not_there(place: str) -> None:
-    with pytest.raises(SourceError, match="no such folder, file or pattern"):
+    with pytest.raises(SourceError, match="no such folder or file, and no"):
         find(f"{place}/missing")
     assert list(locate(place).names("missing")) == []
     assert locate(place).look("missing") is None

@@ -63,5 +63,5 @@ def test_from_a_bucket_to_a_bucket(store: s3fs.S3FileSystem, tmp_path: Path, tin
     with pytest.raises(OutputError, match=r"new\.png is new"):
         run(*made)
     assert run(*plan("s3://archive/shots/000*.png", "s3://archive/some", tiny_model)) == Outcome(5, 0)
-    with pytest.raises(OutputError, match="not empty, and not of this program"):
+    with pytest.raises(OutputError, match="not empty and was not made by this program"):
         run(*plan("s3://archive/shots", "s3://archive/shots", tiny_model))

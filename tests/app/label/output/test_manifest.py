@@ -39,7 +39,7 @@ def test_what_is_different_is_named(tmp_path: Path, tiny_model: Path, manifest: 
 
 def test_a_folder_of_somebody_else(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("x")
-    with pytest.raises(OutputError, match="not empty, and not of this program"):
+    with pytest.raises(OutputError, match="not empty and was not made by this program"):
         read_manifest(LocalFolder(tmp_path))
 
 

@@ -44,7 +44,7 @@ def test_some_of_every_synset_are_held_out(folder: Path, every: int, kept: list[
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(InvalidDatasetError, match=r"nowhere: there is no such folder"):
+    with pytest.raises(InvalidDatasetError, match=r"nowhere: no such folder or file"):
         read_folder(tmp_path / "nowhere", tiny_tree())
 
 
