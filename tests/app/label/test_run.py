@@ -134,6 +134,7 @@ def test_a_full_disk_ends_in_a_sentence(
         run(*made)
 
 
+@pytest.mark.slow
 def test_a_wrong_column_is_refused_and_the_right_one_can_follow(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "in").mkdir()
     parquet(tmp_path / "in" / "a.parquet", {"image": [pictures.red()], "n": [1]})

@@ -67,6 +67,7 @@ def test_imagenet_1k_has_the_shape_of_the_paper_s_tree() -> None:
     assert whole.nodes == 1786
 
 
+@pytest.mark.slow
 @needs_wordnet
 def test_the_packaged_labels_against_the_packaged_tree() -> None:
     found = build_wordtree(WordTreeConfiguration(labels="packaged", compare="packaged")).comparison
