@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.access.keys import KeyEntry, KeyRing, read_entries
 from app.access.origins import as_origin
 from app.observe.logs import LogFormat, LogLevel
-from model.file_access import list_folder, why_unreadable
+from model.files.access import list_folder, why_unreadable
 from model.pictures.decoding import MAX_PIXELS
 from model.providers import Provider
 from model.runtime import default_model_path

@@ -20,11 +20,13 @@ from model.pictures.decoding import (
     decode_picture,
     letterbox,
 )
+from model.tree_files import packaged_tree
 from model.version import VERSION
-from model.wordtree import UnknownConceptError, WordTree, packaged_tree
+from model.wordtree import UnknownConceptError, WordTree
 
 if TYPE_CHECKING:
-    from model.runtime import DeviceLostError, OnnxDetector, ProviderUnavailableError, default_model_path
+    from model.runtime import DeviceLostError, OnnxDetector, default_model_path
+    from model.session import ProviderUnavailableError
 
 __all__ = [
     "VERSION",
@@ -55,11 +57,16 @@ __all__ = [
     "postprocess",
 ]
 
-_FROM_RUNTIME = ("DeviceLostError", "OnnxDetector", "ProviderUnavailableError", "default_model_path")
+_LAZY = {
+    "DeviceLostError": "model.runtime",
+    "OnnxDetector": "model.runtime",
+    "ProviderUnavailableError": "model.session",
+    "default_model_path": "model.runtime",
+}
 
 
 def __getattr__(name: str) -> object:
     # ONNX Runtime takes half a second to import and is an optional dependency: only whoever asks pays for it.
-    if name in _FROM_RUNTIME:
-        return getattr(import_module("model.runtime"), name)
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from model.wordtree import WordTree, packaged_tree
+from model.tree_files import packaged_tree
+from model.wordtree import WordTree
 
 SCHEMA_VERSION: Final = 1
 METADATA_KEY = "yolo9000.bundle"

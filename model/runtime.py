@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import logging
-import re
 import stat
 import sys
 from collections.abc import Sequence
@@ -17,29 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.detections import Detections, RawDetections, postprocess
-from model.file_access import why_unreadable
+from model.files.access import why_unreadable
 from model.geometry import Letterbox
 from model.metadata import INPUTS, METADATA_KEY, OUTPUTS, InvalidModelError, ModelMetadata
 from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import letterbox
-from model.providers import CPU, Options, Provider, provider_choices, usable_cores
+from model.providers import CPU, Provider, provider_choices
+from model.session import DEVICE_LOST, start_session
 from model.wordtree import WordTree
 
 MAX_DETECTIONS = 100
 """Answers to one picture where no other number is asked for."""
-
-DISABLED_OPTIMIZERS = ["WeightBiasQuantization"]
-"""It would give the float weights of a layer between quantised ones 8 bits after all, and one scale for all channels:
-the very layers that were left in float because 8 bits hurt them."""
-
-_DEVICE_LOST = re.compile(r"\b(CUDA|CUDNN|CUBLAS|TensorRT) (failure|error)\b(?! 2:)", re.IGNORECASE)
-"""What ONNX Runtime says where a call of these libraries failed; 2 is the want of memory, which passes."""
-
-_logger = logging.getLogger(__name__)
-
-
-class ProviderUnavailableError(RuntimeError):
-    """ONNX Runtime cannot use an execution provider that was asked for."""
 
 
 class DeviceLostError(RuntimeError):
@@ -98,7 +83,7 @@ class OnnxDetector:
         choices = provider_choices(
             provider, onnxruntime.get_available_providers(), gpu_memory_limit=gpu_memory_limit, cache=cache
         )
-        session = _first_session(path, choices, threads)
+        session = start_session(path, choices, threads)
         _return_freed_memory()
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
@@ -136,7 +121,7 @@ class OnnxDetector:
         try:
             boxes, objectness, picture, logits = self._outputs(inputs)
         except Exception as error:
-            if self.on_gpu and _DEVICE_LOST.search(str(error)):
+            if self.on_gpu and DEVICE_LOST.search(str(error)):
                 raise DeviceLostError(f"the GPU failed: {error}") from error
             raise
         if len(pictures) == 1:
@@ -226,18 +211,6 @@ class OnnxDetector:
         )
 
 
-def _first_session(path: Path, choices: Sequence[Sequence[Options]], threads: int | None) -> Any:
-    """Start a session with the first list of providers that can be used; say so where it is not the first."""
-    for number, providers in enumerate(choices, start=1):
-        try:
-            return _start_session(path, providers, threads)
-        except ProviderUnavailableError as error:
-            if number == len(choices):
-                raise
-            _logger.warning("Running %s on the CPU: %s.", path.name, error)
-    raise AssertionError("there is always a list of providers")
-
-
 def _check_readable(path: Path) -> None:
     """Tell apart what ONNX Runtime has one error for."""
     try:
@@ -249,49 +222,6 @@ def _check_readable(path: Path) -> None:
     except OSError as error:
         raise InvalidModelError(f"{path} cannot be read: {why_unreadable(error)}") from error
     raise InvalidModelError(f"there is no model file at {path}")
-
-
-def _start_session(path: Path, providers: Sequence[Options], threads: int | None) -> Any:
-    available = onnxruntime.get_available_providers()
-    for provider, _ in providers:
-        if provider not in available:
-            raise ProviderUnavailableError(
-                f"this installation of ONNX Runtime has no {provider}, only {', '.join(available)}"
-            )
-    if providers[0][0] != CPU:
-        _load_gpu_libraries()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; its warnings are about how it optimises graphs
-    options.intra_op_num_threads = usable_cores() if threads is None else threads
-    # Threads that wait for their part of an operator spin by default: that takes the cores from decoding and answering,
-    # and uses up a container's share of the processor.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # It would keep a block of memory for each input size (43 MB of YOLO9000 in 8 bits), and is no faster.
-    options.enable_mem_pattern = False
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=list(providers), disabled_optimizers=DISABLED_OPTIMIZERS
-        )
-    except Exception as error:
-        # It has an exception class for each kind of failure, with nothing in common but Exception.
-        if _DEVICE_LOST.search(str(error)):
-            raise ProviderUnavailableError(f"{providers[0][0]} could not start: {error}") from error
-        raise InvalidModelError(f"{path} is not an ONNX file, or is damaged or cut short") from error
-    # A provider whose libraries or device are missing is left out with no more than a line in the log.
-    for provider, _ in providers:
-        if provider not in session.get_providers():
-            raise ProviderUnavailableError(f"{provider} could not start; its libraries or its device are missing")
-    return session
-
-
-def _load_gpu_libraries() -> None:
-    """Load CUDA and cuDNN from their wheels, where the dynamic linker would not look for them.
-
-    onnxruntime prints the names of missing libraries to standard output. They go to standard error instead, because a
-    command that uses this writes its answers to standard output.
-    """
-    with contextlib.redirect_stdout(sys.stderr):
-        onnxruntime.preload_dlls()
 
 
 def _return_freed_memory() -> None:

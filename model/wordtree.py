@@ -9,12 +9,10 @@ adjacent. How the tree was built from WordNet: YOLO9000 (arXiv 1612.08242), sect
 from __future__ import annotations
 
 import functools
-import gzip
 import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import overload
 
 import numpy as np
@@ -24,10 +22,6 @@ IntArray = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
 NodeArray = npt.NDArray[np.integer]
 Nodes = int | NodeArray
-
-PACKAGED_TREE_FILE = Path(__file__).parent / "data" / "wordtree.tsv.gz"
-"""The packaged tree, compressed with gzip: a line for each node, with its wnid, parent, name, synonyms
-joined by | and definition between tabs. training/wordtree/packaged_tree.py writes it."""
 
 MOST_NAMED = 20
 """Concepts that are offered where a name was given in the place of an id; no name of the packaged tree has more."""
@@ -325,32 +319,3 @@ def _frozen(values: npt.ArrayLike) -> IntArray:
     array = np.array(values, np.int32)
     array.flags.writeable = False
     return array
-
-
-def read_word_tree(path: Path) -> WordTree:
-    """Read a tree from a file of `PACKAGED_TREE_FILE`'s layout; one whose name ends in .gz is decompressed.
-
-    Raises:
-        OSError: the file cannot be read, or is no gzip file although it says so.
-        ValueError: its lines are not as they should be, or do not make a tree.
-    """
-    content = path.read_bytes()
-    lines = (
-        (gzip.decompress(content) if path.suffix == ".gz" else content)
-        .decode("utf-8-sig")
-        .removesuffix("\n")
-        .split("\n")
-    )
-    rows = [line.split("\t") for line in lines]
-    for number, row in enumerate(rows, start=1):
-        if len(row) != 5:
-            raise ValueError(f"{path}, line {number}: a node has 5 columns with tabs between, not {len(row)}.")
-    wnids, parents, names, synonyms, definitions = zip(*rows, strict=True)
-    others = [tuple(joined.split("|")) if joined else () for joined in synonyms]
-    return WordTree(wnids, [int(parent) for parent in parents], names, others, definitions)
-
-
-@functools.cache
-def packaged_tree() -> WordTree:
-    """Return YOLO9000's tree of 9,418 concepts, with names, synonyms and definitions from WordNet 3.0."""
-    return read_word_tree(PACKAGED_TREE_FILE)

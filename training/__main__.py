@@ -184,9 +184,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run a command; tell the errors that whoever called it can do something about."""
-    from model.file_access import why_unreadable
+    from model.files.access import why_unreadable
     from model.metadata import InvalidModelError
-    from model.runtime import ProviderUnavailableError
+    from model.session import ProviderUnavailableError
     from training.command_line import ConfigurationError
     from training.darknet.errors import DarknetError
     from training.data.formats.detection_set import InvalidDatasetError

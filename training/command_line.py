@@ -23,7 +23,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from model.text_files import read_json
+from model.files.text import read_json
 
 Configuration = TypeVar("Configuration", bound=BaseModel)
 
@@ -54,7 +54,7 @@ def configure(kind: type[Configuration], program: str, arguments: Sequence[str])
     try:
         known, rest = first.parse_known_args(arguments)
     except argparse.ArgumentError as error:
-        raise ConfigurationError(f"the command line cannot be used: {error}") from error
+        raise ConfigurationError(f"wrong command line: {error}") from error
     values: dict[str, Any] = {} if known.configuration is None else read_yaml(known.configuration)
 
     class Settings(BaseSettings, kind):  # type: ignore[misc, valid-type]
@@ -100,7 +100,7 @@ def configure(kind: type[Configuration], program: str, arguments: Sequence[str])
         raise ConfigurationError(f"the configuration{source} cannot be used:\n{explain(error)}") from error
     except SettingsError as error:
         reason = str(error).removeprefix("error parsing CLI: ")
-        raise ConfigurationError(f"the command line cannot be used: {reason}; see `{program} --help`") from error
+        raise ConfigurationError(f"wrong command line: {reason}; see `{program} --help`") from error
 
 
 def help_text(parser: argparse.ArgumentParser, important: tuple[str, ...], *, everything: bool) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from model.text_files import read_text
+from model.files.text import read_text
 
 PREFIX = "y9k_"
 """What every key begins with, so that a scanner for leaked secrets can find it."""

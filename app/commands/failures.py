@@ -11,9 +11,9 @@ from app.commands.console import SaveError
 from app.contract.errors import InvalidParameterError
 from app.label.errors import LabelError
 from app.load_settings import ConfigurationError
-from model.file_access import why_unreadable
+from model.files.access import why_unreadable
 from model.metadata import InvalidModelError
-from model.runtime import ProviderUnavailableError
+from model.session import ProviderUnavailableError
 from model.wordtree import UnknownConceptError
 
 PICTURE_FAILED = 1

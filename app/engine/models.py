@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.contract.errors import NotReadyError, UnknownModelError
-from model.file_access import list_folder, why_unreadable
+from model.files.access import list_folder, why_unreadable
 from model.metadata import InvalidModelError
-from model.runtime import OnnxDetector, ProviderUnavailableError
+from model.runtime import OnnxDetector
+from model.session import ProviderUnavailableError
 
 ENDING = ".onnx"
 

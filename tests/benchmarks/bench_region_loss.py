@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import torch
 
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss, RegionLossConfiguration
 from training.networks.backbones.darknet19 import CHANNELS

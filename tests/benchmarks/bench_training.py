@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.proofs.clients import PICTURE
 from training.commands.detector_training import DetectorTraining, peak_rate
 from training.commands.pretrain import ClassifierLoss, Labels

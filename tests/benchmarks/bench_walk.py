@@ -16,8 +16,9 @@ from statistics import median
 
 import numpy as np
 
+from model.tree_files import packaged_tree
 from model.walk import FloatArray, absolute_probabilities, walk
-from model.wordtree import WordTree, packaged_tree
+from model.wordtree import WordTree
 from tests.model import reference_walk
 
 

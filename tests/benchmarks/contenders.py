@@ -16,7 +16,7 @@ from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox
 from model.providers import usable_cores
 from model.runtime import OnnxDetector
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.benchmarks.bench_walk import sure_logits
 from tests.benchmarks.worker import Work
 

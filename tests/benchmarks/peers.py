@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model.detections import RawDetections, postprocess
 from model.pictures.decoding import decode_letterboxed
 from model.providers import usable_cores
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.benchmarks.worker import Work
 from tests.training.darknet.libdarknet import LIBRARY
 

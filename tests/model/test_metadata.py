@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from model.metadata import InvalidModelError, ModelMetadata, TreeMetadata
-from model.wordtree import WordTree, packaged_tree
+from model.tree_files import packaged_tree
+from model.wordtree import WordTree
 from tests.model_files import node, tiny_metadata, tiny_tree
 
 

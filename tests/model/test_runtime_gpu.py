@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from model.onnx_runtime import onnxruntime
-from model.runtime import DeviceLostError, OnnxDetector, ProviderUnavailableError
+from model.runtime import DeviceLostError, OnnxDetector
+from model.session import ProviderUnavailableError
 from tests.model.test_runtime import square
 from tests.model_files import write_tiny_model
 

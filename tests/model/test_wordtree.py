@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.wordtree import UnknownConceptError, WordTree, packaged_tree, read_word_tree
+from model.tree_files import packaged_tree, read_word_tree
+from model.wordtree import UnknownConceptError, WordTree
 from tests.model.forests import forests
 from tests.model.reference_walk import path_to, siblings
 

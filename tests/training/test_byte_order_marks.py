@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from app.access.keys import make_key, read_entries
-from model.text_files import read_json, read_text
-from model.wordtree import packaged_tree, read_word_tree
+from model.files.text import read_json, read_text
+from model.tree_files import packaged_tree, read_word_tree
 from training.darknet import labels as darknet_labels
 from training.darknet.cfg import read_cfg
 from training.data.formats.label_map import read_label_map

@@ -129,7 +129,7 @@ def test_without_a_file_none_is_named() -> None:
 )
 def test_wrong_flags(arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
     message = told("--output", "a", *arguments)
-    assert message.startswith("the command line cannot be used: ")
+    assert message.startswith("wrong command line: ")
     assert reason in message
     assert "\n" not in message
     assert capsys.readouterr() == ("", "")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.metadata import InvalidModelError
-from model.runtime import ProviderUnavailableError
+from model.session import ProviderUnavailableError
 from tests.model_files import write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from tests.unprivileged import nobodys_folder

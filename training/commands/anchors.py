@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 from tqdm import tqdm
 
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from training.command_line import ConfigurationError
 from training.data.anchors import RESTARTS, dimension_clusters
 from training.data.formats.detection_set import DetectionSet

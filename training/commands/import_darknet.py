@@ -10,7 +10,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, FilePath, JsonValue, model_validator
 
 from model.metadata import ModelMetadata, Thresholds, TreeMetadata
-from model.wordtree import WordTree, packaged_tree
+from model.tree_files import packaged_tree
+from model.wordtree import WordTree
 from training.command_line import ConfigurationError
 from training.configurations.train import InputSize
 from training.darknet.cfg import Cfg, read_cfg

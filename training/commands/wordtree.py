@@ -5,7 +5,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from model.wordtree import WordTree, packaged_tree, read_word_tree
+from model.tree_files import packaged_tree, read_word_tree
+from model.wordtree import WordTree
 from training.command_line import ConfigurationError
 from training.data.formats.imagenet import imagenet_wnids
 from training.files import replace_file

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from model.text_files import read_text
+from model.files.text import read_text
 from training.darknet.errors import InvalidCfgError
 
 LARGEST_FILE: Final = 1 << 20  # bytes; the longest cfg of darknet has 20 kB

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model.text_files import read_text
-from model.wordtree import WordTree, packaged_tree
+from model.files.text import read_text
+from model.tree_files import packaged_tree
+from model.wordtree import WordTree
 from training.darknet.errors import InvalidLabelsError
 
 FOLDER: Final = Path(__file__).with_name("labels")

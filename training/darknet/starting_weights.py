@@ -13,7 +13,7 @@ from typing import Final
 
 from torch import Tensor, nn
 
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from training.darknet.errors import InvalidWeightsError
 from training.darknet.labels import known_labels
 from training.darknet.weights import Part, count_values, fill, parts

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from model.files.text import read_json
 from model.geometry import box_iou
-from model.text_files import read_json
 from model.wordtree import UnknownConceptError, WordTree
 from training.data.formats.detection_set import InvalidDatasetError
 from training.targets import NO_NODE

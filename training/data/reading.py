@@ -22,7 +22,7 @@ def read_picture(picture: BoxedPicture | LabelOnlyPicture) -> Image.Image:
     try:
         return decode_picture(picture.path.read_bytes())
     except (OSError, PictureError) as error:
-        raise InvalidDatasetError(f"{picture.path}: {error}; replace the picture or take it out") from error
+        raise InvalidDatasetError(f"{picture.path}: {error}; replace or remove it") from error
 
 
 def boxes_on(image: Image.Image, picture: BoxedPicture) -> NDArray[np.float32]:

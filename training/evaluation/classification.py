@@ -36,7 +36,7 @@ def evaluate_pictures(
         try:
             image = decode_picture(picture.path.read_bytes())
         except (OSError, PictureError) as error:
-            raise InvalidDatasetError(f"{picture.path}: {error}; replace the picture or take it out") from error
+            raise InvalidDatasetError(f"{picture.path}: {error}; replace or remove it") from error
         square, frame = letterbox(image, size)
         (raw,) = detector.run(square[None], rules.objectness)
         best = [detector.postprocess(raw, frame, hierarchy_threshold=one, max_detections=1) for one in rules.hierarchy]

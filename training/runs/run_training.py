@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import torch
 
-from model.wordtree import WordTree, packaged_tree
+from model.tree_files import packaged_tree
+from model.wordtree import WordTree
 from training.runs.computing import LoopConfiguration, use_device
 from training.runs.processes import Processes, join_processes
 from training.runs.trainer import Trainer

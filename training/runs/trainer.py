@@ -197,7 +197,7 @@ class Trainer:
                 raise
             self.save()
             raise InvalidDatasetError(
-                f"{error}. The run stopped at step {self.step} and saved a checkpoint: go on from it with --resume"
+                f"{error}. The run saved a checkpoint at step {self.step}: continue with --resume"
             ) from error
 
     def _batches(self) -> Iterator[tuple[Batch, ...]]:
@@ -246,7 +246,7 @@ class Trainer:
         if not bool(torch.isfinite(value)):
             raise FloatingPointError(
                 f"the {what} is {value.item()} at step {self.step}; the last checkpoint in {self.folder} is as it "
-                f"was before: go on from it with lower learning rates"
+                f"was before: resume from it with lower learning rates"
             )
 
     @torch.no_grad()

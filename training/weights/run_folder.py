@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from model.files.text import read_json
 from model.metadata import TreeMetadata
-from model.text_files import read_json
-from model.wordtree import WordTree, packaged_tree, read_word_tree
+from model.tree_files import packaged_tree, read_word_tree
+from model.wordtree import WordTree
 from training.command_line import ConfigurationError
 from training.darknet.errors import InvalidLabelsError
 from training.darknet.labels import read_tree
@@ -35,7 +36,7 @@ def open_run_folder(folder: Path, *, resume: bool) -> dict[str, Any] | None:
         return load_state(folder)
     if has_checkpoint(folder):
         raise FolderInUseError(
-            f"{folder} holds a run's checkpoint already: add --resume to go on from it, or give another output folder"
+            f"{folder} already holds a run: add --resume to continue it, or choose another output folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
     return None

@@ -32,7 +32,7 @@ def assemble(
         for wnid in (None if label.own else label.node, label.parent):
             if wnid is not None and wnid not in wordnet:
                 raise InvalidDatasetError(
-                    f"{label.place}: {wnid} is no noun of WordNet 3.0; put the id right, or leave it out to make the "
+                    f"{label.place}: {wnid} is not a noun of WordNet 3.0; correct the id, or leave it out to make the "
                     f"label one of your own"
                 )
     own = [label for label in labels if label.own]

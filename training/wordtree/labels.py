@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model.text_files import read_text
+from model.files.text import read_text
 from training.data.formats.detection_set import InvalidDatasetError
 
 WNID: Final = re.compile(r"n\d{8}")
@@ -122,6 +122,6 @@ def _label(text: str, place: str) -> Label:
     name, _, parent = (part.strip() for part in text.partition("\t"))
     if parent and not is_wnid(parent):
         raise InvalidDatasetError(
-            f"{place}: {parent!r} is no WordNet id; after the tab goes what the label is a kind of, such as n00021939"
+            f"{place}: {parent!r} is not a WordNet id; after the tab comes what the label is a kind of, as n00021939"
         )
     return Label(own_node(name), " ".join(name.split()), parent or None, place)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.wordtree import PACKAGED_TREE_FILE
+from model.tree_files import PACKAGED_TREE_FILE
 
 # In data.noun the definition is followed by quoted examples: `the act of x; "he did x"; "x was done"`.
 FIRST_EXAMPLE = re.compile(r'[;:,]?\s*"')

@@ -13,7 +13,8 @@ from app.label.errors import LabelError
 from app.label.workers.job import Job, Message, Order
 from app.label.workers.labeller import Labeller
 from model.metadata import InvalidModelError
-from model.runtime import DeviceLostError, ProviderUnavailableError
+from model.runtime import DeviceLostError
+from model.session import ProviderUnavailableError
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from app.engine.drawing import annotate, branch_colour
 from model.detections import Detections
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.model_files import node, tiny_tree
 
 TREE = tiny_tree()

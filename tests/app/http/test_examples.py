@@ -3,7 +3,7 @@ from pydantic import BaseModel
 
 from app.contract import schemas
 from app.http.examples import EXAMPLES
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.metadata import ModelMetadata
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.training.tiny_data import BEAGLE, DOG
 from training.command_line import ConfigurationError
 from training.commands import export as module
@@ -141,7 +141,7 @@ def test_pictures_are_compared_as_the_service_sees_them(run: Path, exported: Exp
     assert exported.pictures[0][0, 5, 32].tolist() == [255, 0, 0]
     assert exported.pictures[0][0, 5, 5].tolist() == [127, 127, 127]
     path.write_bytes(b"nothing")
-    with pytest.raises(ConfigurationError, match=r"red\.png: not a picture type"):
+    with pytest.raises(ConfigurationError, match=r"red\.png: not a supported picture type"):
         export_run(ExportConfiguration(run=run, output=run / "model.onnx", pictures=(path,)))
 
 

@@ -14,7 +14,7 @@ from app.main import create_app
 from app.settings import Settings
 from model.onnx_runtime import onnxruntime
 from model.runtime import OnnxDetector
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.training.darknet.networks import TINY_CLASSIFIER, TINY_DETECTOR, write_network
 from training.__main__ import main
 from training.command_line import ConfigurationError

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from model.onnx_runtime import onnxruntime
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON
 from training.__main__ import main
 from training.command_line import ConfigurationError

@@ -145,7 +145,7 @@ def test_what_cannot_be_used(
 def test_a_calibration_file_that_is_no_picture(models: dict[float, Path], squares: Squares) -> None:
     text = squares.annotations.with_name("text.jpg")
     text.write_text("hello")
-    with pytest.raises(ConfigurationError, match=r"text\.jpg: not a picture type"):
+    with pytest.raises(ConfigurationError, match=r"text\.jpg: not a supported picture type"):
         quantize(configuration(models[QUIET], squares, calibration=(text,)))
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from model.runtime import OnnxDetector
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, write_data
 from training.commands.detector_training import DetectorTraining, peak_rate
 from training.commands.evaluate import EvaluateConfiguration, evaluate

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from model.runtime import OnnxDetector
-from model.wordtree import WordTree, packaged_tree
+from model.tree_files import packaged_tree
+from model.wordtree import WordTree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, write_data
 from training.command_line import ConfigurationError
 from training.commands.detector_training import DetectorTraining

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from model.metadata import TreeMetadata
-from model.wordtree import packaged_tree, read_word_tree
+from model.tree_files import packaged_tree, read_word_tree
 from tests.training.wordtree.nouns import write_wordnet
 from tests.training.wordtree.test_wordnet import needs_wordnet
 from training.__main__ import main
@@ -36,7 +36,7 @@ def test_what_cannot_be_used_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     write_wordnet(tmp_path)
     (tmp_path / "labels.txt").write_text("garden gnome\nn99999999 unicorn\n")
     assert main(["wordtree", "--labels", f"{tmp_path}/labels.txt", "--wordnet", str(tmp_path)]) == 2
-    assert "labels.txt, line 2: n99999999 is no noun of WordNet 3.0" in capsys.readouterr().err
+    assert "labels.txt, line 2: n99999999 is not a noun of WordNet 3.0" in capsys.readouterr().err
 
 
 def test_a_reference_that_is_no_tree(tmp_path: Path) -> None:

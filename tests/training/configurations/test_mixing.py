@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.training.tiny_data import tiny_run, write_data
 from training.configurations.mixing import mix, read_data
 from training.data.formats.folder import LabelOnlyPicture

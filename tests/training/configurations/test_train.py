@@ -40,6 +40,8 @@ def test_it_survives_being_written() -> None:
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_the_runs_that_come_with_the_package(path: Path) -> None:
     text = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if path.stem == "own-classes":  # its sets and its output are the user's, given as flags
+        text |= {key: LEAST[key] for key in ("output", "detection")}
     if path.stem.endswith("-refit"):
         assert RefitConfiguration.model_validate(text).shares["coco_train"] == 3
         return

@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 import torch
 
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from training.darknet.labels import known_labels
 from training.darknet.network import build_network
 from training.darknet.presets import PRESETS, Preset, PresetName

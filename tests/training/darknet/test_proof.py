@@ -18,8 +18,8 @@ from model.detections import lineage_suppression
 from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector
+from model.tree_files import packaged_tree
 from model.walk import absolute_probabilities, walk
-from model.wordtree import packaged_tree
 from tests.app.servers import serving
 from tests.model.reference_walk import walk as reference_walk
 from tests.training.darknet.libdarknet import PHOTOS, SHARE, detect_with_darknet, needs_libdarknet, run_darknet

@@ -281,7 +281,12 @@ def test_workers_give_the_same_batches_in_the_same_order(tmp_path: Path) -> None
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "empty"), (b"\x89PNG\r\n\x1a\nrubbish", "damaged"), (b"text", "not a picture"), (None, "No such file")],
+    [
+        (b"", "empty"),
+        (b"\x89PNG\r\n\x1a\nrubbish", "damaged"),
+        (b"text", "not a supported picture"),
+        (None, "No such file"),
+    ],
 )
 def test_a_broken_picture_is_named(tmp_path: Path, content: bytes | None, reason: str, workers: int) -> None:
     found = mixture(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.training.tiny_data import BEAGLE, BICYCLE, DOG, RACCOON, tiny_run, write_data
 from training.configurations.mixing import read_data, trained_index
 from training.data.batches import BatchSampler, load_batches

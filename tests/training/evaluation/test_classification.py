@@ -43,7 +43,7 @@ def test_an_unreadable_picture_is_told(tmp_path: Path) -> None:
     detector = OnnxDetector.load(write_tiny_model(tmp_path / "tiny.onnx"), threads=1)
     broken = picture(tmp_path, "red", "beagle")
     broken.path.write_bytes(b"no picture")
-    with pytest.raises(InvalidDatasetError, match=r"red\.png: .*; replace the picture"):
+    with pytest.raises(InvalidDatasetError, match=r"red\.png: .*; replace or remove"):
         evaluate_pictures("some", detector, [broken], Rules())
 
 

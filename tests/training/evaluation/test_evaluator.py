@@ -167,7 +167,7 @@ def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidDatasetError, match=r"7\.png: .* is 96x48 pixels, but its annotations say 96x96"):
         evaluate_set(detector, detection_set, Rules())
     (folder / "7.png").write_bytes(b"not a picture")
-    with pytest.raises(InvalidDatasetError, match=r"7\.png: this picture cannot be read: not a picture type"):
+    with pytest.raises(InvalidDatasetError, match=r"7\.png: this picture cannot be read: not a supported picture type"):
         evaluate_set(detector, detection_set, Rules())
     (folder / "7.png").unlink()
     with pytest.raises(InvalidDatasetError, match=r"7\.png: this picture cannot be read: .*No such file"):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from tests.model.forests import forests
 from tests.model.reference_walk import absolute_probabilities, path_to, siblings, softmax
 from tests.training.losses.problems import softmax_of, tree_of

@@ -195,7 +195,7 @@ def test_the_steps_before_a_broken_picture_are_saved(
             return mixture[draw]
 
     examples = Breaking()
-    with pytest.raises(InvalidDatasetError, match=r"\.png: damaged. The run stopped at step \d+ .* with --resume$"):
+    with pytest.raises(InvalidDatasetError, match=r"\.png: damaged\. The run saved a checkpoint at step \d+: continue"):
         make_trainer(examples, tmp_path).run()
     assert 0 < load_checkpoint(tmp_path).state["step"] < STEPS
     examples.broken = False

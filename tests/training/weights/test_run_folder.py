@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model.wordtree import WordTree, packaged_tree
+from model.tree_files import packaged_tree
+from model.wordtree import WordTree
 from tests.model_files import tiny_tree
 from training.command_line import ConfigurationError
 from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError, save_checkpoint

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from model.metadata import ModelMetadata, Preprocessing, TreeMetadata
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from training.export.model_file import export_detector, store_in_half
 from training.export.quantization.graph import activation_ranges, plain_weights, quantised
 from training.export.quantization.library import CalibrationMethod

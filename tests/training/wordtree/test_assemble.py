@@ -74,8 +74,8 @@ def test_siblings_are_adjacent_and_levels_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        (("n99999999", "unicorn", None), "line 1: n99999999 is no noun of WordNet 3.0; put the id right"),
-        (("horn", "horn", "n99999999"), "line 1: n99999999 is no noun"),
+        (("n99999999", "unicorn", None), "line 1: n99999999 is not a noun of WordNet 3.0; correct the id"),
+        (("horn", "horn", "n99999999"), "line 1: n99999999 is not a noun"),
         (("own", "own", None), "line 1: 'own' is the root of such labels; give another own-root"),
     ],
 )

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from model.metadata import TreeMetadata
-from model.wordtree import WordTree, read_word_tree
+from model.tree_files import read_word_tree
+from model.wordtree import WordTree
 from tests.model_files import tiny_tree
 from training.wordtree.files import write_tree
 

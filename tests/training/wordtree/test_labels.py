@@ -52,7 +52,7 @@ def test_a_label_twice_is_one_label(tmp_path: Path) -> None:
     [
         ("", "names no label; give a label on each line"),
         ("# nothing\n", "names no label"),
-        ("gnome\tstone\n", "line 1: 'stone' is no WordNet id; after the tab"),
+        ("gnome\tstone\n", "line 1: 'stone' is not a WordNet id; after the tab"),
         ("dog\n  \tn02084071\n \n", None),
         ("gnome\tn02084071\ngnome\tn02508021", r"line 2: 'gnome' stands at .*line 1 already, otherwise"),
         ("garden gnome\ngarden_gnome", r"line 2: 'garden_gnome' stands at .*line 1 already"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.wordtree import PACKAGED_TREE_FILE, packaged_tree
+from model.tree_files import PACKAGED_TREE_FILE, packaged_tree
 from training.wordtree.packaged_tree import compress, definition_of, main, packaged_text, parse_synset, read_synset
 
 DARKNET, WORDNET = Path("/usr/share/darknet"), Path("/usr/share/wordnet")

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, FiniteFloat, PositiveInt, ValidationError
 
-from model.text_files import read_json
+from model.files.text import read_json
 from model.wordtree import WordTree
 from training.data.formats.detection_set import (
     Category,

@@ -40,12 +40,12 @@ def read_folder(
         raise InvalidDatasetError(f"{folder}: there is no such folder of classification pictures")
     loose = [path.name for path in folder.iterdir() if has_picture_suffix(path.name) and path.is_file()]
     if loose:
-        logger.warning("%s: passed over %d pictures that lie in no synset's folder", folder, len(loose))
+        logger.warning("%s: skipped %d pictures that are in no synset's folder", folder, len(loose))
     pictures = []
     for synset in sorted(path for path in folder.iterdir() if path.is_dir()):
         if synset.name not in tree:
             raise InvalidDatasetError(
-                f"{synset}: {synset.name!r} is no concept of the WordTree; name each folder by its WordNet id"
+                f"{synset}: {synset.name!r} is not a concept of the WordTree; name each folder by its WordNet id"
             )
         node = tree.index(synset.name)
         files = list_pictures(synset)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from model.text_files import read_text
+from model.files.text import read_text
 from model.wordtree import WordTree
 from training.data.formats.detection_set import Category, InvalidDatasetError, some_of
 

@@ -24,8 +24,8 @@ def list_pictures(folder: Path, *, deep: bool = False, beside: frozenset[str] = 
     kinds = Counter(path.suffix.lower() or "without a suffix" for path in others if not path.is_dir())
     if kinds:
         named = some_of([f"{count} {suffix}" for suffix, count in sorted(kinds.items())])
-        logger.warning("%s: passed over %d files that are not named as pictures: %s", folder, kinds.total(), named)
+        logger.warning("%s: skipped %d files without a picture's suffix: %s", folder, kinds.total(), named)
     folders = sum(path.is_dir() for path in others)
     if folders and not deep:
-        logger.warning("%s: passed over %d folders in it", folder, folders)
+        logger.warning("%s: skipped %d folders in it", folder, folders)
     return found

@@ -77,4 +77,4 @@ def _read(annotations: Path, pictures: Path, tree: WordTree, label_map: Path | N
         return read_yolo(annotations, pictures, tree, nodes)
     if suffix == ".txt":
         return read_voc(annotations, pictures, tree, nodes)
-    raise InvalidDatasetError(f"{annotations}: is no layout that can be read, or is not there. Known are {LAYOUTS}")
+    raise InvalidDatasetError(f"{annotations}: is not a known layout, or does not exist. Known are {LAYOUTS}")

@@ -15,7 +15,7 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
 
-from model.text_files import read_text
+from model.files.text import read_text
 from model.wordtree import WordTree
 from training.data.formats.detection_set import ClippedPicture, DetectionSet, InvalidDatasetError, clip_picture, gather
 from training.data.formats.label_map import categories_of

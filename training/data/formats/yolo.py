@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from model.text_files import read_text
+from model.files.text import read_text
 from model.wordtree import WordTree
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError, clip_picture, gather, some_of
 from training.data.formats.label_map import categories_of

@@ -44,13 +44,13 @@ def test_some_of_every_synset_are_held_out(folder: Path, every: int, kept: list[
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(InvalidDatasetError, match=r"nowhere: no such folder or file"):
+    with pytest.raises(InvalidDatasetError, match=r"nowhere: there is no such folder"):
         read_folder(tmp_path / "nowhere", tiny_tree())
 
 
 def test_a_folder_that_is_no_concept(folder: Path) -> None:
     (folder / "dogs").mkdir()
-    with pytest.raises(InvalidDatasetError, match=r"'dogs' is no concept of the WordTree; name each folder by its"):
+    with pytest.raises(InvalidDatasetError, match=r"'dogs' is not a concept of the WordTree; name each folder by its"):
         read_folder(folder, tiny_tree())
 
 
@@ -69,7 +69,7 @@ def test_what_is_passed_over_is_told(folder: Path, caplog: pytest.LogCaptureFixt
     assert len(read_folder(folder, tiny_tree())) == 11
     told = [record.getMessage() for record in caplog.records]
     assert [line.partition(": ")[2] for line in told] == [
-        "passed over 1 pictures that lie in no synset's folder",
-        "passed over 1 files that are not named as pictures: 1 .txt",
-        "passed over 1 folders in it",
+        "skipped 1 pictures that are in no synset's folder",
+        "skipped 1 files without a picture's suffix: 1 .txt",
+        "skipped 1 folders in it",
     ]

@@ -1,6 +1,6 @@
 """The 1,000 classes of ImageNet-1k."""
 
-from model.wordtree import packaged_tree
+from model.tree_files import packaged_tree
 from training.data.formats.imagenet import imagenet_wnids
 
 

@@ -39,7 +39,7 @@ def test_the_name_tells_the_layout(tmp_path: Path) -> None:
 
 
 def test_another_layout_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidDatasetError, match=r"set\.tfrecord: is no layout that can be read.*Known are COCO JSON"):
+    with pytest.raises(InvalidDatasetError, match=r"set\.tfrecord: is not a known layout.*Known are COCO JSON"):
         read_detection_set(tmp_path / "set.tfrecord", tmp_path, tiny_tree())
 
 

@@ -88,7 +88,9 @@ def test_what_is_not_there_or_no_picture_is_told(tmp_path: Path) -> None:
         read_yolo(names, pictures, tiny_tree(), LABEL_MAP)
     write(tmp_path, "0 0.5 0.5 1 1")
     (pictures / "a.jpg").write_bytes(b"no picture")
-    with pytest.raises(InvalidDatasetError, match=r"1 of 1 pictures cannot be used: .*a\.jpg \(not a picture"):
+    with pytest.raises(
+        InvalidDatasetError, match=r"1 of 1 pictures cannot be used: .*a\.jpg \(not a supported picture"
+    ):
         read_yolo(names, pictures, tiny_tree(), LABEL_MAP)
 
 
@@ -162,7 +164,7 @@ def test_what_is_passed_over_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     (tmp_path / "labels" / "train" / "b.txt").touch()
     read_yolo(names, pictures, tiny_tree(), LABEL_MAP)
     first, second = (record.getMessage() for record in caplog.records)
-    assert first.endswith("images/train: passed over 3 files that are not named as pictures: 1 .mp4, 2 .raw")
+    assert first.endswith("images/train: skipped 3 files without a picture's suffix: 1 .mp4, 2 .raw")
     assert second.endswith("labels/train: 1 text files of boxes have no picture: b.txt")
 
 

@@ -1,0 +1,1 @@
+"""Reading files that people write, and saying why one cannot be read."""
