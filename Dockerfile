@@ -34,6 +34,7 @@ COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY training training
 COPY model model
 COPY app app
+COPY yolo9000 yolo9000
 RUN rm model/*.onnx && \
     /tools/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . && \
     /tools/bin/pip --python /opt/venv/bin/python install --no-index --no-deps --target /opt/yolo9000 dist/*.whl

@@ -109,3 +109,8 @@ def _read(file: Path) -> str:
         return file.read_text().strip()
     except OSError:
         return ""
+
+
+def engine_cache() -> Path:
+    """Return the folder where TensorRT keeps the engines it builds, in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "yolo9000" / "tensorrt"

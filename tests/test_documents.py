@@ -141,4 +141,6 @@ def test_examples_in_python_run(
     monkeypatch.chdir(ROOT)
     for text in blocks(path, "python"):
         exec(compile(text, name_of(path), "exec"), {})  # noqa: S102 - our own document
-    assert "car 0.81" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "car 0.81" in shown
+    assert len(shown.splitlines()) >= 4

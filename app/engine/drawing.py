@@ -2,13 +2,13 @@
 
 import colorsys
 import io
+from collections.abc import Sequence
 from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
-from app.contract.errors import UploadTooLargeError
 from model.detections import Detections
-from model.pictures.decoding import decode_picture
+from model.pictures.decoding import PictureTooLargeError, decode_picture
 from model.wordtree import WordTree
 
 Colour = tuple[int, int, int]
@@ -30,12 +30,11 @@ def annotated_file(
     """Return a picture file with its detections drawn in, as another file.
 
     Raises:
-        PictureError: the bytes are not a picture that can be used.
-        UploadTooLargeError: it has a side longer than a JPEG may have.
+        PictureError: the bytes are not a picture that can be used, or it has a side longer than a JPEG may have.
     """
     image = decode_picture(data, max_pixels=max_pixels)
     if picture_format == "JPEG" and max(image.size) > JPEG_MAX_SIDE:
-        raise UploadTooLargeError(f"a JPEG holds at most {JPEG_MAX_SIDE} pixels a side; ask for a PNG")
+        raise PictureTooLargeError(f"a JPEG holds at most {JPEG_MAX_SIDE} pixels a side; ask for a PNG")
     return encode(annotate(image, detections, tree), picture_format)
 
 
@@ -53,17 +52,30 @@ def annotate(image: Image.Image, detections: Detections, tree: WordTree) -> Imag
     Returns:
         The same picture.
     """
+    boxes = [
+        (tuple(map(float, box)), f"{tree.names[node]} {score:.2f}", branch_colour(node, tree))
+        for box, node, score in zip(detections.boxes, detections.nodes.tolist(), detections.scores, strict=True)
+    ]
+    return draw_boxes(image, boxes)
+
+
+def draw_boxes(image: Image.Image, boxes: Sequence[tuple[Sequence[float], str, Colour]]) -> Image.Image:
+    """Draw boxes with a text each.
+
+    Args:
+        image: an RGB picture; it is drawn into.
+        boxes: x1, y1, x2, y2 in pixels of the picture, the text, and the colour of both; the first is drawn last.
+
+    Returns:
+        The same picture.
+    """
     canvas = ImageDraw.Draw(image)
     mean_side = (image.width * image.height) ** 0.5
     height = min(MOST_TEXT, max(LEAST_TEXT, round(mean_side / TEXT_SHARE)))
     font = ImageFont.load_default(size=height)
     line = max(1, height // 6)
-    for row in reversed(range(len(detections))):
-        node = int(detections.nodes[row])
-        x1, y1, x2, y2 = (float(edge) for edge in detections.boxes[row])
-        colour = branch_colour(node, tree)
+    for (x1, y1, x2, y2), text, colour in reversed(boxes):
         canvas.rectangle((x1, y1, x2, y2), outline=colour, width=line)
-        text = f"{tree.names[node]} {detections.scores[row]:.2f}"
         _draw_label(canvas, (x1, y1), text, font, colour)
     return image
 

@@ -71,7 +71,7 @@ def build(source: Path, dist: Path) -> Path:
         inside = set(file.namelist())
     assert inside >= set(WHEEL_HAS), set(WHEEL_HAS) - inside
     folders = {name.partition("/")[0] for name in inside}
-    assert folders == {"app", "model", "training", f"yolo9000-{VERSION}.dist-info"}, folders
+    assert folders == {"app", "model", "training", "yolo9000", f"yolo9000-{VERSION}.dist-info"}, folders
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     assert inside >= set(SDIST_HAS), set(SDIST_HAS) - inside
