@@ -35,7 +35,6 @@ def write_set(folder: Path) -> None:
 @pytest.mark.slow
 def test_from_pictures_to_a_served_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration = str(Path(CONFIGURATION).resolve())
-    start = Path("training/weights/yolov2-lite2.onnx").resolve()
     monkeypatch.chdir(tmp_path)
     write_set(tmp_path / "safety")
     Path("labels.txt").write_text("hard hat\nsafety vest\n")
@@ -43,7 +42,7 @@ def test_from_pictures_to_a_served_model(tmp_path: Path, monkeypatch: pytest.Mon
     assert main([*wordtree, "--wordnet", "nowhere"]) == 0
     detection = {"annotations": "safety/data.yaml", "pictures": "safety/images", "held_out_every": 5}
     train = ["train", "--configuration", configuration, "--output", "runs/safety", "--tree", "safety.json"]
-    train += ["--detection", json.dumps(detection), "--network.start", str(start)]
+    train += ["--detection", json.dumps(detection)]
     quick = ["--optimizer.steps", "3", "--optimizer.batch", "2", "--optimizer.warmup", "1", "--sizes", "96"]
     assert main([*train, *quick]) == 0
     export = ["export", "--run", "runs/safety", "--output", "safety.onnx", "--name", "safety", "--version", "1"]
