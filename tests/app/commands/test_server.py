@@ -153,7 +153,7 @@ def test_what_does_not_end_in_time_is_given_up(tiny_model: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         answer = answer_of(upload)
         assert answer.startswith(b"HTTP/1.1 503")
-        assert b"did not end in time" in answer
+        assert b"did not finish in time" in answer
         assert server.process.wait(timeout=20) == 0
 
 

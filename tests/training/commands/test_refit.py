@@ -145,7 +145,7 @@ def test_only_the_class_layer_changes(run: Path, tmp_path: Path) -> None:
     model = output / "refit.onnx"
     export_run(ExportConfiguration(run=output, output=model, sizes=(64,), default_size=64))
     assert model.exists()
-    with pytest.raises(FolderInUseError, match="holds a run's checkpoint already"):
+    with pytest.raises(FolderInUseError, match="already holds a run"):
         refit_run(configuration)
 
 

@@ -147,7 +147,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(
 @pytest.mark.slow
 def test_a_fresh_start_leaves_another_run_alone(root: Path, finished: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in finished.iterdir()}
-    with pytest.raises(FolderInUseError, match="add --resume to go on from it, or give another output folder"):
+    with pytest.raises(FolderInUseError, match="add --resume to continue it, or choose another output folder"):
         train_detector(tiny_run(root, finished, seed=1))
     assert {path.name: path.stat().st_mtime_ns for path in finished.iterdir()} == before
 
