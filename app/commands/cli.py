@@ -1,7 +1,7 @@
 """The command `yolo9000`: `serve`, `detect`, `label`, `classes`, `settings` and `key`."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from app.commands.options import (
     with_every_setting,
 )
 from app.commands.server import Server
+from app.commands.sources import find_sources
 from app.contract.schemas import ClassesParameters, ClassList, DetectionParameters
 from app.engine.loading import load_detector
 from app.engine.pipeline import Question
@@ -38,7 +39,7 @@ from app.observe.logs import configure_logging
 from model.runtime import OnnxDetector
 from model.version import VERSION
 
-MOST_WITHOUT_BAR = 3
+MOST_WITHOUT_BAR = 10
 
 command = typer.Typer(
     name="yolo9000",
@@ -109,8 +110,13 @@ def make_api_key(
 
 @command.command()
 def detect(
-    pictures: Annotated[
-        list[Path], typer.Argument(metavar="PICTURE", help="JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF files.")
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Pictures (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF), folders, patterns such as 'shots/**/*.jpg', "
+            "addresses (https://...), or - for a picture on standard input.",
+        ),
     ],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a line of JSON for each picture instead of a table.")
@@ -138,6 +144,7 @@ def detect(
     A picture that cannot be read does not stop the others; the exit code is then 1.
     """
     with sentence_instead_of_traceback():
+        pictures = find_sources(sources, complain)
         targets = console.save_paths(pictures, save)
         options = {"model": model, "provider": provider, "threads": threads, "max_pixels": max_pixels}
         settings = load_settings(given(options))
@@ -155,7 +162,7 @@ def detect(
         console.look_at(detector, picture, question, settings.max_pixels, target)
         for picture, target in zip(pictures, targets, strict=True)
     )
-    failed = _print_json(looks) if as_json else _print_table(looks, len(pictures))
+    failed = _print_json(looks, len(pictures)) if as_json else _print_table(looks, len(pictures))
     raise typer.Exit(PICTURE_FAILED if failed else 0)
 
 
@@ -197,22 +204,27 @@ def _list_classes(detector: OnnxDetector, query: str | None, limit: int, *, as_j
         raise typer.Exit(PICTURE_FAILED)
 
 
-def _print_json(looks: Iterable[console.Look]) -> bool:
+def _print_json(looks: Iterable[console.Look], count: int) -> bool:
     """Print a line for each picture as it is done; tell whether one failed."""
     failed = False
-    for look in looks:
+    for look in looks if sys.stdout.isatty() else _with_bar(looks, count):
         typer.echo(look.as_json())
         failed |= look.problem is not None
     return failed
 
 
+def _with_bar(looks: Iterable[console.Look], count: int) -> Iterator[console.Look]:
+    """Show on a terminal how many of many pictures are done."""
+    if count <= MOST_WITHOUT_BAR or not sys.stderr.isatty():
+        yield from looks
+        return
+    with typer.progressbar(looks, length=count, file=sys.stderr) as bar:
+        yield from bar
+
+
 def _print_table(looks: Iterable[console.Look], count: int) -> bool:
     """Print all that was found, and complain of what failed; tell whether something did."""
-    if count > MOST_WITHOUT_BAR and sys.stderr.isatty():
-        with typer.progressbar(looks, length=count, file=sys.stderr) as bar:
-            seen: Sequence[console.Look] = list(bar)
-    else:
-        seen = list(looks)
+    seen = list(_with_bar(looks, count))
     rows = [row for look in seen for row in look.rows()]
     if rows:
         typer.echo(console.table([console.HEADER, *rows]))

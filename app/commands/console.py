@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
+from app.commands.sources import Source
 from app.contract.errors import ServiceError, service_error
 from app.contract.schemas import ClassDetail, ClassSummary, Concept, DetectionResult, Problem
 from app.engine.drawing import PictureFormat, annotated_file
@@ -30,9 +31,9 @@ class SaveError(ValueError):
 
 @dataclass(frozen=True)
 class Look:
-    """What came of one picture file: a result or a problem."""
+    """What came of one picture: a result or a problem."""
 
-    picture: Path
+    picture: str
     result: DetectionResult | Problem
 
     @property
@@ -44,7 +45,7 @@ class Look:
         """Return one line of JSON: the file's name beside the `result` or the `error`."""
         kind = "result" if self.problem is None else "error"
         return json.dumps(
-            {"picture": str(self.picture), kind: self.result.model_dump(mode="json", exclude_none=True)},
+            {"picture": self.picture, kind: self.result.model_dump(mode="json", exclude_none=True)},
             ensure_ascii=False,
         )
 
@@ -53,11 +54,11 @@ class Look:
         if isinstance(self.result, Problem):
             return
         if not self.result.detections:
-            yield str(self.picture), NOTHING, "", "", ""
+            yield self.picture, NOTHING, "", "", ""
         for found in self.result.detections:
             edges = (found.box.x1, found.box.y1, found.box.x2, found.box.y2)
             box = " ".join(f"{edge:.0f}" for edge in edges)
-            yield str(self.picture), found.label.name, f"{found.score:.2f}", box, path_text(found.path)
+            yield self.picture, found.label.name, f"{found.score:.2f}", box, path_text(found.path)
 
 
 HEADER: Row = ("picture", "label", "score", "box (x1 y1 x2 y2)", "path")
@@ -65,26 +66,28 @@ CLASS_HEADER: Row = ("wnid", "name", "trained", "children", "descendants", "defi
 
 
 def look_at(
-    detector: OnnxDetector, picture: Path, question: Question, max_pixels: int, save: Path | None = None
+    detector: OnnxDetector, source: Source, question: Question, max_pixels: int, save: Path | None = None
 ) -> Look:
-    """Find the objects in a picture file, and save the annotated picture if a place is given."""
+    """Find the objects in a picture, and save the annotated picture if a place is given."""
     try:
-        data = picture.read_bytes()
+        data = source.read()
         answer = _answer(detector, data, question, max_pixels)
         if save is not None:
             picture_format = FORMATS[save.suffix.lower()]
+            if len(source.saved_as.parts) > 1:  # of a folder within the folder that was given
+                save.parent.mkdir(parents=True, exist_ok=True)
             save.write_bytes(annotated_file(data, answer.detections, detector.tree, picture_format, max_pixels))
     except (PictureError, ServiceError) as error:
-        return Look(picture, service_error(error).problem())
+        return Look(source.name, service_error(error).problem())
     except OSError as error:
         # Either the picture could not be read, or what was drawn could not be written.
-        place = "" if error.filename == str(picture) else f"{error.filename}: "
+        place = "" if error.filename in {None, source.name} else f"{error.filename}: "
         reason = f"{place}{error.strerror or error}"
-        return Look(picture, Problem(type="about:blank", title="Not accessible", status=400, detail=reason))
-    return Look(picture, detection_result(answer, detector))
+        return Look(source.name, Problem(type="about:blank", title="Not accessible", status=400, detail=reason))
+    return Look(source.name, detection_result(answer, detector))
 
 
-def save_paths(pictures: Sequence[Path], save: Path | None) -> list[Path | None]:
+def save_paths(pictures: Sequence[Source], save: Path | None) -> list[Path | None]:
     """Return where each annotated picture goes: `save` itself, or a file in it if it is a folder.
 
     Several pictures need a folder, which is made if it is missing.
@@ -101,10 +104,10 @@ def save_paths(pictures: Sequence[Path], save: Path | None) -> list[Path | None]
     else:
         if save.exists() and not save.is_dir():
             raise SaveError(f"{save} is a file; several pictures are saved in a folder")
-        targets = [save / f"{picture.stem}.jpg" for picture in pictures]
+        targets = [save / f"{picture.saved_as}.jpg" for picture in pictures]
     if len(set(targets)) < len(targets):
         raise SaveError("two of the pictures have the same name and would be saved over one another")
-    sources = {picture.resolve() for picture in pictures}
+    sources = {picture.path.resolve() for picture in pictures if picture.path is not None}
     for target in targets:
         if target.resolve() in sources:
             raise SaveError(f"saving would overwrite the picture {target}")

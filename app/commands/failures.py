@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from app.access.keys import InvalidKeyEntryError
 from app.commands.console import SaveError
+from app.commands.sources import NothingToLookAtError
 from app.contract.errors import InvalidParameterError
 from app.label.errors import LabelError
 from app.load_settings import ConfigurationError
@@ -29,6 +30,7 @@ _SENTENCES = (
     LabelError,
     ProviderUnavailableError,
     UnknownConceptError,
+    NothingToLookAtError,
     SaveError,
 )
 """Errors whose message is meant for whoever typed the command."""
