@@ -30,6 +30,15 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+def test_a_first_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    script = str(ROOT / "examples" / "first_picture.py")
+    shown = run(tmp_path, sys.executable, script, str(ROOT / "docs" / "dog.jpg"))
+    assert "car " in shown
+    assert "animals, if it has to be 90 % sure: ['" in shown
+    assert (tmp_path / "drawn.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+
+
 def test_curl(url: str, tmp_path: Path) -> None:
     (tmp_path / "red.jpg").write_bytes(pictures.red())
     shown = run(tmp_path, "sh", str(ROOT / "examples" / "detect.sh"), url.rstrip("/"), "red.jpg")
