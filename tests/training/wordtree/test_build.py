@@ -33,6 +33,7 @@ def test_it_is_the_tree_of_the_slow_reference(case: tuple[Graph, list[str]]) -> 
         assert parent in graph[concept] if graph[concept] else parent is None
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(graphs(), st.booleans())
 def test_trimming_keeps_labels_and_who_is_above_whom(case: tuple[Graph, list[str]], contract: bool) -> None:

@@ -125,7 +125,7 @@ def test_onnx_runtime_leaves_them_in_float_too(model: onnx.ModelProto, tmp_path:
 def test_it_would_not_by_itself(model: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen on processors with AVX-512; on others the answer survives."""
     _, made = one_in_float(model)
-    monkeypatch.setattr("model.runtime.DISABLED_OPTIMIZERS", [])
+    monkeypatch.setattr("model.session.DISABLED_OPTIMIZERS", [])
     lost = len(run(made, tmp_path)) == 0
     assert lost == AVX512, "ONNX Runtime has no such optimisation any more; it need not be disabled"
 
