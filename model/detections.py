@@ -223,6 +223,11 @@ def _trained_positions(trained: Nodes, nodes: Sequence[int]) -> list[int]:
     return positions
 
 
+def exact(value: np.float32) -> float:
+    """Return the shortest decimal that reads back as the same float32: nothing is lost, and no digit says nothing."""
+    return float(str(value))
+
+
 def _check_array(name: str, array: NDArray[np.generic], dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
     """Refuse an array of another type or shape (None: any length), or with a value that is not a number."""
     fits = array.ndim == len(shape) and all(

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -184,19 +185,19 @@ class Client:
         return found
 
     def _ask(self, method: str, path: str, **request: Any) -> Any:
-        tries = 0
-        while True:
-            response: httpx.Response | None = None
-            tries += 1
+        for tries in itertools.count(1):
             try:
                 response = self._http.request(method, path, **request)
             except httpx.TransportError:
-                if self._protocol.wait(tries, None) is None:
+                seconds = self._protocol.wait(tries, None)
+                if seconds is None:
                     raise
-            seconds = self._protocol.wait(tries, response)
-            if response is not None and seconds is None:
-                return self._protocol.answer(response)
-            time.sleep(seconds or 0)
+            else:
+                seconds = self._protocol.wait(tries, response)
+                if seconds is None:
+                    return self._protocol.answer(response)
+            time.sleep(seconds)
+        raise AssertionError("the last try returns or raises")
 
 
 class AsyncClient:
@@ -262,19 +263,19 @@ class AsyncClient:
         return found
 
     async def _ask(self, method: str, path: str, **request: Any) -> Any:
-        tries = 0
-        while True:
-            response: httpx.Response | None = None
-            tries += 1
+        for tries in itertools.count(1):
             try:
                 response = await self._http.request(method, path, **request)
             except httpx.TransportError:
-                if self._protocol.wait(tries, None) is None:
+                seconds = self._protocol.wait(tries, None)
+                if seconds is None:
                     raise
-            seconds = self._protocol.wait(tries, response)
-            if response is not None and seconds is None:
-                return self._protocol.answer(response)
-            await asyncio.sleep(seconds or 0)
+            else:
+                seconds = self._protocol.wait(tries, response)
+                if seconds is None:
+                    return self._protocol.answer(response)
+            await asyncio.sleep(seconds)
+        raise AssertionError("the last try returns or raises")
 
 
 def _given(**parameters: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from model.detections import Detections
+from model.detections import Detections, exact
 from model.geometry import Letterbox
 from model.pictures.colour import to_srgb
 from model.pictures.decoding import MAX_PIXELS, decode_letterboxed, decode_picture, letterbox
@@ -189,11 +189,11 @@ class Detector:
             Detection(
                 wnid=tree.wnids[node],
                 name=tree.names[node],
-                score=_exact(found.scores[row]),
-                objectness=_exact(found.objectness[row]),
-                box=Box(*map(_exact, found.boxes[row])),
+                score=exact(found.scores[row]),
+                objectness=exact(found.objectness[row]),
+                box=Box(*map(exact, found.boxes[row])),
                 path=tuple(
-                    PathStep(tree.wnids[step], tree.names[step], _exact(probability))
+                    PathStep(tree.wnids[step], tree.names[step], exact(probability))
                     for step, probability in zip(found.paths[row].tolist(), found.probabilities[row], strict=True)
                     if step >= 0
                 ),
@@ -248,8 +248,3 @@ def _upright(picture: Image.Image | NDArray[Any]) -> Image.Image:
             raise ValueError(f"an array must be uint8 [H, W, 3] or [H, W], not {picture.dtype} {list(picture.shape)}")
         picture = Image.fromarray(picture)
     return to_srgb(ImageOps.exif_transpose(picture))
-
-
-def _exact(value: np.float32) -> float:
-    """Return the shortest decimal that reads back as the same float32, as the service writes it."""
-    return float(str(value))

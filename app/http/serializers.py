@@ -2,8 +2,6 @@
 
 from dataclasses import asdict
 
-import numpy as np
-
 from app.contract.schemas import (
     Box,
     ClassDetail,
@@ -22,7 +20,7 @@ from app.contract.schemas import (
 )
 from app.engine.models import ServedModel
 from app.engine.pipeline import Answer
-from model.detections import Detections
+from model.detections import Detections, exact
 from model.runtime import OnnxDetector
 
 
@@ -134,21 +132,16 @@ def is_trained(node: int, detector: OnnxDetector) -> bool:
 
 def _detected_object(found: Detections, row: int, detector: OnnxDetector) -> DetectedObject:
     tree = detector.tree
-    x1, y1, x2, y2 = (_exact(edge) for edge in found.boxes[row])
+    x1, y1, x2, y2 = (exact(edge) for edge in found.boxes[row])
     steps = zip(found.paths[row].tolist(), found.probabilities[row], strict=True)
     return DetectedObject(
         box=Box(x1=x1, y1=y1, x2=x2, y2=y2),
         label=concept(int(found.nodes[row]), detector),
-        score=_exact(found.scores[row]),
-        objectness=_exact(found.objectness[row]),
+        score=exact(found.scores[row]),
+        objectness=exact(found.objectness[row]),
         path=[
-            PathStep(wnid=tree.wnids[node], name=tree.names[node], probability=_exact(probability))
+            PathStep(wnid=tree.wnids[node], name=tree.names[node], probability=exact(probability))
             for node, probability in steps
             if node >= 0
         ],
     )
-
-
-def _exact(value: np.float32) -> float:
-    """Return the shortest decimal that reads back as the same float32: nothing is lost, and no digit says nothing."""
-    return float(str(value))

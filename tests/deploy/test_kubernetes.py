@@ -202,13 +202,20 @@ def test_a_gpu_is_one_pods(resources: dict[str, Resource], container: Resource, 
     assert metrics == {"cpu": {"Pods", "Resource"}, "gpu": {"Pods"}}[overlay]
 
 
+def with_component(name: str, overlay: str, copy: Path) -> Path:
+    """Return a copy of an overlay in which a component is no longer commented out."""
+    shutil.copytree(FOLDER, copy / "kubernetes")
+    folder = copy / "kubernetes" / "overlays" / overlay
+    file = folder / "kustomization.yaml"
+    text = file.read_text()
+    assert f"# - ../../components/{name}" in text
+    file.write_text(text.replace(f"# - ../../components/{name}", f"- ../../components/{name}"))
+    return folder
+
+
 @pytest.mark.slow
 def test_own_models_are_mounted(kustomize: list[str], overlay: str, tmp_path: Path) -> None:
-    shutil.copytree(FOLDER, tmp_path / "kubernetes")
-    folder = tmp_path / "kubernetes" / "overlays" / overlay
-    file = folder / "kustomization.yaml"
-    file.write_text(file.read_text().replace("# - ../../components/models", "- ../../components/models"))
-    spec = render(kustomize, folder)["Deployment"]["spec"]["template"]["spec"]
+    spec = render(kustomize, with_component("models", overlay, tmp_path))["Deployment"]["spec"]["template"]["spec"]
     (mount,) = (mount for mount in spec["containers"][0]["volumeMounts"] if mount["name"] == "models")
     assert mount == {"name": "models", "mountPath": "/models", "readOnly": True}
     (volume,) = (volume for volume in spec["volumes"] if volume["name"] == "models")
@@ -217,11 +224,7 @@ def test_own_models_are_mounted(kustomize: list[str], overlay: str, tmp_path: Pa
 
 @pytest.mark.slow
 def test_an_ingress_publishes_everything_but_metrics(kustomize: list[str], overlay: str, tmp_path: Path) -> None:
-    shutil.copytree(FOLDER, tmp_path / "kubernetes")
-    folder = tmp_path / "kubernetes" / "overlays" / overlay
-    file = folder / "kustomization.yaml"
-    file.write_text(file.read_text().replace("# - ../../components/ingress", "- ../../components/ingress"))
-    rendered = render(kustomize, folder)
+    rendered = render(kustomize, with_component("ingress", overlay, tmp_path))
     for release in RELEASES:
         kubernetes_validate.validate(rendered["Ingress"], release, strict=True)
     assert rendered["ConfigMap"]["data"]["FORWARDED_ALLOW_IPS"] == "10.244.0.0/16"

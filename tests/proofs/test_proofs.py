@@ -1,4 +1,4 @@
-"""The proofs, each for a moment; at length they are run by hand: docs/serving.md says how."""
+"""The proofs, each for a moment; at length they are run by hand: docs/proofs.md says how."""
 
 import asyncio
 

@@ -99,8 +99,8 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
     every = configuration.sets_held_out_every
     detection_sets = [_read(one, configuration, detector, held_out_every=every) for one in configuration.sets]
     folders = [_pictures(folder, configuration, detector) for folder in configuration.pictures]
-    check_pictures(picture for one in detection_sets for picture in one.pictures)
-    check_pictures(picture for folder in folders for picture in folder)
+    boxed_pictures = [picture for one in detection_sets for picture in one.pictures]
+    check_pictures([*boxed_pictures, *(picture for folder in folders for picture in folder)])
     boxed = _boxed(configuration, detector)
     scored = [evaluate_set(detector, one, configuration, boxed=boxed, progress=True) for one in detection_sets]
     report = Report(

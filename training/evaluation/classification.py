@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from model.pictures.decoding import PictureError, decode_picture, letterbox
+from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector
-from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
+from training.data.reading import read_picture
 from training.evaluation.inference import Rules
 from training.evaluation.lineage import lineage_accuracy
 from training.evaluation.report import PicturesReport
@@ -33,11 +33,7 @@ def evaluate_pictures(
     labels: list[list[int]] = []
     nodes = []
     for picture in tqdm(pictures, desc=name, unit="picture", disable=None if progress else True):
-        try:
-            image = decode_picture(picture.path.read_bytes())
-        except (OSError, PictureError) as error:
-            raise InvalidDatasetError(f"{picture.path}: {error}; replace or remove it") from error
-        square, frame = letterbox(image, size)
+        square, frame = letterbox(read_picture(picture), size)
         (raw,) = detector.run(square[None], rules.objectness)
         best = [detector.postprocess(raw, frame, hierarchy_threshold=one, max_detections=1) for one in rules.hierarchy]
         if all(len(found) for found in best):
