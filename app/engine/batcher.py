@@ -143,7 +143,7 @@ class Batcher:
         """Run a network on a batch as it is, at the model's own threshold.
 
         What comes after the gate runs as well, as the graph always gives it one box more. With no threshold it would
-        run for thousands of boxes, and the process keep the memory that takes (of yolov2-lite 580 MB).
+        run for thousands of boxes, and the process keep the memory that takes (of the embedded model 580 MB).
 
         Args:
             detector: the model.

@@ -86,7 +86,7 @@ EXAMPLES: dict[str, Any] = {
             "scale": [58.395, 57.12, 57.375],
         },
         "thresholds": {"objectness": 0.4, "hierarchy": 0.5, "iou": 0.45},
-        "training": {"network": "yolov2-pyramid", "backbone": "lite2", "start": "boxes-start.safetensors"},
+        "training": {"network": "yolov2-lite", "backbone": "lite2", "start": "boxes-start.safetensors"},
         "evaluation": {"sets": {"coco_val": {"pictures": 201, "boxes": 1713, "ap50": 0.317}}},
         "providers": ["CPUExecutionProvider"],
     },

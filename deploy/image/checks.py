@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -13,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import onnx
 
 from deploy.image.buildah import ROOT, Buildah, Container
 from deploy.image.running import Service, run_by_buildah, run_read_only
+from model.metadata import METADATA_KEY, ModelMetadata
 from model.version import VERSION
 
 LARGEST = {"cpu": 450_000_000}
@@ -23,8 +24,7 @@ LARGEST = {"cpu": 450_000_000}
 
 RUNTIMES = {"cpu": "onnxruntime", "gpu": "onnxruntime_gpu"}
 
-OTHER_MODEL = ROOT / "training" / "weights" / "yolov2-lite2.onnx"
-"""A model in float; the embedded one computes with 8 bits, and its card says so."""
+EMBEDDED = ROOT / "model" / "default.onnx"
 
 PICTURE = (ROOT / "docs" / "dog.jpg").read_bytes()
 JPEG = {"Content-Type": "image/jpeg"}
@@ -137,13 +137,13 @@ def models_of_a_folder(buildah: Buildah, container: Container) -> str:
         models = Path(folder)
         models.chmod(0o755)
         for name in ("default.onnx", "street.onnx"):
-            shutil.copyfile(OTHER_MODEL, models / name)
+            _write_with_version(models / name, "other")
             (models / name).chmod(0o644)
         with run_read_only(container, ON_A_CPU, models) as service:
             service.until_ready()
             named = {model["name"] for model in service.client.get("/models").json()["items"]}
             assert named == {"default", "street"}
-            assert "quantisation" not in service.client.get("/model").json()["training"]
+            assert service.client.get("/model").json()["version"] == "other"
             _detect(service, "?model=street")
     return "default.onnx answers in the place of the embedded model, street.onnx by its name"
 
@@ -161,6 +161,14 @@ def gpu_libraries(container: Container) -> str:
     )  # fmt: skip
     assert "libcuda.so.1: cannot open shared object file" in result.stderr, result.stderr
     return "all but the driver's are found"
+
+
+def _write_with_version(path: Path, version: str) -> None:
+    """Write the embedded model as another version of itself."""
+    model = onnx.load(EMBEDDED)
+    (card,) = (each for each in model.metadata_props if each.key == METADATA_KEY)
+    card.value = ModelMetadata.from_json(card.value).model_copy(update={"version": version}).to_json()
+    onnx.save(model, path)
 
 
 def _detect(service: Service, query: str = "") -> str:

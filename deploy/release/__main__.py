@@ -27,7 +27,7 @@ WHEEL_HAS = (
     "app/page/index.html",
     "model/default.onnx",
     "model/data/wordtree.tsv.gz",
-    "training/configurations/yolov2-lite.yaml",
+    "training/configurations/own-classes.yaml",
 )
 SDIST_HAS = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", *WHEEL_HAS)
 

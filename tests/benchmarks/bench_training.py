@@ -1,6 +1,6 @@
 """Whether the loader keeps up with training: pictures a second of the loader alone, of the step alone, of the whole.
 
-    python -m tests.benchmarks.bench_training [--rounds 5] [--batches 6] [--networks yolov2-lite,darknet19]
+    python -m tests.benchmarks.bench_training [--rounds 5] [--batches 6] [--networks yolov2-efficientnet,darknet19]
 
 Pictures are copies of docs/dog.jpg at the size of COCO's. The three take turns, so that a machine that slows down slows
 all of them; the ratio is the median of each round's whole to its step alone. Where other work shares the processors,
@@ -66,7 +66,7 @@ def write_pictures(folder: Path) -> None:
 
 
 def detector_trainer(folder: Path) -> Trainer:
-    """Return a trainer of yolov2-lite."""
+    """Return a trainer of yolov2-efficientnet."""
     configuration = TrainConfiguration.model_validate(
         {
             "output": folder,
@@ -166,11 +166,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="turns each takes (default: 5)")
     parser.add_argument("--batches", type=int, default=6, help="batches in a turn (default: 6)")
-    parser.add_argument("--networks", default="yolov2-lite,darknet19", help="which (default: %(default)s)")
+    parser.add_argument("--networks", default="yolov2-efficientnet,darknet19", help="which (default: %(default)s)")
     options = parser.parse_args()
     logging.disable(logging.INFO)
     torch.manual_seed(0)
-    builders = {"yolov2-lite": detector_trainer, "darknet19": classifier_trainer}
+    builders = {"yolov2-efficientnet": detector_trainer, "darknet19": classifier_trainer}
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(Path(folder))
         for name in options.networks.split(","):

@@ -26,7 +26,7 @@ from training.export.model_file import ExportError, ExportReport
 from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError
 
 ROOT = Path(program.__file__).parents[1]
-LEAST = ("--output", "a", "--detection", '{"annotations": "a", "pictures": "b"}', "--network.anchors", "[[1, 2]]")
+LEAST = ("--output", "a", "--detection", '{"annotations": "a", "pictures": "b"}', "--loop.workers", "0")
 
 
 @pytest.mark.slow

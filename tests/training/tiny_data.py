@@ -43,7 +43,10 @@ def write_data(root: Path) -> None:
 
 
 def tiny_run(root: Path, output: Path, **changes: Any) -> TrainConfiguration:
-    """Return the configuration of a run of four steps; `changes` replace whole keys."""
+    """Return the configuration of a run of four steps; `changes` replace whole keys.
+
+    The network is yolov2-efficientnet, whose one grid has few boxes, unless another is named.
+    """
     values: dict[str, Any] = {
         "output": output,
         "detection": [
@@ -56,4 +59,6 @@ def tiny_run(root: Path, output: Path, **changes: Any) -> TrainConfiguration:
         "optimizer": {"steps": 4, "batch": 4, "warmup": 2},
         "loop": {"workers": 0, "precision": "float32"},
     }
-    return TrainConfiguration.model_validate({**values, **changes})
+    values |= changes
+    values["network"] = {"name": "yolov2-efficientnet", **values["network"]}
+    return TrainConfiguration.model_validate(values)

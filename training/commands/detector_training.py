@@ -17,11 +17,11 @@ from training.data.mixture import Mixture
 from training.losses.distillation import classifier_opinion
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.losses.region import RegionLoss
-from training.networks.catalogue import BACKBONE, PYRAMID, WITH_BACKBONES, build_around, build_detector
+from training.networks.catalogue import BACKBONE, LITE, WITH_BACKBONES, build_around, build_detector
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.detector import Detector
 from training.networks.parts.region_head import RegionDetector
-from training.networks.yolov2_pyramid import YOLOv2Pyramid
+from training.networks.yolov2_lite import YOLOv2Lite
 from training.runs.freezing import freeze
 from training.runs.optimization import OptimizerConfiguration
 from training.runs.trainer import StepLoss
@@ -41,8 +41,8 @@ CALIBRATION_BATCHES: Final = 8  # that norms take their first statistics from
 def peak_rate(name: str, configuration: TrainConfiguration) -> float:
     """Return the peak learning rate of a parameter.
 
-    Pre-trained are yolov2-lite's copy of the classifier's last blocks, yolov2-pyramid's trunk and neck, and the others'
-    backbone where they start from something. The class layer around a classifier moves least: it starts as a
+    Pre-trained are yolov2-lite's trunk and neck, yolov2-efficientnet's copy of the classifier's last blocks, and the
+    others' backbone where they start from something. The class layer around a classifier moves least: it starts as a
     classifier's, and its 1,664 inputs add up, so that a step changes a logit by some 800 times the rate.
     """
     settings: OptimizerConfiguration = configuration.optimizer
@@ -60,7 +60,7 @@ def around(
     """Return a detector around a classifier, its class layer for the trained tree."""
     detector = build_around(configuration.design(len(classifier.wnids)), len(tree), classifier.backbone)
     detector.class_layer.start_from(classifier.rows, classifier.biases, classifier.wnids, tree)
-    if isinstance(detector, YOLOv2Pyramid):
+    if isinstance(detector, YOLOv2Lite):
         detector.class_layer.know(known_labels("coco").wnids, tree)
     detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, tree)))
     return detector
@@ -73,7 +73,7 @@ class DetectorTraining:
         configuration: of the run.
         tree: of the trained nodes.
         mixture: the pictures.
-        classifier: what yolov2-lite and yolov2-pyramid are built on; None for the other networks.
+        classifier: what yolov2-lite and yolov2-efficientnet are built on; None for the other networks.
         device: what computes.
 
     Raises:
@@ -95,8 +95,8 @@ class DetectorTraining:
                 f"loss.distillation_scale: only {' and '.join(WITH_BACKBONES)} have a classifier inside to learn from; "
                 f"leave it 0"
             )
-        if network.name == PYRAMID and not configuration.loss.iou_scale:
-            raise ConfigurationError(f"loss.iou_scale: {PYRAMID} learns boxes by their IOU alone; give it more than 0")
+        if network.name == LITE and not configuration.loss.iou_scale:
+            raise ConfigurationError(f"loss.iou_scale: {LITE} learns boxes by their IOU alone; give it more than 0")
         self.detector: Detector = (
             build_detector(network.design(), len(tree))
             if classifier is None
@@ -142,8 +142,8 @@ class DetectorTraining:
         """
         settings = self.configuration
         if path.suffix == PUBLISHED:
-            if not isinstance(self.detector, YOLOv2Pyramid):
-                raise ConfigurationError(f"network.start: {path} can only start {PYRAMID}, not {settings.network.name}")
+            if not isinstance(self.detector, YOLOv2Lite):
+                raise ConfigurationError(f"network.start: {path} can only start {LITE}, not {settings.network.name}")
             start_from_published(self.detector, path)
             return
         start = read_starting_point(path, settings.network.design())

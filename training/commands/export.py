@@ -31,8 +31,8 @@ from training.weights.classifier_state import ClassifierState
 from training.weights.run_folder import CONFIGURATION, load_tree
 
 PREPROCESSING: Final[dict[DetectorName, Preprocessing]] = {
-    "yolov2-lite": Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3),
-    "yolov2-pyramid": Preprocessing(mean=nanodet.PIXEL_MEAN, scale=nanodet.PIXEL_SCALE),
+    "yolov2-efficientnet": Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3),
+    "yolov2-lite": Preprocessing(mean=nanodet.PIXEL_MEAN, scale=nanodet.PIXEL_SCALE),
 }
 
 

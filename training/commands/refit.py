@@ -6,7 +6,7 @@ kept, so that the layer is learned again from zero within minutes, with every se
 weight decay. Learning features from data as it comes and the classifier from balanced data is decoupled training
 (Kang et al., "Decoupling representation and classifier for long-tailed recognition", ICLR 2020, section 4.2).
 
-A yolov2-pyramid learns in the same minutes to judge its boxes a second time.
+A yolov2-lite learns in the same minutes to judge its boxes a second time.
 """
 
 import logging
@@ -28,7 +28,7 @@ from training.data.class_examples import collect_examples
 from training.data.mixture import Mixture
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.parts.classifier_inside import ClassifierInside
-from training.networks.yolov2_pyramid import YOLOv2Pyramid
+from training.networks.yolov2_lite import YOLOv2Lite
 from training.runs.computing import Device, LoopConfiguration, use_device
 from training.runs.refit.class_fit import ClassFit, fit_classes
 from training.runs.refit.quality_fit import QualityFit, fit_quality
@@ -49,7 +49,7 @@ PICTURES: Final = 16  # looked at at once
 
 
 class RefitConfiguration(ClassFit, QualityFit):
-    """Learn the class layer of a yolov2-lite or yolov2-pyramid anew, with the rest of the network as it is."""
+    """Learn the class layer of a yolov2-lite or yolov2-efficientnet anew, with the rest of the network as it is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -82,7 +82,8 @@ def refit_run(configuration: RefitConfiguration) -> int:
     run, tensors, state, tree, trained, detector = load_detector(configuration.run)
     if not isinstance(detector, ClassifierInside):
         raise ConfigurationError(
-            f"{configuration.run}: only yolov2-lite and yolov2-pyramid have such a class layer, not {run.network.name}"
+            f"{configuration.run}: only yolov2-lite and yolov2-efficientnet have such a class layer, not "
+            f"{run.network.name}"
         )
     open_run_folder(configuration.output, resume=False)
     backbone = detector.backbone.name
@@ -107,7 +108,7 @@ def refit_run(configuration: RefitConfiguration) -> int:
     detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, subset)), configuration.half_trusted)
     loss = fit_classes(detector.class_layer, examples, shares, softmax, configuration)
     logger.info("%d objects, loss %.3f at the end", len(examples.nodes), loss)
-    if unsure is not None and isinstance(detector, YOLOv2Pyramid):
+    if unsure is not None and isinstance(detector, YOLOv2Lite):
         loss = fit_quality(detector.quality, unsure, shares, configuration, configuration.seed)
         logger.info("%d boxes, loss %.3f at the end", len(unsure.overlap), loss)
     fitted = {name: value.cpu() for name, value in detector.state_dict().items() if name.startswith(FITTED)}

@@ -19,7 +19,8 @@ class ClassifierNetwork(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: ClassifierName = Field(
-        "darknet19", description="darknet19, or the backbone of yolov2-tiny (tiny) or yolov2-lite (lite, lite2)"
+        "darknet19",
+        description="darknet19, the backbone of yolov2-tiny (tiny), or the classifier inside yolov2-lite (lite, lite2)",
     )
     start: Path | None = Field(
         None,

@@ -1,7 +1,7 @@
 """What a detection run is made of, as one documented object; it is written beside the results."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
     BaseModel,
@@ -20,9 +20,8 @@ from training.losses.region import RegionLossConfiguration
 from training.networks.backbones.efficientnet_lite import IMAGENET_CLASSES, LiteName
 from training.networks.catalogue import (
     ANCHORS,
-    PYRAMID,
+    LITE,
     WITH_BACKBONES,
-    WITH_TWO_SCALES,
     Design,
     DetectorName,
 )
@@ -32,6 +31,9 @@ from training.runs.optimization import OptimizerConfiguration
 InputSize = Annotated[int, Field(gt=0, multiple_of=32)]
 """Side of a square input, px; the detector's grid has a cell every 32."""
 
+
+LITE_LOSS: Final[dict[str, Any]] = {"iou_scale": 1, "object_scale": 1, "objectness": "focal", "rescore": False}
+"""What yolov2-lite learns by, where it is not YOLOv2's loss."""
 
 OPINIONS: Final = (
     "JSON file of what another detector sees on these pictures: {categories: [WNID], files: {NAME: [[score, category, "
@@ -83,27 +85,22 @@ class NetworkConfiguration(BaseModel):
     name: DetectorName = Field("yolov2-lite", description="architecture")
     anchors: tuple[tuple[PositiveFloat, PositiveFloat], ...] | None = Field(
         None,
-        description="width and height of each anchor, in cells of the grid (8 px for yolov2-pyramid, 16 px for "
-        "yolov2-lite, else 32 px); default: those of the network's publication. yolov2-pyramid has none: each of its "
-        "three grids has its cell in their place",
+        description="width and height of each anchor, in cells of the grid (16 px for "
+        "yolov2-efficientnet, else 32 px); default: those of the network's publication. yolov2-lite has none: each of "
+        "its three grids has its cell in their place",
         min_length=1,
     )
     backbone: LiteName | None = Field(
         None,
-        description="the EfficientNet-Lite in yolov2-lite and yolov2-pyramid: lite0, or lite2, which names more "
-        "rightly in 1.6 times the time; default: that of what it starts from, lite0 where that is nothing",
-    )
-    two_scales: bool = Field(
-        False,
-        description="yolov2-lite looks at a picture twice once it is trained, as it is and reduced to five eighths: "
-        "finds more small things, and names large ones better, in 1.4 times the time",
+        description="the EfficientNet-Lite in yolov2-lite and yolov2-efficientnet: lite0, or lite2, which names more "
+        "objects right and takes 1.6 times as long; default: that of the start, lite0 without one",
     )
     start: Path | None = Field(
         None,
         description="what to start from: the output folder of another run or of a classifier's, a model file (.onnx), "
-        "darknet's weights (.weights, .conv.N), NanoDet-g's (.safetensors, for yolov2-pyramid), or the word default "
-        "for the embedded model; by default yolov2-lite and yolov2-pyramid start from an ImageNet classifier, the "
-        "others from random weights",
+        "darknet's weights (.weights, .conv.N), NanoDet-g's (.safetensors, for yolov2-lite), or the word default "
+        "for the embedded model; by default yolov2-lite and yolov2-efficientnet start from an ImageNet classifier, "
+        "the others from random weights",
     )
     freeze: tuple[str, ...] = Field(
         (),
@@ -113,11 +110,9 @@ class NetworkConfiguration(BaseModel):
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:
-        if self.two_scales and self.name not in WITH_TWO_SCALES:
-            raise ValueError(f"{self.name} looks at one scale alone")
         if self.backbone is not None and self.name not in WITH_BACKBONES:
             raise ValueError(f"{self.name} has a backbone of its own, not {self.backbone}")
-        if self.name == PYRAMID and self.anchors is not None:
+        if self.name == LITE and self.anchors is not None:
             raise ValueError(f"{self.name} has no anchors")
         return self
 
@@ -125,12 +120,12 @@ class NetworkConfiguration(BaseModel):
         """Return what the network is built from.
 
         Args:
-            flat_classes: of the classifier inside yolov2-lite.
-            backbone: of yolov2-lite, where weights tell it.
+            flat_classes: of the classifier inside.
+            backbone: of that classifier, where weights tell it.
         """
         anchors = self.anchors or ANCHORS[self.name]
         chosen = backbone or self.backbone or "lite0"
-        return Design(self.name, anchors, flat_classes, self.two_scales, chosen)
+        return Design(self.name, anchors, flat_classes, chosen)
 
 
 class OpinionsConfiguration(BaseModel):
@@ -198,7 +193,21 @@ class TrainConfiguration(BaseModel):
     )
     seed: NonNegativeInt = Field(0, description="seed of every random choice")
     augmentation: AugmentConfiguration = AugmentConfiguration()
-    loss: RegionLossConfiguration = RegionLossConfiguration()
+    loss: RegionLossConfiguration = Field(
+        RegionLossConfiguration(),
+        description="constants of the loss; yolov2-lite's defaults are iou_scale 1, object_scale 1, objectness focal, "
+        "rescore false",
+    )
     optimizer: OptimizerConfiguration = OptimizerConfiguration()
     loop: LoopConfiguration = LoopConfiguration()
     resume: bool = Field(False, description="go on from the checkpoint in the output folder")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _loss_of_lite(cls, given: Any) -> Any:
+        """Give yolov2-lite its own losses where none are given: YOLOv2's would not train its boxes."""
+        if not isinstance(given, dict):
+            return given
+        network, loss = given.get("network", {}), given.get("loss", {})
+        name = network.get("name", LITE) if isinstance(network, dict) else getattr(network, "name", None)
+        return {**given, "loss": {**LITE_LOSS, **loss}} if name == LITE and isinstance(loss, dict) else given

@@ -9,7 +9,7 @@ from torch import Tensor
 from training.iou import iou_of_pairs
 from training.networks.parts.box_quality import seen_of_boxes
 from training.networks.parts.detector import Prediction, on_grids
-from training.networks.yolov2_pyramid import YOLOv2Pyramid
+from training.networks.yolov2_lite import YOLOv2Lite
 from training.targets import Targets
 
 LEAST_OBJECTNESS: Final = 0.03  # of a box that is worth a second look
@@ -38,7 +38,7 @@ class BoxExamples(NamedTuple):
 
 @torch.no_grad()
 def examples_of(
-    detector: YOLOv2Pyramid,
+    detector: YOLOv2Lite,
     predictions: Sequence[Prediction],
     targets: Targets,
     sources: Tensor,

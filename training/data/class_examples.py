@@ -13,7 +13,7 @@ from training.data.mixture import Mixture
 from training.iou import iou_of_pairs
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.detector import BoxIndex, on_grids
-from training.networks.yolov2_pyramid import YOLOv2Pyramid
+from training.networks.yolov2_lite import YOLOv2Lite
 from training.targets import NO_NODE, Targets
 
 LEAST_OVERLAP: Final = 0.5  # IOU from which a box counts as having found an object
@@ -68,7 +68,7 @@ def collect_examples(
             here = BoxIndex(*(part.to(device) for part in index))
             features, evidence = (part.half().cpu() for part in detector.class_inputs(prediction.features, here))
             rows.append(ClassExamples(features, evidence, nodes, sources[index.picture]))
-        if boxes_a_picture and isinstance(detector, YOLOv2Pyramid):
+        if boxes_a_picture and isinstance(detector, YOLOv2Lite):
             picked = examples_of(detector, every, batch.targets, sources, boxes_a_picture, generator)
             unsure += [picked] if len(picked.seen) else []
     objects = ClassExamples(*(torch.cat(columns) for columns in zip(*rows, strict=True)))

@@ -10,7 +10,7 @@ from torch import nn
 from training.networks.backbones.efficientnet_lite import FoldedConvolution
 from training.networks.parts.layers import ConvolutionBatchNormLeaky
 from training.networks.parts.region_head import RegionHead
-from training.networks.yolov2_lite import NormalisedConvolution
+from training.networks.yolov2_efficientnet import NormalisedConvolution
 
 
 def fold_norms(detector: nn.Module) -> None:

@@ -12,30 +12,28 @@ from training.networks.backbones.nanodet import STRIDES
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.detector import Detector
 from training.networks.tiny import YOLOv2Tiny
-from training.networks.two_scales import TwoScaleLite
 from training.networks.yolo9000 import YOLO9000
 from training.networks.yolov2 import YOLOv2
+from training.networks.yolov2_efficientnet import YOLOv2EfficientNet
 from training.networks.yolov2_lite import YOLOv2Lite
-from training.networks.yolov2_pyramid import YOLOv2Pyramid
 
 DetectorName = Literal[
-    "yolov2-pyramid", "yolov2-lite", "yolov2", "yolov2-voc", "yolov2-tiny", "yolov2-tiny-voc", "yolo9000"
+    "yolov2-lite", "yolov2-efficientnet", "yolov2", "yolov2-voc", "yolov2-tiny", "yolov2-tiny-voc", "yolo9000"
 ]
 Anchors = tuple[tuple[float, float], ...]
 
-PYRAMID: Final = "yolov2-pyramid"
-WITH_TWO_SCALES: Final = ("yolov2-lite",)
-WITH_BACKBONES: Final = ("yolov2-lite", "yolov2-pyramid")
+LITE: Final = "yolov2-lite"
+WITH_BACKBONES: Final = ("yolov2-lite", "yolov2-efficientnet")
 BACKBONE: Final = "backbone."
 """Of the names of a network's parameters: what a classifier's training gives."""
 
 # k-means (1 - IOU) over COCO's, VOC's and ILSVRC's boxes, longest side of a picture 23 cells of 16 px
-LITE_ANCHORS: Final = ((0.36, 0.47), (0.83, 1.15), (1.83, 1.97), (3.02, 4.27), (6.61, 7.77), (14.72, 13.8))
+EFFICIENTNET_ANCHORS: Final = ((0.36, 0.47), (0.83, 1.15), (1.83, 1.97), (3.02, 4.27), (6.61, 7.77), (14.72, 13.8))
 # the cells of its grids, in those of the finest: distances are measured in them
-PYRAMID_ANCHORS: Final = tuple((stride / STRIDES[0], stride / STRIDES[0]) for stride in STRIDES)
+LITE_GRIDS: Final = tuple((stride / STRIDES[0], stride / STRIDES[0]) for stride in STRIDES)
 ANCHORS: Final[dict[DetectorName, Anchors]] = {
-    "yolov2-pyramid": PYRAMID_ANCHORS,
-    "yolov2-lite": LITE_ANCHORS,
+    "yolov2-lite": LITE_GRIDS,
+    "yolov2-efficientnet": EFFICIENTNET_ANCHORS,
     "yolov2": yolov2.COCO_ANCHORS,
     "yolov2-voc": yolov2.VOC_ANCHORS,
     "yolov2-tiny": yolov2.COCO_ANCHORS,
@@ -51,14 +49,12 @@ class Design(NamedTuple):
         name: of the architecture.
         anchors: [A] width and height in cells.
         flat_classes: of the flat classifier inside.
-        two_scales: whether yolov2-lite looks at a picture twice once it is trained.
         backbone: of the classifier inside.
     """
 
     name: DetectorName
     anchors: Sequence[Sequence[float]]
     flat_classes: int = IMAGENET_CLASSES
-    two_scales: bool = False
     backbone: LiteName = "lite0"
 
 
@@ -78,10 +74,9 @@ def build_detector(design: Design, classes: int) -> Detector:
 def build_around(design: Design, classes: int, backbone: EfficientNetLite) -> ClassifierInside:
     """Build a detector around a classifier's backbone; what else is in it has random weights."""
     anchors = torch.tensor(design.anchors, dtype=torch.float32)
-    if design.name == PYRAMID:
-        return YOLOv2Pyramid(anchors, classes, backbone, flat_classes=design.flat_classes)
-    kind = TwoScaleLite if design.two_scales else YOLOv2Lite
-    return kind(anchors, classes, backbone, flat_classes=design.flat_classes)
+    if design.name == LITE:
+        return YOLOv2Lite(anchors, classes, backbone, flat_classes=design.flat_classes)
+    return YOLOv2EfficientNet(anchors, classes, backbone, flat_classes=design.flat_classes)
 
 
 def _build(name: DetectorName, anchors: Tensor, classes: int) -> Detector:

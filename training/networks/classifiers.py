@@ -11,7 +11,7 @@ from training.networks.tiny import TinyClassifier
 ClassifierName = Literal["darknet19", "tiny", "lite", "lite2"]
 
 LITES: Final[dict[ClassifierName, LiteName]] = {"lite": "lite0", "lite2": "lite2"}
-"""The backbones of yolov2-lite, by the name of the classifier on each."""
+"""The EfficientNets that a detector is built on, by the name of the classifier on each."""
 
 
 def build_classifier(name: ClassifierName, classes: int) -> Classifier:

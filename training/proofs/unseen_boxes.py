@@ -5,8 +5,9 @@
 Some categories of PASCAL VOC lose their boxes: pictures with one of them leave the detection set, and what was in the
 boxes becomes a picture with a label alone. The same training runs with and without those pictures, and both are scored
 on boxes of all categories. So that no name is known beforehand the labels are concepts of a tree made for this, which
-the classifier inside yolov2-lite has no class for: its features are all that is pre-trained. Without the pictures there
-is no class row of the missing categories, and no other score than 0; recall tells whether things are found at all.
+the classifier inside yolov2-efficientnet has no class for: its features are all that is pre-trained. Without the
+pictures there is no class row of the missing categories, and no other score than 0; recall tells whether things are
+found at all.
 """
 
 import json

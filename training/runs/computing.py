@@ -102,8 +102,8 @@ def use_device(device: torch.device) -> None:
 def _computes_bfloat16(device: torch.device) -> bool:
     """Tell whether a device has instructions for bfloat16.
 
-    Without them torch still computes in it, on a CPU element by element: a step of yolov2-lite takes 40 s on two cores
-    that know no more than AVX2, and 1.6 s in float32 (16 pictures of 288 to 416 px).
+    Without them torch still computes in it, on a CPU element by element: a step of
+    yolov2-efficientnet takes 40 s on two cores with AVX2, and 1.6 s in float32 (16 pictures of 288 to 416 px).
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -27,7 +27,9 @@ class OptimizerConfiguration(BaseModel):
     )
     learning_rate: PositiveFloat = Field(1e-3, description="peak learning rate of new parameters")
     pretrained_learning_rate: PositiveFloat = Field(2e-4, description="peak learning rate of pre-trained parameters")
-    class_learning_rate: PositiveFloat = Field(5e-5, description="peak learning rate of yolov2-lite's class layer")
+    class_learning_rate: PositiveFloat = Field(
+        5e-5, description="peak learning rate of the class layer around an ImageNet classifier"
+    )
     weight_decay: float = Field(5e-4, ge=0, description="decay of weights; biases and norms have none")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd's momentum")
     warmup: PositiveInt = Field(200, description="steps over which the learning rate rises from 0 to its peak")

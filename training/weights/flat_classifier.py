@@ -1,4 +1,4 @@
-"""The flat classifier that yolov2-lite is built on: the published ImageNet one, or a run of `pretrain`."""
+"""The flat classifier that a detector is built on: the published ImageNet one, or a run of `pretrain`."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +46,7 @@ def load_flat_classifier(start: Path | None, backbone: LiteName = "lite0") -> Fl
     lite = LITES.get(classifier.network)
     if lite is None or classifier.softmax != "flat":
         raise ConfigurationError(
-            f"network.start: {start} holds {classifier.network} with a {classifier.softmax} softmax; yolov2-lite is "
+            f"network.start: {start} holds {classifier.network} with a {classifier.softmax} softmax; a detector is "
             f"built on lite or lite2 with a flat softmax"
         )
     weights, tree = tensors_of(tensors, AVERAGE_PREFIX), load_tree(start, state)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from training.networks.parts.layers import BATCH_NORM_EPSILON, ConvolutionBatchNormLeaky, DarknetBatchNorm
-from training.networks.yolov2_lite import NormalisedConvolution
+from training.networks.yolov2_efficientnet import NormalisedConvolution
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""How a yolov2-pyramid starts: NanoDet-g's weights by their published names, with or without objectness beside them."""
+"""How a yolov2-lite starts: NanoDet-g's weights by their published names, with or without objectness beside them."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from training.networks.backbones.nanodet import load_nanodet
-from training.networks.yolov2_pyramid import YOLOv2Pyramid
+from training.networks.yolov2_lite import YOLOv2Lite
 from training.weights.checkpoint import InvalidCheckpointError
 
 
-def start_from_published(detector: YOLOv2Pyramid, path: Path) -> None:
+def start_from_published(detector: YOLOv2Lite, path: Path) -> None:
     """Take over the trunk, the neck and the heads.
 
     Args:

@@ -19,7 +19,7 @@ from training.networks.catalogue import BACKBONE, Design
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.layers import ConvolutionBatchNormLeaky
 from training.networks.parts.region_head import RegionDetector, RegionHead
-from training.networks.yolov2_lite import NormalisedConvolution
+from training.networks.yolov2_efficientnet import NormalisedConvolution
 from training.weights.checkpoint import (
     AVERAGE_PREFIX,
     InvalidCheckpointError,

@@ -23,7 +23,7 @@ from training.evaluation.report import CategoryReport, ModelReport, Report, SetR
 from training.export.model_file import ExportReport
 from training.networks.backbones.efficientnet_lite import EfficientNetLite
 from training.networks.parts.detector import Detector
-from training.networks.yolov2_lite import YOLOv2Lite
+from training.networks.yolov2_efficientnet import YOLOv2EfficientNet
 from training.weights.checkpoint import InvalidCheckpointError, save_checkpoint
 
 TRAINED = packaged_tree().closure([packaged_tree().index(BEAGLE)]).tolist()
@@ -34,7 +34,7 @@ RUN = TrainConfiguration.model_validate(
         "output": "/home/somebody/runs/x",
         "detection": [{"annotations": "/home/somebody/annotations/pets.json", "pictures": "/home/somebody/pets"}],
         "classification": [{"folder": "/home/somebody/labelled"}],
-        "network": {"anchors": ANCHORS},
+        "network": {"name": "yolov2-efficientnet", "anchors": ANCHORS},
         "sizes": [64, 96],
         "seed": 8,
         "optimizer": {"batch": 5},
@@ -46,7 +46,7 @@ REPORT = ExportReport(size=1, boxes=0.0, objectness=0.0, probabilities=0.0)
 def average() -> dict[str, Tensor]:
     """Return the averaged weights of a checkpoint: those a detector starts with, and a bias that can be told."""
     torch.manual_seed(0)
-    detector = YOLOv2Lite(torch.tensor(ANCHORS), len(TRAINED), EfficientNetLite())
+    detector = YOLOv2EfficientNet(torch.tensor(ANCHORS), len(TRAINED), EfficientNetLite())
     state = {f"average.{name}": value for name, value in detector.state_dict().items()}
     state["average.box.bias"] = BIAS
     return state
@@ -202,7 +202,7 @@ def test_a_run_that_is_none(run: Path, tmp_path: Path) -> None:
         return str(caught.value)
 
     index, configuration = run / "checkpoint.json", run / "configuration.json"
-    rewrite(configuration, network={"anchors": [[1, 2]]})
+    rewrite(configuration, network={"name": "yolov2-efficientnet", "anchors": [[1, 2]]})
     assert "weights are not those of the network in its configuration.json" in told(InvalidCheckpointError)
     rewrite(configuration, sises=[64])
     assert told(ConfigurationError).endswith("sises: there is no such key")

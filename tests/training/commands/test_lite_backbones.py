@@ -1,4 +1,4 @@
-"""yolov2-lite on EfficientNet-Lite2: what follows its training knows which backbone it has."""
+"""yolov2-efficientnet on EfficientNet-Lite2: what follows its training knows which backbone it has."""
 
 from pathlib import Path
 from typing import Any

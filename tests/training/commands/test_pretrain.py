@@ -195,7 +195,7 @@ class Truth:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lite", "lite2"])
-def test_a_flat_run_is_what_yolov2_lite_is_built_on(data: Path, finished: Path, tmp_path: Path, name: str) -> None:
+def test_a_detector_is_built_on_a_flat_run(data: Path, finished: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "flat"
     network = {"name": name, "start": "imagenet"}
     settings = {"steps": 1, "epochs": None, "batch": 6}
@@ -205,7 +205,7 @@ def test_a_flat_run_is_what_yolov2_lite_is_built_on(data: Path, finished: Path, 
     assert (classifier.rows.shape, classifier.biases.shape) == ((3, 1280), (3,))
     assert classifier.backbone.name == ("lite2" if name == "lite2" else "lite0")
     assert len(load_flat_classifier(None).wnids) == 1000
-    with pytest.raises(ConfigurationError, match="holds lite with a hierarchical softmax; yolov2-lite is"):
+    with pytest.raises(ConfigurationError, match="holds lite with a hierarchical softmax; a detector is"):
         load_flat_classifier(finished)
 
 

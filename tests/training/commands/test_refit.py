@@ -233,7 +233,7 @@ def test_another_network_is_refused(run: Path, tmp_path: Path) -> None:
     network = {"name": "yolov2-tiny", "anchors": [[0.4, 0.4], [1.2, 1.5]]}
     loss = {"distillation_scale": 0}
     assert train_detector(tiny_run(run, other, network=network, loss=loss, optimizer={"steps": 1, "batch": 2}))
-    with pytest.raises(ConfigurationError, match="only yolov2-lite"):
+    with pytest.raises(ConfigurationError, match="only yolov2-lite and yolov2-efficientnet"):
         refit_run(settings(tmp_path))
     assert not json.loads((other / "checkpoint.json").read_text()).get("refit")
 

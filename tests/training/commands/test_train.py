@@ -89,7 +89,7 @@ def test_a_run_becomes_a_model_file_that_can_be_scored(root: Path, finished: Pat
     detector = OnnxDetector.load(path, threads=1)
     metadata = detector.metadata
     assert (metadata.name, metadata.version, metadata.sizes, metadata.default_size) == (
-        "yolov2-lite",
+        "yolov2-efficientnet",
         "7",
         (64, 96),
         64,

@@ -161,7 +161,7 @@ def test_another_network_takes_the_backbone(root: Path, finished: Path, tmp_path
 
 
 def test_what_does_not_go_together(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="only yolov2-lite and yolov2-pyramid have a classifier inside"):
+    with pytest.raises(ConfigurationError, match="only yolov2-lite and yolov2-efficientnet have a classifier inside"):
         fresh(root, tmp_path, loss={"distillation_scale": 1})
     with pytest.raises(ConfigurationError, match="there is no 'neck' in this network; its parts are backb"):
         fresh(root, tmp_path, network={**NETWORK, "freeze": ["neck"]})

@@ -12,14 +12,15 @@ from training.command_line import explain
 from training.commands.export import ExportConfiguration
 from training.commands.refit import RefitConfiguration
 from training.configurations.pretrain import PretrainConfiguration
-from training.configurations.train import TrainConfiguration
+from training.configurations.train import NetworkConfiguration, TrainConfiguration
+from training.losses.region import ObjectnessLoss, RegionLossConfiguration
 
 RUNS = sorted((Path(training.__file__).parent / "configurations").glob("*.yaml"))
 
 LEAST: dict[str, Any] = {
     "output": "runs/a",
     "detection": [{"annotations": "a.json", "pictures": "a"}],
-    "network": {"anchors": [[1, 2]]},
+    "network": {"name": "yolov2", "anchors": [[1, 2]]},
 }
 
 
@@ -49,7 +50,23 @@ def test_the_runs_that_come_with_the_package(path: Path) -> None:
     found = kind.model_validate(text)
     assert not found.resume
     if isinstance(found, TrainConfiguration):
-        assert len(found.network.design().anchors) == (3 if found.network.name in {"yolo9000", "yolov2-pyramid"} else 6)
+        assert len(found.network.design().anchors) == (3 if found.network.name in {"yolo9000", "yolov2-lite"} else 6)
+
+
+@pytest.mark.parametrize(
+    ("network", "loss", "expected"),
+    [
+        ({}, {}, (1, ObjectnessLoss.FOCAL)),
+        ({"name": "yolov2-lite"}, {"iou_scale": 2}, (2, ObjectnessLoss.FOCAL)),
+        ({"name": "yolov2"}, {}, (0, ObjectnessLoss.SQUARED)),
+        (NetworkConfiguration(), {"objectness": "squared"}, (1, ObjectnessLoss.SQUARED)),
+        ({}, RegionLossConfiguration(iou_scale=3), (3, ObjectnessLoss.SQUARED)),
+    ],
+)
+def test_yolov2_lite_has_losses_of_its_own(network: Any, loss: Any, expected: tuple[float, ObjectnessLoss]) -> None:
+    made = TrainConfiguration.model_validate({**LEAST, "network": network, "loss": loss})
+    assert (made.loss.iou_scale, made.loss.objectness) == expected
+    assert TrainConfiguration.model_validate_json(made.model_dump_json()) == made
 
 
 @pytest.mark.parametrize(
@@ -67,8 +84,8 @@ def test_the_runs_that_come_with_the_package(path: Path) -> None:
         (
             {"network": {**LEAST["network"], "name": "other"}},
             (
-                "network.name: input should be 'yolov2-pyramid', 'yolov2-lite', 'yolov2', 'yolov2-voc', 'yolov2-tiny', "
-                "'yolov2-tiny-voc' or 'yolo9000', not 'other'"
+                "network.name: input should be 'yolov2-lite', 'yolov2-efficientnet', 'yolov2', 'yolov2-voc', "
+                "'yolov2-tiny', 'yolov2-tiny-voc' or 'yolo9000', not 'other'"
             ),
         ),
         ({"mixing": 0}, "mixing: input should be greater than 0, not 0"),

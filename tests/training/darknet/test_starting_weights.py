@@ -79,5 +79,5 @@ def test_what_is_of_another_network(tmp_path: Path) -> None:
         read_darknet_start(path, TINY)
     with pytest.raises(InvalidWeightsError, match="there is no such file"):
         read_darknet_start(tmp_path / "none.weights", TINY)
-    with pytest.raises(InvalidWeightsError, match="darknet has no yolov2-lite"):
-        read_darknet_start(path, Design("yolov2-lite", COCO_ANCHORS))
+    with pytest.raises(InvalidWeightsError, match="darknet has no yolov2-efficientnet"):
+        read_darknet_start(path, Design("yolov2-efficientnet", COCO_ANCHORS))

@@ -6,7 +6,7 @@ from torch import Tensor
 from training.data.box_examples import examples_of, pick, suppressed
 from training.networks.backbones.efficientnet_lite import EfficientNetLite
 from training.networks.backbones.nanodet import Head
-from training.networks.yolov2_pyramid import YOLOv2Pyramid
+from training.networks.yolov2_lite import YOLOv2Lite
 from training.targets import Targets
 
 NONE = torch.zeros(0, dtype=torch.int64)
@@ -24,9 +24,9 @@ def targets(boxes: list[list[float]], picture: list[int], confidence: list[float
     )
 
 
-def network() -> YOLOv2Pyramid:
+def network() -> YOLOv2Lite:
     torch.manual_seed(0)
-    made = YOLOv2Pyramid(torch.tensor([[1.0, 1], [2, 2], [4, 4]]), 5, EfficientNetLite()).eval()
+    made = YOLOv2Lite(torch.tensor([[1.0, 1], [2, 2], [4, 4]]), 5, EfficientNetLite()).eval()
     for head in made.heads:
         assert isinstance(head, Head)
         assert head.objectness.bias is not None

@@ -13,7 +13,7 @@ from training.data.batches import BatchSampler, load_batches
 from training.data.class_examples import collect_examples, finding_boxes
 from training.data.mixture import Mixture
 from training.networks.backbones.efficientnet_lite import EfficientNetLite
-from training.networks.yolov2_lite import YOLOv2Lite
+from training.networks.yolov2_efficientnet import YOLOv2EfficientNet
 from training.targets import Targets
 
 NONE = torch.zeros(0, dtype=torch.int64)
@@ -112,7 +112,7 @@ def test_rows_are_what_the_class_layer_sees(data: Path) -> None:
     found = read_data(tiny_run(data, data / "run"), tree, ())
     mixture = Mixture(found.sources, trained_index(found.trained, len(tree)), tiny_run(data, data).augmentation, 0)
     torch.manual_seed(0)
-    detector = YOLOv2Lite(torch.tensor([[0.4, 0.4], [1.2, 1.5]]), len(found.trained), EfficientNetLite()).eval()
+    detector = YOLOv2EfficientNet(torch.tensor([[0.4, 0.4], [1.2, 1.5]]), len(found.trained), EfficientNetLite()).eval()
     stream = BatchSampler(len(mixture), 4, (64,), 0, 0, 3)
     examples, unsure = collect_examples(detector, mixture, stream, 0, 8)
     assert unsure is None  # it judges no box a second time

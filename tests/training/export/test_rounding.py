@@ -5,12 +5,12 @@ import torch
 from training.export.rounding import fold_norms, round_to_half
 from training.networks.backbones.efficientnet_lite import EfficientNetLite, FoldedConvolution
 from training.networks.parts.detector import BoxIndex
-from training.networks.yolov2_lite import YOLOv2Lite
+from training.networks.yolov2_efficientnet import YOLOv2EfficientNet
 
 
 def test_only_rounding_changes_the_answers() -> None:
     torch.manual_seed(0)
-    detector = YOLOv2Lite(torch.tensor([[1.0, 1.0], [2.0, 3.0]]), 7, EfficientNetLite()).eval()
+    detector = YOLOv2EfficientNet(torch.tensor([[1.0, 1.0], [2.0, 3.0]]), 7, EfficientNetLite()).eval()
     for module in detector.modules():  # norms that do something
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.1, 0.1)  # type: ignore[union-attr]

@@ -11,7 +11,7 @@ from training.darknet.weights import parts
 from training.networks.catalogue import (
     ANCHORS,
     BACKBONE,
-    PYRAMID,
+    LITE,
     Design,
     DetectorName,
     build_detector,
@@ -35,7 +35,7 @@ def test_darknets_networks_have_its_weights_files_layout_and_anchors(name: Detec
 
 @pytest.mark.parametrize("name", get_args(DetectorName))
 def test_each_has_a_backbone_and_its_anchors(name: DetectorName) -> None:
-    anchors = ANCHORS[name] if name == PYRAMID else ((1, 2), (3, 4.5))
+    anchors = ANCHORS[name] if name == LITE else ((1, 2), (3, 4.5))
     made = build_detector(Design(name, anchors), 7)
     assert made.anchors.tolist() == [list(anchor) for anchor in anchors]
     assert made.classes == 7

@@ -64,4 +64,4 @@ def test_other_data_is_refused(tmp_path: Path) -> None:
 
 
 def test_its_configuration() -> None:
-    assert configuration_of(CONFIGURATION, None, {}).network.name == "yolov2-lite"
+    assert configuration_of(CONFIGURATION, None, {}).network.name == "yolov2-efficientnet"

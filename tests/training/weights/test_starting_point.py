@@ -15,8 +15,9 @@ from training.export.quantization.graph import activation_ranges, plain_weights,
 from training.export.quantization.library import CalibrationMethod
 from training.export.rounding import fold_norms, round_to_half
 from training.networks.backbones.efficientnet_lite import EfficientNetLite, FoldedConvolution, backbone_name
-from training.networks.catalogue import LITE_ANCHORS, Design
+from training.networks.catalogue import LITE_GRIDS, Design
 from training.networks.parts.detector import BoxIndex
+from training.networks.yolov2_efficientnet import YOLOv2EfficientNet
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.weights.checkpoint import InvalidCheckpointError, save_checkpoint
 from training.weights.norm_calibration import calibrate_norms
@@ -25,7 +26,7 @@ from training.weights.starting_point import StartingPoint, read_starting_point, 
 ANCHORS = ((0.8, 1.1), (2.0, 1.5))
 DOG = "n02084071"
 RACCOON = "n02508021"
-LITE = Design("yolov2-lite", ANCHORS)
+DESIGN = Design("yolov2-efficientnet", ANCHORS)
 
 
 def trained(*wnids: str) -> list[int]:
@@ -37,9 +38,9 @@ def names(nodes: list[int]) -> tuple[str, ...]:
     return tuple(packaged_tree().wnids[node] for node in nodes)
 
 
-def detector(nodes: list[int], seed: int) -> YOLOv2Lite:
+def detector(nodes: list[int], seed: int) -> YOLOv2EfficientNet:
     torch.manual_seed(seed)
-    made = YOLOv2Lite(torch.tensor(ANCHORS), len(nodes), EfficientNetLite())
+    made = YOLOv2EfficientNet(torch.tensor(ANCHORS), len(nodes), EfficientNetLite())
     with torch.no_grad():  # norms that do something, and a class layer that has learned something
         for module in made.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
@@ -60,7 +61,7 @@ def pictures() -> Tensor:
     return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
 
 
-def answers(network: YOLOv2Lite) -> tuple[Tensor, Tensor]:
+def answers(network: YOLOv2EfficientNet) -> tuple[Tensor, Tensor]:
     """Raw boxes, and class logits of some."""
     index = BoxIndex(*(torch.tensor(part) for part in ([0, 1], [1, 0], [2, 3], [0, 1])))
     with torch.no_grad():
@@ -74,7 +75,7 @@ def nodes() -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def rounded(nodes: list[int]) -> YOLOv2Lite:
+def rounded(nodes: list[int]) -> YOLOv2EfficientNet:
     """A detector with norms, whose weights lose nothing in float16 once the norms are folded."""
     made = detector(nodes, seed=0)
     fold_norms(made)
@@ -83,7 +84,7 @@ def rounded(nodes: list[int]) -> YOLOv2Lite:
 
 
 @pytest.fixture(scope="module")
-def exported(rounded: YOLOv2Lite, nodes: list[int], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(rounded: YOLOv2EfficientNet, nodes: list[int], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "model.onnx"
     metadata = ModelMetadata(
         name="tiny",
@@ -113,10 +114,10 @@ def model_file(request: pytest.FixtureRequest, exported: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_model_file_starts_the_detector_it_was_exported_from(
-    model_file: Path, rounded: YOLOv2Lite, nodes: list[int]
+    model_file: Path, rounded: YOLOv2EfficientNet, nodes: list[int]
 ) -> None:
     other = detector(nodes, seed=1)
-    start = read_starting_point(model_file, LITE)
+    start = read_starting_point(model_file, DESIGN)
     assert start.wnids == names(nodes)
     start_around(other, start, names(nodes))
     for found, expected in zip(answers(other), answers(rounded), strict=True):
@@ -152,7 +153,7 @@ def test_a_quantised_model_file_starts_the_detector_too(
     rounded = quantised(plain, ranges)
     path = tmp_path / "int8.onnx"
     onnx.save(store_in_half(rounded) if half_storage else rounded, path)
-    start, expected = read_starting_point(path, LITE), read_starting_point(model_file, LITE)
+    start, expected = read_starting_point(path, DESIGN), read_starting_point(model_file, DESIGN)
     assert start.weights.keys() == expected.weights.keys()
     assert start.wnids == expected.wnids
     for name, value in expected.weights.items():
@@ -172,7 +173,7 @@ def test_a_runs_folder_gives_its_average(tmp_path: Path, nodes: list[int]) -> No
     made, other = detector(nodes, seed=0), detector(nodes, seed=1)
     tensors = {f"average.{name}": value for name, value in made.state_dict().items()}
     save_checkpoint(tmp_path, tensors, {"step": 1, "trained": nodes, "tree": packaged_tree().digest})
-    start_around(other, read_starting_point(tmp_path, LITE), names(nodes))
+    start_around(other, read_starting_point(tmp_path, DESIGN), names(nodes))
 
     for found, expected in zip(answers(other), answers(made), strict=True):
         torch.testing.assert_close(found, expected)
@@ -209,35 +210,30 @@ def test_another_networks_weights(nodes: list[int]) -> None:
         start_around(made, StartingPoint(state, names(nodes)), names(nodes))
 
 
-def test_the_embedded_default() -> None:
-    start = read_starting_point(Path("default"), LITE)
+def test_the_embedded_default_fits_todays_network() -> None:
+    start = read_starting_point(Path("default"), DESIGN)
     assert start.folded
     assert set(start.wnids) <= set(packaged_tree().wnids)
     assert start.weights["class_layer.flat.bias"].shape == (1000,)
+    assert backbone_name(start.weights) == "lite2"
+    made = YOLOv2Lite(torch.tensor(LITE_GRIDS), len(start.wnids), EfficientNetLite("lite2"))
+    start_around(made, start, start.wnids)
+
+    assert torch.equal(made.class_layer.correction.weight, start.weights["class_layer.correction.weight"])
+    assert torch.equal(made.trunk.stem.weight, start.weights["trunk.stem.weight"])
 
 
 def test_what_is_neither(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     with pytest.raises(InvalidCheckpointError, match="there is no checkpoint"):
-        read_starting_point(tmp_path, LITE)
+        read_starting_point(tmp_path, DESIGN)
     path.write_bytes(b"not a model")
     with pytest.raises(InvalidCheckpointError, match=r"model\.onnx: neither a run's folder nor a model file"):
-        read_starting_point(path, LITE)
+        read_starting_point(path, DESIGN)
     graph = onnx.helper.make_graph([], "empty", [], [])
     onnx.save(onnx.helper.make_model(graph), path)
     with pytest.raises(InvalidCheckpointError, match="not a model file"):
-        read_starting_point(path, LITE)
+        read_starting_point(path, DESIGN)
     save_checkpoint(tmp_path, {"average.x": torch.zeros(1)}, {"step": 1, "trained": [0], "tree": "sha256:other"})
     with pytest.raises(InvalidCheckpointError, match="another WordTree, sha256:other"):
-        read_starting_point(tmp_path, LITE)
-
-
-def test_the_weights_that_come_with_the_package_fit_todays_network_and_configuration() -> None:
-    start = read_starting_point(Path(__file__).parents[3] / "training" / "weights" / "yolov2-lite2.onnx", LITE)
-    anchors = torch.tensor(LITE_ANCHORS)
-    assert backbone_name(start.weights) == "lite2"
-    made = YOLOv2Lite(anchors, len(start.wnids), EfficientNetLite("lite2"))
-    start_around(made, start, start.wnids)
-
-    assert torch.equal(made.anchors, anchors)
-    assert torch.equal(made.class_layer.correction.weight, start.weights["class_layer.correction.weight"])
+        read_starting_point(tmp_path, DESIGN)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite, the backbone of yolov2-lite, with its ImageNet weights.
+"""EfficientNet-Lite, the classifier inside yolov2-lite and yolov2-efficientnet, with its ImageNet weights.
 
 Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv 1905.11946, table 1, in the
 Lite variant: no squeeze-and-excitation, ReLU6 for swish; stem, head and the repeats of the first and the last stage are

@@ -1,4 +1,4 @@
-"""An EfficientNet-Lite as a classifier: what yolov2-lite is built on."""
+"""An EfficientNet-Lite as a classifier: what yolov2-lite and yolov2-efficientnet are built on."""
 
 from torch import Tensor, nn
 

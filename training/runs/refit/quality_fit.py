@@ -27,7 +27,7 @@ class QualityFit(BaseModel):
 
     boxes: NonNegativeInt = Field(
         24,
-        description="boxes of a picture, at most, that yolov2-pyramid learns to judge a second time from; each takes "
+        description="boxes of a picture, at most, that yolov2-lite learns to judge a second time from; each takes "
         "4 kB of memory; 0: it judges none",
     )
     quality_power: NonNegativeFloat = Field(

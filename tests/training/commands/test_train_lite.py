@@ -1,4 +1,4 @@
-"""yolov2-pyramid from published weights to a model file: start, train, refit, export."""
+"""yolov2-lite from published weights to a model file: start, train, refit, export."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ LOSS = {"iou_scale": 1, "objectness": "focal", "object_scale": 1, "distillation_
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pyramid")
+    folder = tmp_path_factory.mktemp("lite")
     write_data(folder)
     save_file(made_up_weights(), folder / "start.safetensors")
     return folder
@@ -37,7 +37,7 @@ def started(root: Path) -> Path:
 
 
 def _run(root: Path, name: str, steps: int) -> Path:
-    network = {"name": "yolov2-pyramid", "anchors": None, "start": root / "start.safetensors"}
+    network = {"name": "yolov2-lite", "anchors": None, "start": root / "start.safetensors"}
     optimizer = {"steps": steps, "batch": 4, "warmup": 1}
     assert train_detector(tiny_run(root, root / name, network=network, loss=LOSS, optimizer=optimizer))
     return root / name
@@ -93,7 +93,7 @@ def test_it_starts_from_its_model_file(root: Path, started: Path) -> None:
     refitted, path = root / "again", root / "again.onnx"
     refit_run(RefitConfiguration(run=started, output=refitted, workers=0, sizes=(64,), boxes=60, quality_power=0.5))
     export_run(ExportConfiguration(run=refitted, output=path, sizes=(64,), default_size=64))
-    network = {"name": "yolov2-pyramid", "anchors": None, "start": path}
+    network = {"name": "yolov2-lite", "anchors": None, "start": path}
     optimizer = {"steps": 0, "batch": 4, "warmup": 1}
     assert train_detector(tiny_run(root, root / "from-file", network=network, loss=LOSS, optimizer=optimizer))
     expected, found = load_checkpoint(refitted).tensors, load_checkpoint(root / "from-file").tensors
@@ -105,15 +105,15 @@ def test_it_starts_from_its_model_file(root: Path, started: Path) -> None:
 
 
 def test_weights_of_another_kind_are_refused(root: Path) -> None:
-    with pytest.raises(ConfigurationError, match="can only start yolov2-pyramid, not yolov2-lite"):
+    with pytest.raises(ConfigurationError, match="can only start yolov2-lite, not yolov2-efficientnet"):
         train_detector(tiny_run(root, root / "other", network={"start": root / "start.safetensors"}))
     save_file({"stem.weight": torch.zeros(1)}, root / "wrong.safetensors")
-    network = {"name": "yolov2-pyramid", "anchors": None, "start": root / "wrong.safetensors"}
+    network = {"name": "yolov2-lite", "anchors": None, "start": root / "wrong.safetensors"}
     with pytest.raises(InvalidCheckpointError, match=r"wrong\.safetensors: the weights are not NanoDet-g's"):
         train_detector(tiny_run(root, root / "wrong", network=network, loss=LOSS))
 
 
 def test_boxes_are_learned_by_their_iou(root: Path) -> None:
-    network = {"name": "yolov2-pyramid", "anchors": None}
-    with pytest.raises(ConfigurationError, match=r"loss\.iou_scale: yolov2-pyramid learns boxes by their IOU alone"):
+    network = {"name": "yolov2-lite", "anchors": None}
+    with pytest.raises(ConfigurationError, match=r"loss\.iou_scale: yolov2-lite learns boxes by their IOU alone"):
         train_detector(tiny_run(root, root / "none", network=network, loss={**LOSS, "iou_scale": 0}))
