@@ -61,7 +61,7 @@ def collect_examples(
     batches = zip(stream, load_batches(mixture, stream, workers), strict=True)
     for draws, batch in tqdm(batches, total=len(stream), unit="batch", mininterval=5):
         sources = torch.tensor([places[id(mixture.items[draw.item][0])] for draw in draws])
-        every = detector.look(batch.pictures.to(device).permute(0, 3, 1, 2).float())
+        every = detector.grids(batch.pictures.to(device).permute(0, 3, 1, 2).float())
         boxes, objectness = ([one.features[-1].cpu() for one in every], [one.boxes[..., 4].cpu() for one in every])
         finding = finding_boxes(boxes, objectness, batch.targets)
         for prediction, (index, nodes) in zip(every, finding, strict=True):

@@ -29,7 +29,7 @@ from model.runtime import OnnxDetector
 from model.version import VERSION
 from model.walk import absolute_probabilities
 from training.files import replacing
-from training.networks.parts.detector import BoxIndex, Detector, decode_boxes, joined
+from training.networks.parts.detector import BoxIndex, Detector, joined
 
 OPSET: Final = 18  # the oldest that torch's exporter writes without converting; read by ONNX Runtime 1.14 and later
 HALF_LEAST_VALUES: Final = 1024  # smaller tensors, biases above all, cost nothing in full precision
@@ -79,7 +79,7 @@ class ExportGraph(nn.Module):
         side = pictures.shape[1]
         every = self.detector.look(pictures.permute(0, 3, 1, 2).to(torch.float32))
         least = self.detector.least_objectness(threshold)
-        found = [torch.nonzero(prediction.boxes[..., 4].sigmoid() >= least) for prediction in every]
+        found = [torch.nonzero(prediction.boxes[..., -1].sigmoid() >= least) for prediction in every]
         for each in found:
             torch._check(each.shape[0] < MOST_FOUND)  # type: ignore[no-untyped-call]  # noqa: SLF001 - the documented name
         # One box more, dropped again at the end: so the class layer never sees zero boxes, which not every
@@ -87,12 +87,7 @@ class ExportGraph(nn.Module):
         found[-1] = torch.cat((found[-1], found[-1].new_zeros(1, 4)))
         indexes = [BoxIndex(*each.unbind(1)) for each in found]
         judged = self.detector.judge(every, indexes)
-        decoded = [
-            decode_boxes(prediction.boxes, self.detector.anchors_of(grid), self.detector.location)[index]
-            for grid, (prediction, index) in enumerate(zip(every, indexes, strict=True))
-        ]
-        boxes = joined(decoded)
-        centre, sides = boxes[:, :2], boxes[:, 2:]
+        centre, sides = judged.boxes[:, :2], judged.boxes[:, 2:]
         corners = torch.cat((centre - sides / 2, centre + sides / 2), dim=1) * side
         picture = joined([index.picture for index in indexes])
         answers = corners[:-1], judged.objectness[:-1], picture[:-1], judged.class_logits[:-1]

@@ -13,7 +13,7 @@ cell's own features, and the trunk's features at stride 32, averaged over the in
 believe it. The same says how well a box fits (`training.networks.parts.box_quality`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,11 +21,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.networks.backbones.efficientnet_lite import HEAD_CHANNELS, IMAGENET_CLASSES, EfficientNetLite
-from training.networks.backbones.nanodet import CHANNELS, CLASSES, DEEP_CHANNELS, STRIDES, Head, Neck, Trunk
+from training.networks.backbones.nanodet import (
+    CHANNELS,
+    CLASSES,
+    DEEP_CHANNELS,
+    STRIDES,
+    GridAnswers,
+    Head,
+    Neck,
+    Trunk,
+    expected_distances,
+    shares,
+)
 from training.networks.parts.box_quality import BoxQuality, seen_of_boxes
 from training.networks.parts.class_layer import TreeClassLayer
 from training.networks.parts.classifier_inside import ClassifierInside, inner_part, reduced_side
-from training.networks.parts.detector import BoxIndex, Judgement, Location, Prediction, decode_boxes
+from training.networks.parts.detector import BoxIndex, Judgement, Location, Prediction, decode_boxes, decode_chosen
 from training.networks.parts.regions import integral_image, pool_regions
 
 
@@ -67,23 +78,42 @@ class YOLOv2Lite(ClassifierInside):
 
         The features of each are: the integral image of the classifier's features of the reduced picture, that of the
         trunk's at stride 32 [B, S/32 + 1, S/32 + 1, 512], the neck's map of this grid [B, 128, H, W], P(kind) of its
-        cells [B, 80, H, W], and its boxes [B, 1, H, W, 4] as fractions, cut off from the gradient.
+        cells [B, H, W, 80], and its boxes [B, 1, H, W, 4] as fractions, cut off from the gradient.
         """
+        maps = self._maps(pictures)
+        found = []
+        for grid, (head, own) in enumerate(zip(self.heads, maps.neck, strict=True)):
+            answers: GridAnswers = head(own)
+            raw = torch.cat((expected_distances(answers.sides), answers.objectness), dim=-1)[:, None]
+            boxes = raw.to(maps.classifier.dtype)
+            decoded = decode_boxes(boxes.detach(), self.anchors_of(grid), self.location)
+            found.append(Prediction(boxes, (maps.classifier, maps.deep, own, shares(answers.kinds), decoded)))
+        return tuple(found)
+
+    def look(self, pictures: Tensor) -> tuple[Prediction, ...]:
+        """Predict on the same grids as far as the gate needs it: of 5,376 cells at 512 px it passes some hundred.
+
+        In the place of four distances a box has the 44 logits they are the expectations of; the features are those of
+        `grids` but the boxes, with the kinds' logits instead of P(kind).
+        """
+        maps = self._maps(pictures)
+        every: list[GridAnswers] = [head(own) for head, own in zip(self.heads, maps.neck, strict=True)]
+        return tuple(
+            Prediction(
+                torch.cat((answers.sides, answers.objectness), dim=-1)[:, None],
+                (maps.classifier, maps.deep, own, answers.kinds),
+            )
+            for answers, own in zip(every, maps.neck, strict=True)
+        )
+
+    def _maps(self, pictures: Tensor) -> "_Maps":
         height, width = pictures.shape[2:]
         reduced = F.interpolate(
             pictures, size=(reduced_side(height), reduced_side(width)), mode="bilinear", antialias=True
         )
         classifier = integral_image(self.backbone.head(self.backbone(reduced)[2]))
         trunk = self.trunk(pictures)
-        deep = integral_image(trunk[-1])
-        found = []
-        for grid, (head, own) in enumerate(zip(self.heads, self.neck(*trunk), strict=True)):
-            answers = head(own)
-            raw = torch.cat((answers.distances(), answers.objectness), dim=1).permute(0, 2, 3, 1)[:, None]
-            boxes = raw.to(classifier.dtype)
-            decoded = decode_boxes(boxes.detach(), self.anchors_of(grid), self.location)
-            found.append(Prediction(boxes, (classifier, deep, own, answers.shares(), decoded)))
-        return tuple(found)
+        return _Maps(classifier, integral_image(trunk[-1]), self.neck(*trunk))
 
     def class_inputs(self, features: tuple[Tensor, ...], index: BoxIndex) -> tuple[Tensor, Tensor]:
         """Return what the class layer sees of the K boxes of `index` of one grid."""
@@ -95,10 +125,25 @@ class YOLOv2Lite(ClassifierInside):
         return logits
 
     def judge(self, predictions: Sequence[Prediction], indexes: Sequence[BoxIndex]) -> Judgement:
-        """Return of boxes of all grids how sure they are, by objectness and quality, and their class logits."""
-        features, evidence, boxes, objectness = self.seen_of(predictions, indexes)
-        quality = self.quality(seen_of_boxes(features, evidence, boxes, objectness))
-        return Judgement(self.quality.answer(objectness, quality), self.class_layer(features, evidence))
+        """Return of boxes of all grids where they are, how sure, by objectness and quality, and their class logits."""
+        raw = [one.boxes[tuple(index)] for one, index in zip(predictions, indexes, strict=True)]
+        own = _joined(
+            self._chosen(grid, prediction, index, here)
+            for grid, (prediction, index, here) in enumerate(zip(predictions, indexes, raw, strict=True))
+        )
+        objectness = torch.cat(raw)[:, -1]
+        features, evidence = _class_inputs(predictions[0].features[:2], own, _pictures(indexes))
+        quality = self.quality(seen_of_boxes(features, evidence, own.boxes, objectness))
+        answer = self.quality.answer(objectness, quality)
+        return Judgement(own.boxes, answer, self.class_layer(features, evidence))
+
+    def _chosen(self, grid: int, prediction: Prediction, index: BoxIndex, raw: Tensor) -> "_Own":
+        """Return what is seen of boxes of one grid of `look`, whose raw outputs are [K, 45]."""
+        own, kinds = prediction.features[2:]
+        height, width = prediction.boxes.shape[2:4]
+        distances = expected_distances(raw[:, :-1])
+        boxes = decode_chosen(distances, index, self.anchors_of(grid), (height, width), self.location)
+        return _Own(_cells(own, index), shares(kinds[index.picture, index.row, index.column]), boxes)
 
     def least_objectness(self, threshold: Tensor) -> Tensor:
         """Return the objectness of a box, 0 to 1, without which `judge` cannot answer a threshold."""
@@ -109,15 +154,25 @@ class YOLOv2Lite(ClassifierInside):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what is seen of the K boxes of all grids, one grid after the other.
 
+        Args:
+            predictions: what `grids` gave.
+            indexes: which boxes of each.
+
         Returns:
             The two that `class_inputs` gives; the boxes [K, 4], centre x, centre y, width, height as fractions; the
             logits of their objectness [K].
         """
-        parts = [_own(one.features, index) for one, index in zip(predictions, indexes, strict=True)]
-        own = _Own(*(torch.cat(each) for each in zip(*parts, strict=True)))
-        picture = torch.cat([index.picture for index in indexes])
+        own = _joined(_own(one.features, index) for one, index in zip(predictions, indexes, strict=True))
         raw = torch.cat([one.boxes[tuple(index)] for one, index in zip(predictions, indexes, strict=True)])
-        return *_class_inputs(predictions[0].features[:2], own, picture), own.boxes, raw[:, 4]
+        return *_class_inputs(predictions[0].features[:2], own, _pictures(indexes)), own.boxes, raw[:, 4]
+
+
+class _Maps(NamedTuple):
+    """Integral images of the classifier's and of the trunk's deepest features, and the neck's map of each grid."""
+
+    classifier: Tensor
+    deep: Tensor
+    neck: tuple[Tensor, ...]
 
 
 class _Own(NamedTuple):
@@ -126,6 +181,14 @@ class _Own(NamedTuple):
     cells: Tensor
     kinds: Tensor
     boxes: Tensor
+
+
+def _joined(parts: Iterable[_Own]) -> _Own:
+    return _Own(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
+def _pictures(indexes: Sequence[BoxIndex]) -> Tensor:
+    return torch.cat([index.picture for index in indexes])
 
 
 def _class_inputs(shared: tuple[Tensor, ...], own: _Own, picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,7 +201,10 @@ def _class_inputs(shared: tuple[Tensor, ...], own: _Own, picture: Tensor) -> tup
 
 def _own(features: tuple[Tensor, ...], index: BoxIndex) -> _Own:
     own, kinds, boxes = features[2:]
-    at = (index.picture, index.row, index.column)
+    return _Own(_cells(own, index), kinds[index.picture, index.row, index.column], boxes[tuple(index)])
+
+
+def _cells(own: Tensor, index: BoxIndex) -> Tensor:
+    """Return the features [K, 128] of boxes' cells on the neck's map [B, 128, H, W]."""
     # channels last, as the convolutions have them: in another order the gradient would have to be rearranged
-    cells = own.permute(0, 2, 3, 1)[at]
-    return _Own(cells, kinds.permute(0, 2, 3, 1)[at], boxes[index.picture, index.anchor, index.row, index.column])
+    return own.permute(0, 2, 3, 1)[index.picture, index.row, index.column]

@@ -57,7 +57,7 @@ def test_boxes_near_an_object_come_before_others() -> None:
 def test_boxes_say_how_far_they_overlap_an_object_and_where_they_come_from() -> None:
     detector = network()
     with torch.no_grad():
-        predictions = detector.look(pictures())
+        predictions = detector.grids(pictures())
         boxes = torch.cat([one.features[-1].flatten(1, 3) for one in predictions], dim=1)
     one_of_its_own = boxes[1, 10].tolist()
     given = targets([one_of_its_own, [0.5, 0.5, 1.0, 1.0]], [1, 2], [1.0, 0.0])
@@ -75,7 +75,7 @@ def test_boxes_say_how_far_they_overlap_an_object_and_where_they_come_from() -> 
 def test_boxes_about_what_a_teacher_doubts_are_left_out() -> None:
     detector = network()
     with torch.no_grad():
-        predictions = detector.look(pictures())
+        predictions = detector.grids(pictures())
     sure, doubted = [0.1, 0.1, 0.02, 0.02], [0.5, 0.5, 0.9, 0.9]
     sources, every = torch.zeros(3, dtype=torch.int64), []
     for confidence in (0.0, 0.2):
@@ -89,6 +89,6 @@ def test_boxes_about_what_a_teacher_doubts_are_left_out() -> None:
 def test_a_batch_of_which_nothing_is_known() -> None:
     detector = network()
     with torch.no_grad():
-        predictions = detector.look(pictures())
+        predictions = detector.grids(pictures())
     found = examples_of(detector, predictions, targets([], [], []), torch.zeros(3).long(), 30, torch.Generator())
     assert len(found.overlap) == len(found.seen) == 0

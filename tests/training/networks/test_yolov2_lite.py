@@ -92,6 +92,23 @@ def test_all_grids_classes_at_once_are_those_of_each(network: YOLOv2Lite, predic
     assert together.std(0).min() > 1e-4  # boxes differ in what they are called
 
 
+def test_what_passes_the_gate_is_judged_as_all_boxes_would_be(
+    network: YOLOv2Lite, predictions: tuple[Prediction, ...]
+) -> None:
+    indexes = [index_of(0, 1), index_of(1, 0), index_of(2, 1)]
+    pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
+    with torch.no_grad():
+        glance = network.look(pictures)
+        judged = network.judge(glance, indexes)
+        _, _, boxes, objectness = network.seen_of(predictions, indexes)
+        logits = network.logits_of(predictions, indexes)
+    for each, trained in zip(glance, predictions, strict=True):
+        torch.testing.assert_close(each.boxes[..., -1], trained.boxes[..., -1])
+    torch.testing.assert_close(judged.boxes, boxes)
+    torch.testing.assert_close(judged.objectness, objectness.sigmoid())  # quality has no power before a refit
+    torch.testing.assert_close(judged.class_logits, logits)
+
+
 def test_each_of_three_grids_has_one_anchor() -> None:
     with pytest.raises(ValueError, match="three grids need three anchors, not 4"):
         YOLOv2Lite(torch.ones(4, 2), 3, lively_backbone())

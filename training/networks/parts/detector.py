@@ -52,10 +52,12 @@ class Prediction(NamedTuple):
 class Judgement(NamedTuple):
     """What a detector answers of K boxes.
 
+    boxes: [K, 4], centre x, centre y, width, height as fractions of the picture.
     objectness: [K], 0 to 1.
     class_logits: [K, classes].
     """
 
+    boxes: Tensor
     objectness: Tensor
     class_logits: Tensor
 
@@ -95,11 +97,14 @@ class Detector(nn.Module, ABC):
         return (self(pictures),)
 
     def look(self, pictures: Tensor) -> tuple[Prediction, ...]:
-        """Predict as a trained detector does from pictures [B, 3, S, S]: on its grids, at every scale it looks at."""
+        """Predict what `judge` needs from pictures [B, 3, S, S]: the same, or less where few boxes pass the gate.
+
+        The objectness of a box is the last of its raw outputs, however many a detector has.
+        """
         return self.grids(pictures)
 
-    def anchors_of(self, grid: int) -> Tensor:  # noqa: ARG002 - all that `look` gives of one grid has the same
-        """Return the anchors [A, 2] of one of what `grids` or `look` gives, in cells of that grid."""
+    def anchors_of(self, grid: int) -> Tensor:  # noqa: ARG002 - most networks have one grid
+        """Return the anchors [A, 2] of one of what `grids` gives, in cells of that grid."""
         return self.anchors
 
     @abstractmethod
@@ -110,7 +115,7 @@ class Detector(nn.Module, ABC):
         """Return the class logits [K, classes] of the boxes of several predictions, one after the other.
 
         Args:
-            predictions: what `grids` or `look` gave.
+            predictions: what `grids` gave.
             indexes: which boxes of each.
         """
         return joined([self.class_logits(one.features, index) for one, index in zip(predictions, indexes, strict=True)])
@@ -122,12 +127,21 @@ class Detector(nn.Module, ABC):
             predictions: what `look` gave.
             indexes: which boxes of each.
         """
-        raw = joined([one.boxes[tuple(index)] for one, index in zip(predictions, indexes, strict=True)])
-        return Judgement(raw[:, 4].sigmoid(), self.logits_of(predictions, indexes))
+        raw = [one.boxes[tuple(index)] for one, index in zip(predictions, indexes, strict=True)]
+        boxes = [
+            decode_chosen(here, index, self.anchors_of(grid), _sides(prediction), self.location)
+            for grid, (prediction, index, here) in enumerate(zip(predictions, indexes, raw, strict=True))
+        ]
+        return Judgement(joined(boxes), joined(raw)[:, 4].sigmoid(), self.logits_of(predictions, indexes))
 
     def least_objectness(self, threshold: Tensor) -> Tensor:
         """Return the sigmoid of to without which `judge` answers less than a threshold, both 0 to 1."""
         return threshold
+
+
+def _sides(prediction: Prediction) -> tuple[int, int]:
+    height, width = prediction.boxes.shape[2:4]
+    return height, width
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:
@@ -179,10 +193,10 @@ def decode_boxes(boxes: Tensor, anchors: Tensor, location: Location = Location.D
 def decode_chosen(
     raw: Tensor, index: BoxIndex, anchors: Tensor, grid: tuple[int, int], location: Location = Location.DIRECT
 ) -> Tensor:
-    """Return the boxes [K, 4], as `decode_boxes` has them, of the raw outputs [K, 5] of the K boxes of `index`.
+    """Return the boxes [K, 4], as `decode_boxes` has them, of the raw outputs [K, 4 or 5] of the K boxes of `index`.
 
     Args:
-        raw: of those boxes alone.
+        raw: of those boxes alone; objectness may be left out.
         index: which they are.
         anchors: [A, 2], cells.
         grid: its height and width, cells.
@@ -194,7 +208,7 @@ def decode_chosen(
 def _decode(
     raw: Tensor, column: Tensor, row: Tensor, anchor: Tensor, grid: tuple[int, int], location: Location
 ) -> Tensor:
-    """Decode raw outputs [..., 5], given the cell and the anchor [..., 2] of each, broadcast."""
+    """Decode raw outputs [..., 4 or 5], given the cell and the anchor [..., 2] of each, broadcast."""
     height, width = grid  # numbers: as tensors they would be constants of an exported graph, whatever its input's size
     if location is Location.DISTANCES:
         left, top, right, bottom = raw[..., :4].unbind(-1)

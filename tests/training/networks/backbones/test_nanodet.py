@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.training.networks.published_nanodet import made_up_weights, published_answers
-from training.networks.backbones.nanodet import GridAnswers, Head, Neck, Trunk, load_nanodet
+from training.networks.backbones.nanodet import Head, Neck, Trunk, expected_distances, load_nanodet, shares
 
 
 def heads() -> nn.ModuleList:
@@ -24,10 +24,10 @@ def test_it_computes_what_the_published_graph_does(separator: str) -> None:
     with torch.no_grad():
         found = [head(x) for head, x in zip(three, neck(*trunk(pictures)), strict=True)]
         expected = published_answers(weights, pictures)
-    assert [each.kinds.shape for each in found] == [(2, 80, 12, 12), (2, 80, 6, 6), (2, 80, 3, 3)]
+    assert [each.kinds.shape for each in found] == [(2, 12, 12, 80), (2, 6, 6, 80), (2, 3, 3, 80)]
     for ours, theirs in zip(found, expected, strict=True):
         assert theirs.std() > 0.01
-        together = torch.cat((ours.kinds, ours.sides, ours.objectness), 1)
+        together = torch.cat((ours.kinds, ours.sides, ours.objectness), -1).permute(0, 3, 1, 2)
         torch.testing.assert_close(together, theirs, rtol=1e-4, atol=1e-4)
 
 
@@ -59,15 +59,15 @@ def test_without_objectness_the_heads_keep_their_own() -> None:
 
 
 def test_distances_are_expectations() -> None:
-    sides = torch.full((1, 44, 1, 1), -50.0)
+    sides = torch.full((1, 44), -50.0)
     sides[0, [0, 11 + 10, 22 + 3, 22 + 4, 33 + 7]] = 0
-    answers = GridAnswers(torch.zeros(1, 1, 1, 1), torch.zeros(1, 80, 1, 1), sides)
-    torch.testing.assert_close(answers.distances().flatten(), torch.tensor([0.0, 10.0, 3.5, 7.0]), atol=1e-4, rtol=0)
+    expected = torch.tensor([[0.0, 10.0, 3.5, 7.0]])
+    torch.testing.assert_close(expected_distances(sides), expected, atol=1e-4, rtol=0)
 
 
 def test_shares_are_parts_of_the_sum_of_the_scores() -> None:
-    kinds = torch.full((1, 80, 1, 1), -20.0)
-    kinds[0, 3], kinds[0, 5] = 0.0, 20.0
-    shares = GridAnswers(torch.zeros(1, 1, 1, 1), kinds, torch.zeros(1, 44, 1, 1)).shares().flatten()
-    assert float(shares.sum()) == pytest.approx(1)
-    assert float(shares[5] / shares[3]) == pytest.approx(2**2, rel=1e-4)  # scores of 1 and .5
+    kinds = torch.full((80,), -20.0)
+    kinds[3], kinds[5] = 0.0, 20.0
+    found = shares(kinds)
+    assert float(found.sum()) == pytest.approx(1)
+    assert float(found[5] / found[3]) == pytest.approx(2**2, rel=1e-4)  # scores of 1 and .5
