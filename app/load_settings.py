@@ -13,6 +13,9 @@ from pydantic.fields import FieldInfo
 from app.settings import PREFIX, Settings
 
 HIDDEN = "(hidden)"
+CLIENT_KEY = f"{PREFIX}KEY"
+"""The variable with the API key that `yolo9000 detect --server` shows; no setting of the service."""
+
 SHOWN_DEFAULTS = {"model": "the embedded model"}
 """What the default is called where it depends on the machine."""
 
@@ -102,7 +105,7 @@ def _shown(value: Any, field: FieldInfo) -> object:
 
 
 def _check_names(environment: Iterable[str]) -> None:
-    known = [variable(name) for name in Settings.model_fields]
+    known = [CLIENT_KEY, *(variable(name) for name in Settings.model_fields)]
     for name in sorted(environment):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             rest = name.upper().removeprefix(PREFIX)

@@ -1,20 +1,41 @@
-"""What all tests share: which of them go to one worker and in what order, and where the time went.
+"""What all tests share: a tiny model, which tests go to one worker and in what order, and where the time went.
 
 pytest-xdist hands groups of tests to its workers. The tests of a file form a group, as they share fixtures; the page's
 files form one, as they share a browser and a server.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from model.runtime import OnnxDetector
+from tests.model_files import write_tiny_model
+
 BROWSER_TESTS: Final = "tests/app/page"
 LEAST_SECONDS: Final = 1.0
 """Parts that take less are not listed."""
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(("YOLO9000_", "OTEL_", "FASTAPI_OTEL_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+@pytest.fixture(scope="session")
+def detector(tiny_model: Path) -> OnnxDetector:
+    return OnnxDetector.load(tiny_model, threads=1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from app.commands import cli
 from app.load_settings import default_of
 from app.settings import PREFIX, Settings
 from training.__main__ import COMMANDS, main
+from yolo9000.commands import cli
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(

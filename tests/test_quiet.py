@@ -159,10 +159,10 @@ def quiet_lives(material: Mapping[str, Path], tmp_path_factory: pytest.TempPathF
     folder, model, port = tmp_path_factory.mktemp("quiet"), str(material["model"]), free_port()
     photo, pictures = str(material["photo"]), str(material["pictures"])
     commands = {
-        "serve": ("-m", "app", "serve", "--port", str(port), "--model", model),
-        "detect": ("-m", "app", "detect", photo, "--model", model, "--save", "annotated.jpg"),
-        "classes": ("-m", "app", "classes", "dog"),
-        "label": ("-m", "app", "label", pictures, "--output", "labels", "--model", model, "--processes", "1"),
+        "serve": ("-m", "yolo9000", "serve", "--port", str(port), "--model", model),
+        "detect": ("-m", "yolo9000", "detect", photo, "--model", model, "--save", "annotated.jpg"),
+        "classes": ("-m", "yolo9000", "classes", "dog"),
+        "label": ("-m", "yolo9000", "label", pictures, "--output", "labels", "--model", model, "--processes", "1"),
         "evaluate": (
             *("-m", "training", "evaluate", "--model", model, "--data", str(material["set"])),
             *("--sets", "tiny", "--output", "report.json", "--html", "report.html"),

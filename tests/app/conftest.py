@@ -1,4 +1,3 @@
-import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -12,29 +11,11 @@ from app.engine.engine import Engine
 from app.main import create_app
 from app.settings import Settings
 from model.runtime import OnnxDetector
-from tests.model_files import write_tiny_model
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith(("YOLO9000_", "OTEL_", "FASTAPI_OTEL_")):
-            monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
-
-
-@pytest.fixture(scope="session")
-def detector(tiny_model: Path) -> OnnxDetector:
-    return OnnxDetector.load(tiny_model, threads=1)
 
 
 @pytest.fixture

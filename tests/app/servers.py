@@ -33,7 +33,7 @@ class Running:
 
 @contextmanager
 def serving(*options: str) -> Iterator[httpx.Client]:
-    """Run `python -m app serve` on a free port of 127.0.0.1 and give a client once it is ready."""
+    """Run `python -m yolo9000 serve` on a free port of 127.0.0.1 and give a client once it is ready."""
     with running(*options) as server:
         yield server.client
 
@@ -51,7 +51,7 @@ def running(
     """
     port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("YOLO9000_")}
-    command = [*before, sys.executable, "-m", "app", "serve", "--port", str(port), *options]
+    command = [*before, sys.executable, "-m", "yolo9000", "serve", "--port", str(port), *options]
     with (
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client,
         subprocess.Popen(

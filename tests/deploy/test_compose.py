@@ -8,10 +8,10 @@ import compose_spec
 import pytest
 import yaml
 
-from app.commands.server import CLOSING_SECONDS
 from app.load_settings import load_settings
 from app.settings import Settings
 from tests.deploy.files import DASHBOARD, DEPLOY, dockerfile, read_yaml
+from yolo9000.commands.server import CLOSING_SECONDS
 
 FILES = ("compose.yaml", "compose.gpu.yaml")
 

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 
-from app.commands.server import CLOSING_SECONDS
 from app.load_settings import load_settings
 from app.main import create_app
 from app.settings import Settings
 from tests.deploy.files import DEPLOY, dockerfile
+from yolo9000.commands.server import CLOSING_SECONDS
 
 FOLDER = DEPLOY / "kubernetes"
 OVERLAYS = ("cpu", "gpu")

@@ -36,7 +36,18 @@ def prove_kill(seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = write_tiny_model(Path(folder) / "tiny.onnx")
         port = free_port()
-        command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--model", str(model), "--threads", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "yolo9000",
+            "serve",
+            "--port",
+            str(port),
+            "--model",
+            str(model),
+            "--threads",
+            "1",
+        ]
         replies, kills, restarts = asyncio.run(_supervised(command, port, seconds))
     wrong = [reply for reply in replies if reply.status == 200 and b'"beagle"' not in reply.body]
     print(f"{kills} kills, {restarts} restarts, statuses {statuses(replies)} (0: the connection ended)")

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from typer.testing import CliRunner, Result
 
-from app.commands import cli
 from app.contract.schemas import DetectionParameters
 from app.label.plan import Limits, Means, Plan, make_plan
 from app.settings import Settings
 from model.wordtree import WordTree
 from tests.app import pictures
+from yolo9000.commands import cli
 
 MOST_LINKS = 10_000  # to one file; file systems have limits
 

@@ -70,7 +70,7 @@ def test_a_node_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, tiny_mo
         address = say("")
         assert address.startswith("127.0.0.1:")
         arguments = ["label", str(source), "--output", str(output), "--model", str(tiny_model), "--shard-size", "1"]
-        command = [sys.executable, "-m", "app", *arguments, "--threads", "1", "--ray", address]
+        command = [sys.executable, "-m", "yolo9000", *arguments, "--threads", "1", "--ray", address]
         with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as labelling:
             try:
                 done = output / "pictures"

@@ -9,12 +9,12 @@ from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
-from app.commands import cli
-from app.commands.server import Server
 from app.settings import Settings
 from model.version import VERSION
 from tests.app import pictures
 from tests.app.pictures import BLUE, draw, encode
+from yolo9000.commands import cli
+from yolo9000.commands.server import Server
 
 DOG = "n02084071"
 
@@ -188,7 +188,7 @@ def test_serve_passes_its_options_on(tiny_model: Path, monkeypatch: pytest.Monke
         served.append(server)
 
     monkeypatch.setattr(Server, "run", run_server)
-    monkeypatch.setattr("app.commands.cli.configure_logging", lambda *how: logging.append(how))
+    monkeypatch.setattr("yolo9000.commands.cli.configure_logging", lambda *how: logging.append(how))
     monkeypatch.setenv("YOLO9000_MAX_BATCH", "5")
     monkeypatch.setenv("YOLO9000_LOG_LEVEL", "error")
     options = ["--model", str(tiny_model), "--port", "8123", "--max-pixels", "1000", "--threads", "1"]

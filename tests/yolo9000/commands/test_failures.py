@@ -4,11 +4,11 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from app.commands.failures import CANNOT_BEGIN, sentence_instead_of_traceback
 from app.contract.errors import InvalidParameterError
 from app.contract.schemas import InvalidParameter
 from app.label.errors import OutputError
 from tests.unprivileged import nobodys_folder
+from yolo9000.commands.failures import CANNOT_BEGIN, sentence_instead_of_traceback
 
 
 class Number(BaseModel):

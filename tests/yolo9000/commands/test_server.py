@@ -34,7 +34,16 @@ def test_it_answers_on_both_kinds_of_addresses(tiny_model: Path) -> None:
 def test_a_taken_port_is_told_before_the_model_is_loaded(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--model", str(tmp_path / "none.onnx")]
+        command = [
+            sys.executable,
+            "-m",
+            "yolo9000",
+            "serve",
+            "--port",
+            str(port),
+            "--model",
+            str(tmp_path / "none.onnx"),
+        ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == f"yolo9000: another program listens at 127.0.0.1:{port}; choose another port with --port\n"

@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
-from app.commands.sources import Source
 from app.contract.errors import ServiceError, service_error
 from app.contract.schemas import ClassDetail, ClassSummary, Concept, DetectionResult, Problem
 from app.engine.drawing import PictureFormat, annotated_file
@@ -16,6 +15,7 @@ from app.http.serializers import detection_result
 from app.load_settings import SettingValue
 from model.pictures.decoding import PictureError
 from model.runtime import OnnxDetector
+from yolo9000.commands.sources import Source
 
 FORMATS: dict[str, PictureFormat] = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 """What a picture is saved as, by the ending of its name."""
@@ -74,17 +74,25 @@ def look_at(
         answer = _answer(detector, data, question, max_pixels)
         if save is not None:
             picture_format = FORMATS[save.suffix.lower()]
-            if len(source.saved_as.parts) > 1:  # of a folder within the folder that was given
-                save.parent.mkdir(parents=True, exist_ok=True)
-            save.write_bytes(annotated_file(data, answer.detections, detector.tree, picture_format, max_pixels))
+            write(annotated_file(data, answer.detections, detector.tree, picture_format, max_pixels), source, save)
     except (PictureError, ServiceError) as error:
         return Look(source.name, service_error(error).problem())
     except OSError as error:
-        # Either the picture could not be read, or what was drawn could not be written.
-        place = "" if error.filename in {None, source.name} else f"{error.filename}: "
-        reason = f"{place}{error.strerror or error}"
-        return Look(source.name, Problem(type="about:blank", title="Not accessible", status=400, detail=reason))
+        return Look(source.name, inaccessible(source, error))
     return Look(source.name, detection_result(answer, detector))
+
+
+def write(annotated: bytes, source: Source, path: Path) -> None:
+    """Write a picture's annotated file."""
+    if len(source.saved_as.parts) > 1:  # of a folder within the folder that was given
+        path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(annotated)
+
+
+def inaccessible(source: Source, error: OSError) -> Problem:
+    """Say that a picture could not be read, or that what was drawn could not be written."""
+    place = "" if error.filename in {None, source.name} else f"{error.filename}: "
+    return Problem(type="about:blank", title="Not accessible", status=400, detail=f"{place}{error.strerror or error}")
 
 
 def save_paths(pictures: Sequence[Source], save: Path | None) -> list[Path | None]:

@@ -1,18 +1,29 @@
 """The command `yolo9000`: `serve`, `detect`, `label`, `classes`, `settings` and `key`."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from app.access.keys import make_key
-from app.commands import console
-from app.commands.failures import PICTURE_FAILED, complain, sentence_instead_of_traceback
-from app.commands.label import LabelCommand, label
-from app.commands.listening import listening
-from app.commands.options import (
+from app.contract.schemas import ClassesParameters, ClassList, DetectionParameters
+from app.engine.loading import load_detector
+from app.engine.pipeline import Question
+from app.http.routes.classes import select_classes
+from app.http.serializers import class_detail, class_summary
+from app.load_settings import CLIENT_KEY, describe, load_settings
+from app.main import create_app
+from app.observe.logs import configure_logging
+from model.runtime import OnnxDetector
+from model.version import VERSION
+from yolo9000.commands import console
+from yolo9000.commands.failures import PICTURE_FAILED, complain, sentence_instead_of_traceback
+from yolo9000.commands.label import LabelCommand, label
+from yolo9000.commands.listening import listening
+from yolo9000.commands.options import (
     HierarchyThreshold,
     IouThreshold,
     MaxDetections,
@@ -26,18 +37,9 @@ from app.commands.options import (
     given,
     with_every_setting,
 )
-from app.commands.server import Server
-from app.commands.sources import find_sources
-from app.contract.schemas import ClassesParameters, ClassList, DetectionParameters
-from app.engine.loading import load_detector
-from app.engine.pipeline import Question
-from app.http.routes.classes import select_classes
-from app.http.serializers import class_detail, class_summary
-from app.load_settings import describe, load_settings
-from app.main import create_app
-from app.observe.logs import configure_logging
-from model.runtime import OnnxDetector
-from model.version import VERSION
+from yolo9000.commands.remote import LookAt, asking
+from yolo9000.commands.server import Server
+from yolo9000.commands.sources import find_sources
 
 MOST_WITHOUT_BAR = 10
 
@@ -138,16 +140,20 @@ def detect(
     provider: WhatRuns = None,
     threads: Threads = None,
     max_pixels: MaxPixels = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Ask the service at this address; --model is then the name of one of its models, and "
+            f"{CLIENT_KEY} its API key. Default: the model runs here.",
+        ),
+    ] = None,
 ) -> None:
     """Find the objects in pictures.
 
     A picture that cannot be read does not stop the others; the exit code is then 1.
     """
     with sentence_instead_of_traceback():
-        pictures = find_sources(sources, complain)
-        targets = console.save_paths(pictures, save)
-        options = {"model": model, "provider": provider, "threads": threads, "max_pixels": max_pixels}
-        settings = load_settings(given(options))
         parameters = DetectionParameters(
             threshold=threshold,
             hierarchy_threshold=hierarchy_threshold,
@@ -155,15 +161,24 @@ def detect(
             max_detections=max_detections,
             under=under or [],
             size=size,
+            model=None if server is None or model is None else str(model),
         )
-        detector = load_detector(settings)
-        question = Question.of(parameters, detector)
-    looks = (
-        console.look_at(detector, picture, question, settings.max_pixels, target)
-        for picture, target in zip(pictures, targets, strict=True)
-    )
-    failed = _print_json(looks, len(pictures)) if as_json else _print_table(looks, len(pictures))
+        local = {"model": model, "provider": provider, "threads": threads, "max_pixels": max_pixels}
+        pictures = find_sources(sources, complain)
+        targets = console.save_paths(pictures, save)
+        with _looking(parameters, local) if server is None else asking(server, parameters, local) as look_at:
+            looks = (look_at(picture, target) for picture, target in zip(pictures, targets, strict=True))
+            failed = _print_json(looks, len(pictures)) if as_json else _print_table(looks, len(pictures))
     raise typer.Exit(PICTURE_FAILED if failed else 0)
+
+
+@contextmanager
+def _looking(parameters: DetectionParameters, options: Mapping[str, Any]) -> Iterator[LookAt]:
+    """Give what looks at a picture with a model that runs here."""
+    settings = load_settings(given(options))
+    detector = load_detector(settings)
+    question = Question.of(parameters, detector)
+    yield lambda picture, target: console.look_at(detector, picture, question, settings.max_pixels, target)
 
 
 @command.command()

@@ -5,8 +5,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from app.commands.failures import complain, sentence_instead_of_traceback
-from app.commands.options import (
+from app.contract.schemas import DetectionParameters
+from app.label.extras import library
+from app.load_settings import load_settings
+from yolo9000.commands.failures import complain, sentence_instead_of_traceback
+from yolo9000.commands.options import (
     HierarchyThreshold,
     IouThreshold,
     MaxDetections,
@@ -18,9 +21,6 @@ from app.commands.options import (
     WhatRuns,
     given,
 )
-from app.contract.schemas import DetectionParameters
-from app.label.extras import library
-from app.load_settings import load_settings
 
 LOCAL_RAY = "local"
 MAX_BYTES = 100_000_000

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from app.commands import cli
-from app.commands.sources import NothingToLookAtError, find_sources
 from tests.app import pictures
+from yolo9000.commands import cli
+from yolo9000.commands.sources import NothingToLookAtError, find_sources
 
 
 @pytest.fixture

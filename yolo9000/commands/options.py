@@ -1,7 +1,7 @@
 """The options of the commands, made of what settings and parameters say of themselves."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +61,6 @@ def with_every_setting(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-def given(values: dict[str, Any]) -> dict[str, Any]:
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given."""
     return {name: value for name, value in values.items() if value is not None and value != []}

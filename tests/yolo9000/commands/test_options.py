@@ -6,8 +6,8 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from app.commands.options import given, with_every_setting
 from app.settings import Settings
+from yolo9000.commands.options import given, with_every_setting
 
 
 @pytest.fixture

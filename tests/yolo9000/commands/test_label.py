@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.label import LOCAL_RAY, LabelCommand
 from app.label.workers import on_ray
 from tests.app import pictures
 from tests.app.label.archives import command, failures, fill, rows
 from tests.app.label.ray_cluster import labelling
 from tests.app.servers import ROOT
+from yolo9000.commands.label import LOCAL_RAY, LabelCommand
 
 PICTURES = 3000
 
@@ -81,7 +81,7 @@ def start(tmp_path: Path, tiny_model: Path, *options: str) -> "subprocess.Popen[
     environment = {name: value for name, value in os.environ.items() if not name.startswith("YOLO9000_")}
     what = [str(tmp_path / "source"), "--output", str(tmp_path / "output"), "--model", str(tiny_model), *options]
     return subprocess.Popen(
-        [sys.executable, "-m", "app", "label", *what], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "yolo9000", "label", *what], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -142,7 +142,7 @@ def test_stopped(tmp_path: Path, tiny_model: Path, number: signal.Signals, code:
 def test_progress_is_shown_on_a_terminal(arguments: list[str], tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 100, 0, 0))
-    command = [sys.executable, "-m", "app", "label", *arguments]
+    command = [sys.executable, "-m", "yolo9000", "label", *arguments]
     subprocess.run(command, cwd=ROOT, stderr=theirs, timeout=300, check=True)
     os.close(theirs)
     shown = os.read(ours, 100_000).decode()

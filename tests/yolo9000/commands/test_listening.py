@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from app.commands.listening import listening, url
 from app.load_settings import ConfigurationError
+from yolo9000.commands.listening import listening, url
 
 EVERY_IPV4 = "0.0.0.0"  # noqa: S104
 

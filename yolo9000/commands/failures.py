@@ -7,8 +7,6 @@ import typer
 from pydantic import ValidationError
 
 from app.access.keys import InvalidKeyEntryError
-from app.commands.console import SaveError
-from app.commands.sources import NothingToLookAtError
 from app.contract.errors import InvalidParameterError
 from app.label.errors import LabelError
 from app.load_settings import ConfigurationError
@@ -16,6 +14,9 @@ from model.files.access import why_unreadable
 from model.metadata import InvalidModelError
 from model.session import ProviderUnavailableError
 from model.wordtree import UnknownConceptError
+from yolo9000.commands.console import SaveError
+from yolo9000.commands.remote import NoServiceError
+from yolo9000.commands.sources import NothingToLookAtError
 
 PICTURE_FAILED = 1
 """Exit code where some picture could not be looked at, or nothing was found by a name."""
@@ -31,6 +32,7 @@ _SENTENCES = (
     ProviderUnavailableError,
     UnknownConceptError,
     NothingToLookAtError,
+    NoServiceError,
     SaveError,
 )
 """Errors whose message is meant for whoever typed the command."""

@@ -15,10 +15,10 @@ from time import monotonic
 import uvicorn
 from fastapi import FastAPI
 
-from app.commands.listening import url
 from app.engine.engine import Engine
 from app.engine.models import Models
 from app.settings import Settings
+from yolo9000.commands.listening import url
 
 CLOSING_SECONDS = 5
 """How long answers may take to be sent, once there is nothing left to be done for them."""
