@@ -30,7 +30,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 # The code goes into a folder of its own, not among the dependencies: a change of it then is a layer of 3 MB.
 FROM installer AS code
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml setup.py README.md LICENSE NOTICE ./
 COPY training training
 COPY model model
 COPY app app
@@ -76,7 +76,7 @@ FROM runtime AS gpu
 ENV YOLO9000_PROVIDER=cuda NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=dependencies-gpu /opt/venv /opt/venv
 ARG MODEL=model/default.onnx
-COPY --chmod=0644 ${MODEL} /opt/yolo9000/model/default.onnx
+COPY --chmod=0644 ${MODEL} /opt/yolo9000/yolo9000/model/default.onnx
 COPY --from=code /opt/yolo9000 /opt/yolo9000
 ARG VERSION
 ARG REVISION
@@ -86,7 +86,7 @@ LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.rev
 FROM runtime AS cpu
 COPY --from=dependencies-cpu /opt/venv /opt/venv
 ARG MODEL=model/default.onnx
-COPY --chmod=0644 ${MODEL} /opt/yolo9000/model/default.onnx
+COPY --chmod=0644 ${MODEL} /opt/yolo9000/yolo9000/model/default.onnx
 COPY --from=code /opt/yolo9000 /opt/yolo9000
 ARG VERSION
 ARG REVISION

@@ -58,15 +58,15 @@ __all__ = [
 ]
 
 _LAZY = {
-    "DeviceLostError": "model.runtime",
-    "OnnxDetector": "model.runtime",
-    "ProviderUnavailableError": "model.session",
-    "default_model_path": "model.runtime",
+    "DeviceLostError": ".runtime",
+    "OnnxDetector": ".runtime",
+    "ProviderUnavailableError": ".session",
+    "default_model_path": ".runtime",
 }
 
 
 def __getattr__(name: str) -> object:
     # ONNX Runtime takes half a second to import and is an optional dependency: only whoever asks pays for it.
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        return getattr(import_module(_LAZY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

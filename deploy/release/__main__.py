@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deploy.release.environment import Environment, normalised
 from deploy.release.licences import table, unknown
-from deploy.release.trial import detect, serve
+from deploy.release.trial import beside, detect, serve
 from model.version import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,9 @@ WHEEL_HAS = (
     "model/data/wordtree.tsv.gz",
     "training/configurations/own-classes.yaml",
 )
-SDIST_HAS = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", *WHEEL_HAS)
+"""Below `yolo9000` (setup.py)."""
+
+SDIST_HAS = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", *WHEEL_HAS)
 
 
 def main() -> int:
@@ -47,6 +49,7 @@ def main() -> int:
         away = folder / "away"  # where none of the project's folders can be imported by chance
         away.mkdir()
         print(f"detect: {detect(environment, ROOT / 'docs' / 'dog.jpg', away)}")
+        print(f"beside a project's own app, model and training: {beside(environment, ROOT / 'docs' / 'dog.jpg', away)}")
         print(f"serve: {serve(environment, ROOT / 'docs' / 'dog.jpg', away)}")
         print(f"bill of materials: {bill_of_materials(environment, dist)}")
         return list_licences(environment, dist, write=options.write)
@@ -69,9 +72,10 @@ def build(source: Path, dist: Path) -> Path:
     wheel, sdist = dist / f"yolo9000-{VERSION}-py3-none-any.whl", dist / f"yolo9000-{VERSION}.tar.gz"
     with zipfile.ZipFile(wheel) as file:
         inside = set(file.namelist())
-    assert inside >= set(WHEEL_HAS), set(WHEEL_HAS) - inside
+    expected = {f"yolo9000/{name}" for name in WHEEL_HAS}
+    assert inside >= expected, expected - inside
     folders = {name.partition("/")[0] for name in inside}
-    assert folders == {"app", "model", "training", "yolo9000", f"yolo9000-{VERSION}.dist-info"}, folders
+    assert folders == {"yolo9000", f"yolo9000-{VERSION}.dist-info"}, folders
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     assert inside >= set(SDIST_HAS), set(SDIST_HAS) - inside

@@ -1,4 +1,4 @@
-"""What an installed release must do: find things in a picture, from the shell and over HTTP."""
+"""What an installed release must do: find things in a picture, from the shell, in Python and over HTTP."""
 
 import json
 import os
@@ -23,6 +23,26 @@ def detect(environment: Environment, picture: Path, folder: Path) -> str:
         cwd=folder, env=_variables(), stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     return _labels(json.loads(told.stdout)["result"])
+
+
+def beside(environment: Environment, picture: Path, folder: Path) -> str:
+    """Detect from Python in a project that has packages of the names the repository has; return what it found."""
+    for name in ("app", "model", "training"):
+        project = folder / "project" / name
+        project.mkdir(parents=True)
+        (project / "__init__.py").write_text("STRANGE = True\n")
+    program = (
+        "import app, model, training, yolo9000; "
+        "assert app.STRANGE and model.STRANGE and training.STRANGE; "
+        f"print(yolo9000.Detector().detect({str(picture)!r}).to_json())"
+    )
+    for command in (["-c", program], ["-m", "yolo9000", "detect", str(picture), "--json"]):
+        told = subprocess.run(
+            [environment.python, *command],
+            cwd=folder / "project", env=_variables(), stdout=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+        answer = json.loads(told.stdout)
+    return _labels(answer["result"])
 
 
 def serve(environment: Environment, picture: Path, folder: Path) -> str:

@@ -177,7 +177,7 @@ def _started(job: Job) -> tuple["subprocess.Popen[bytes]", "Connection[Order | J
     """Start a process and tell it its job."""
     ours, theirs = socket.socketpair()
     # Not by multiprocessing: it would first import the program that this one is, whichever that may be.
-    command = [sys.executable, "-m", "app.label.workers.worker", str(theirs.fileno())]
+    command = [sys.executable, "-m", f"{__package__}.worker", str(theirs.fileno())]
     process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
     theirs.close()
     connection: Connection[Order | Job, Message] = Connection(ours.detach())

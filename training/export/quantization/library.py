@@ -1,6 +1,6 @@
 """What is used of ONNX Runtime's quantisation tools, imported after its reports are switched off."""
 
-import model.onnx_runtime  # noqa: F401 - first: it switches the reports off
+from model import onnx_runtime  # noqa: F401 - first: it switches the reports off
 
 # isort: split
 from onnxruntime.quantization import CalibrationMethod, QuantType, create_calibrator
