@@ -10,6 +10,7 @@ cluster) writes its results under temporary names and renames them, so a shard t
     labeller     one shard: read, decode, network, walk, write
     pool, on_ray    many shards
     manifest     what a folder was begun with
-    results      failures.jsonl and coco.json
+    results      failures.jsonl
+    formats      COCO, YOLO, VOC, Label Studio, CVAT
     run          all of it
 """

@@ -1,12 +1,14 @@
 """What a run is to do, made of what was asked for and what the machine has."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.contract.schemas import DetectionParameters
 from app.engine.loading import load_detector
 from app.engine.pipeline import Question
 from app.label.archive.locations import is_url
+from app.label.output.file_format import FileFormat
 from app.label.output.manifest import LabelOptions, Manifest, ModelFile
 from app.label.workers.job import Job
 from app.settings import Settings
@@ -54,7 +56,7 @@ class Plan:
         manifest: what the output folder is, or was, begun with.
         shard_size: most pictures of a shard; None: what suits the source.
         processes: how many of this machine.
-        coco: whether to write COCO's JSON as well.
+        formats: what to write besides Parquet.
         ray: the address of a Ray cluster; "" for one that is started here; None: no Ray.
     """
 
@@ -63,7 +65,7 @@ class Plan:
     manifest: Manifest
     shard_size: int | None
     processes: int
-    coco: bool
+    formats: tuple[FileFormat, ...]
     ray: str | None
 
 
@@ -76,7 +78,7 @@ def make_plan(
     means: Means,
     *,
     shard_size: int | None = None,
-    coco: bool = False,
+    formats: Sequence[FileFormat] = (),
 ) -> tuple[Plan, WordTree]:
     """Load the model once, to see that it can be used and what its defaults are.
 
@@ -84,7 +86,7 @@ def make_plan(
         source, output: paths or URLs.
         settings: those of the model and of pictures count.
         parameters: what is asked of each picture.
-        limits, means, shard_size, coco: see their classes.
+        limits, means, shard_size, formats: see their classes.
 
     Returns:
         The plan, and the model's tree.
@@ -126,7 +128,7 @@ def make_plan(
         key_column=limits.key_column,
     )
     manifest = Manifest(source=source, model=ModelFile.of(detector, settings.model), options=options)
-    return Plan(job, source, manifest, shard_size, processes, coco, means.ray), detector.tree
+    return Plan(job, source, manifest, shard_size, processes, tuple(formats), means.ray), detector.tree
 
 
 def _whole(location: str) -> str:

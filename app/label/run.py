@@ -15,8 +15,9 @@ from app.label.archive.locations import LocalFolder, Location, locate
 from app.label.archive.shards import UNKNOWN, ShardReader, ShardWriter
 from app.label.archive.sorting import SortedEntries
 from app.label.errors import OutputError, WorkError
+from app.label.output.formats.write import write_formats
 from app.label.output.manifest import Listing, read_manifest
-from app.label.output.results import write_coco, write_failures
+from app.label.output.results import write_failures
 from app.label.output.tables import PICTURES, Summary, shard_of
 from app.label.plan import Plan
 from app.label.workers.job import Job
@@ -38,10 +39,16 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to, with those before it on the same folder."""
+    """What a run came to, with those before it on the same folder.
+
+    Attributes:
+        pictures, failures: how many.
+        left_out: sentences about pictures that a format has no place for.
+    """
 
     pictures: int
     failures: int
+    left_out: tuple[str, ...] = ()
 
 
 def run(plan: Plan, tree: WordTree) -> Outcome:
@@ -78,7 +85,7 @@ def _run(plan: Plan, tree: WordTree, output: Location) -> Outcome:
             _check_shard_size(plan, before, output)
         folder, listing = _list(plan, before, output)
         _work(plan, replace(plan.job, source=folder), output, listing.shards)
-        return _finish(plan, output, listing.shards, tree)
+        return _finish(plan, output, folder, listing.shards, tree)
 
 
 def _list(plan: Plan, before: Listing | None, output: Location) -> tuple[str, Listing]:
@@ -156,12 +163,19 @@ def _summaries(plan: Plan, job: Job, shards: NDArray[np.int64], told: Callable[[
         yield from pool.run(map(int, shards), told)
 
 
-def _finish(plan: Plan, output: Location, shards: int, tree: WordTree) -> Outcome:
+def _finish(plan: Plan, output: Location, source: str, shards: int, tree: WordTree) -> Outcome:
     """Write what is made of all shards together."""
     pictures, failures = write_failures(output, _with_bar("failures.jsonl", shards))
-    if plan.coco:
-        write_coco(output, _with_bar("coco.json", shards), tree)
-    return Outcome(pictures, failures)
+    model = plan.manifest.model
+    left_out = write_formats(
+        plan.formats,
+        output,
+        lambda one: _with_bar(str(one), shards),
+        tree,
+        source=source,
+        model=f"{model.name} {model.version}",
+    )
+    return Outcome(pictures, failures, tuple(left_out))
 
 
 def _with_bar(what: str, shards: int) -> Iterator[int]:

@@ -7,6 +7,7 @@ from typer.core import TyperCommand
 
 from app.contract.schemas import DetectionParameters
 from app.label.extras import library
+from app.label.output.file_format import FileFormat
 from app.load_settings import load_settings
 from yolo9000.commands.failures import complain, sentence_instead_of_traceback
 from yolo9000.commands.options import (
@@ -60,7 +61,14 @@ def label(
             help="A folder for the results, here or as a URL: empty, not there yet, or one to go on with.",
         ),
     ],
-    coco: Annotated[bool, typer.Option("--coco", help="Write the results as COCO's JSON as well (coco.json).")] = False,
+    formats: Annotated[
+        list[FileFormat] | None,
+        typer.Option(
+            "--format",
+            help="Write the results in this form as well; repeatable. docs/label.md says how to open each. Default: "
+            "Parquet alone.",
+        ),
+    ] = None,
     threshold: Threshold = None,
     hierarchy_threshold: HierarchyThreshold = None,
     iou_threshold: IouThreshold = None,
@@ -145,11 +153,15 @@ def label(
         )
         limits = Limits(max_bytes, every_file, picture_column, key_column)
         means = Means(processes, threads, readers, batch_size, ray)
-        plan, tree = make_plan(source, output, settings, parameters, limits, means, shard_size=shard_size, coco=coco)
+        plan, tree = make_plan(
+            source, output, settings, parameters, limits, means, shard_size=shard_size, formats=formats or []
+        )
         try:
             outcome = run(plan, tree)
         except Stopped as stopped:
             complain("stopped; run the same command again to continue")
             raise typer.Exit(SIGNAL + stopped.number) from None
+    for sentence in outcome.left_out:
+        complain(sentence)
     failed = f", {outcome.failures} of them failures (failures.jsonl)" if outcome.failures else ""
     typer.echo(f"{outcome.pictures} pictures{failed}: {plan.job.output}", err=True)

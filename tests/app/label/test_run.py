@@ -6,6 +6,7 @@ import pytest
 from app.label import run as run_module
 from app.label.archive.locations import LocalFolder
 from app.label.errors import OutputError, SourceError, WorkError
+from app.label.output.file_format import FileFormat
 from app.label.plan import Means
 from app.label.run import Outcome, run
 from tests.app import pictures
@@ -29,7 +30,7 @@ def test_every_kind_of_source_at_once(tmp_path: Path, source: Path, tiny_model: 
     tar(source / "y.tar.gz", [("0.png", pictures.red()), ("0.png", pictures.red_and_blue())], "w:gz")
     parquet(source / "z.parquet", {"image": [{"bytes": pictures.red()}, {"bytes": None}]})
     output = tmp_path / "output"
-    made = plan(source, output, tiny_model, shard_size=2, coco=True, means=Means(processes=2))
+    made = plan(source, output, tiny_model, shard_size=2, formats=[FileFormat.COCO], means=Means(processes=2))
     assert run(*made) == Outcome(15, 2)
     assert len({row["picture_id"] for row in rows(output)}) == 15
     assert sorted(failures(output)) == ["bad.jpg", "z.parquet#1"]
@@ -113,7 +114,7 @@ def test_through_fsspec(tmp_path: Path, source: Path, tiny_model: Path) -> None:
     tar(source / "x.tar", [(f"{number}.png", pictures.red()) for number in range(5)])
     parquet(source / "z.parquet", {"image": [pictures.red()] * 3})
     output = tmp_path / "output"
-    made = plan(source.as_uri(), output.as_uri(), tiny_model, coco=True, shard_size=2)
+    made = plan(source.as_uri(), output.as_uri(), tiny_model, formats=[FileFormat.COCO], shard_size=2)
     assert run(*made) == Outcome(13, 0)
     before = inodes(output)
     assert run(*made) == Outcome(13, 0)

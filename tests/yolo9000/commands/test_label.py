@@ -36,7 +36,7 @@ def arguments(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch)
 def test_label(arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "source/bad.png").write_bytes(b"bad")
     (tmp_path / "source/0002").write_bytes(pictures.red())
-    result = command(*arguments, "--coco", "--every-file", "--size", "64", "--under", "n02084071")
+    result = command(*arguments, "--format", "coco", "--every-file", "--size", "64", "--under", "n02084071")
     assert result.stderr == f"5 pictures, 1 of them failures (failures.jsonl): {tmp_path}/output\n"
     assert len(json.loads((tmp_path / "output/coco.json").read_text())["images"]) == 4
     assert list(failures(tmp_path / "output")) == ["bad.png"]
@@ -70,9 +70,9 @@ def test_ray_may_stand_alone() -> None:
     options = LabelCommand(name="label", params=[])
     for given, made in (
         (["--ray"], ["--ray", "local"]),
-        (["--ray", "--coco"], ["--ray", "local", "--coco"]),
-        (["--ray", "auto", "--coco"], ["--ray", "auto", "--coco"]),
-        (["a", "--coco"], ["a", "--coco"]),
+        (["--ray", "--every-file"], ["--ray", "local", "--every-file"]),
+        (["--ray", "auto", "--every-file"], ["--ray", "auto", "--every-file"]),
+        (["a", "--every-file"], ["a", "--every-file"]),
     ):
         assert options.with_address(given) == made
 

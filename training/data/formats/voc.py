@@ -40,8 +40,8 @@ def read_voc(
     """Read a detection set.
 
     Args:
-        annotations: the folder of XML files; or one of the kit's lists, ImageSets/Main/NAME.txt, whose first word of
-            each line names a file in Annotations/.
+        annotations: the folder of XML files, with those in folders within; or one of the kit's lists,
+            ImageSets/Main/NAME.txt, whose first word of each line names a file in Annotations/.
         pictures: the folder of the pictures.
         tree: what the nodes of the answer index.
         label_map: the node's id of each class name; without one the names must be ids.
@@ -59,7 +59,7 @@ def read_voc(
 
 def _files(annotations: Path) -> Sequence[Path]:
     if annotations.is_dir():
-        found = sorted(annotations.glob("*.xml"))
+        found = sorted(annotations.rglob("*.xml"))
         if not found:
             raise InvalidDatasetError(f"{annotations}: holds no XML file; give the folder of the annotations")
         return found

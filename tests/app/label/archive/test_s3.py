@@ -8,6 +8,7 @@ import s3fs
 from moto.server import ThreadedMotoServer
 
 from app.label.errors import OutputError
+from app.label.output.file_format import FileFormat
 from app.label.run import Outcome, run
 from tests.app import pictures
 from tests.app.label.archives import failures, fill, parquet, plan, rows, tar
@@ -44,7 +45,7 @@ def test_from_a_bucket_to_a_bucket(store: s3fs.S3FileSystem, tmp_path: Path, tin
     tar(source / "deep.tar", [(f"{number}.png", pictures.red()) for number in range(5)])
     parquet(source / "z.parquet", {"image": [pictures.red()] * 3})
     store.put(f"{source}/", "archive/shots/", recursive=True)
-    made = plan("s3://archive/shots", "s3://archive/labels", tiny_model, shard_size=2, coco=True)
+    made = plan("s3://archive/shots", "s3://archive/labels", tiny_model, shard_size=2, formats=[FileFormat.COCO])
     assert run(*made) == Outcome(14, 1)
     store.get("archive/labels/", f"{output}/", recursive=True)
     assert failures(output).keys() == {"bad.jpg"}

@@ -1,0 +1,91 @@
+"""A zip with a file for each picture: one object to write, to copy and to import, and all of it or nothing."""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+
+from app.label.archive.locations import Location
+from app.label.archive.shards import temporary_file
+
+NAMED_AT_MOST = 3
+PERMISSIONS = 0o100644  # of a file for everybody to read
+
+
+class LeftOut:
+    """Pictures that a format has no place for.
+
+    Args:
+        name: of the file that lacks them.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._count = 0
+        self._first: list[str] = []
+
+    def add(self, picture: str, reason: str) -> None:
+        """Leave a picture out."""
+        self._count += 1
+        if len(self._first) < NAMED_AT_MOST:
+            self._first.append(f"{picture!r} ({reason})")
+
+    def sentences(self) -> list[str]:
+        """Say which were left out; nothing if none was."""
+        if not self._count:
+            return []
+        more = f" and {self._count - len(self._first)} more" if self._count > len(self._first) else ""
+        return [f"{self._name} lacks {self._count} pictures: {', '.join(self._first)}{more}"]
+
+
+def why_unusable(name: str) -> str | None:
+    """Return why a picture's name is of no use as a place in a folder or as a line of a list; None if it is."""
+    place = PurePosixPath(name)
+    if not name.isprintable():
+        return "its name has characters that cannot be shown"
+    if place.is_absolute() or ".." in place.parts:
+        return "its name leads out of the folder"
+    if "\\" in name:
+        return "its name has a backslash"
+    return None
+
+
+class PictureFiles:
+    """Takes a text file for each picture.
+
+    Args:
+        archive: that they go into.
+        left_out: takes those that do not.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, left_out: LeftOut) -> None:
+        self._archive = archive
+        self._left_out = left_out
+        self._taken: set[str] = set()
+
+    def place(self, picture: str, folder: str, suffix: str) -> str | None:
+        """Return where the file of a picture goes, its own name with another suffix; None if it cannot go anywhere."""
+        reason = why_unusable(picture)
+        target = None if reason else f"{folder}/{PurePosixPath(picture).with_suffix(suffix)}"
+        if target in self._taken:
+            reason = "another has the same name but for its suffix"
+        if reason or target is None:
+            self._left_out.add(picture, reason or "")
+            return None
+        self._taken.add(target)
+        return target
+
+    def write(self, name: str, text: str) -> None:
+        """Add a file; whatever the clock says, the same results make the same archive."""
+        entry = zipfile.ZipInfo(name)
+        entry.external_attr = PERMISSIONS << 16
+        self._archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
+
+
+@contextmanager
+def picture_files(location: Location, name: str) -> Iterator[tuple[PictureFiles, LeftOut]]:
+    """Give what takes a file for each picture; the archive gets its name when all are in it."""
+    temporary, left_out = temporary_file(location), LeftOut(name)
+    with zipfile.ZipFile(temporary, "w") as archive:
+        yield PictureFiles(archive, left_out), left_out
+    location.put(temporary, name)

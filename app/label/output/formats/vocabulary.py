@@ -1,0 +1,57 @@
+"""What concepts are called in formats that know a class by its name alone.
+
+Names are ambiguous: 662 concepts of the packaged tree share one. Such a name is followed by the WordNet id. The label
+map leads back from names to ids, so that what a person corrected can be trained on.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from app.label.archive.locations import Location
+from app.label.archive.shards import temporary_file
+from model.wordtree import WordTree
+
+LABEL_MAP = "label_map.txt"
+
+
+class Vocabulary:
+    """The classes that occur, numbered from 0 as they do.
+
+    Args:
+        tree: the model's.
+    """
+
+    def __init__(self, tree: WordTree) -> None:
+        self._tree = tree
+        self._plain = [" ".join(name.split()) for name in tree.names]
+        self._uses = Counter(name.casefold() for name in self._plain)
+        self._numbers: dict[int, int] = {}
+
+    def number(self, wnid: str) -> int:
+        """Return a concept's number; a new one if it has none yet."""
+        return self._numbers.setdefault(self._tree.index(wnid), len(self._numbers))
+
+    def name(self, wnid: str) -> str:
+        """Return a concept's name, which no other has, and count it among those that occur."""
+        self.number(wnid)
+        return self._name(self._tree.index(wnid))
+
+    def names(self) -> list[str]:
+        """Return the names of those that occur, by number."""
+        return [self._name(node) for node in self._numbers]
+
+    def write_label_map(self, location: Location) -> None:
+        """Write a line `WNID NAME` for each that occurs, in the order of the tree."""
+        temporary = temporary_file(location)
+        temporary.write_text("".join(self._lines()), encoding="utf-8")
+        location.put(temporary, LABEL_MAP)
+
+    def _lines(self) -> Iterator[str]:
+        for node in sorted(self._numbers):
+            yield f"{self._tree.wnids[node]} {self._name(node)}\n"
+
+    def _name(self, node: int) -> str:
+        name, wnid = self._plain[node], self._tree.wnids[node]
+        if not name.isprintable() or "#" in name:  # what follows it would be a comment of the label map
+            return wnid
+        return name if self._uses[name.casefold()] == 1 else f"{name} ({wnid})"
