@@ -45,6 +45,9 @@ LINEAR: Final = "Gemm"
 LEAST_WEIGHTS: Final = 1 << 16
 """Of a linear layer that is worth quantising."""
 ACTIVATIONS: Final = ("Clip", "Relu", "LeakyRelu")
+FOLLOWING: Final = (*ACTIVATIONS, "MaxPool")
+"""What stays in float with the layer before it: ONNX Runtime's 8-bit pooling takes ten times as long as its pooling in
+float, and moves in front of a pooling what quantises its output."""
 BETWEEN: Final = (*ACTIVATIONS, "Add", "Concat", "MaxPool", "Reshape", "Resize", "Transpose")
 """What may stand between two convolutions and has an integer kernel, or moves values only."""
 
@@ -166,17 +169,15 @@ def quantised(
     Args:
         model: as `plain_weights` gives it.
         ranges: as `activation_ranges` or `narrowed_ranges` gives them.
-        in_float: names of layers that stay as they are, with the activation that follows.
+        in_float: names of layers that stay as they are, with the pooling and the activation that follow.
         reduce_range: use 7 bits of each weight. With all 8, processors without VNNI instructions may overflow 16 bits
             in a sum of two products, and then give other answers than those with them. Depthwise convolutions, which
             need the eighth bit most, always have it: their kernels widen each product.
         weights: as `grid_weights` gives them; the others are rounded to the nearest step.
     """
     part = _Part(model)
-    followers = {node.name for node in model.graph.node if part.maker(node) in set(in_float)}
-    chosen = [
-        node for node in model.graph.node if node.name in part.quantised and node.name not in {*in_float, *followers}
-    ]
+    stays = part.with_followers(in_float)
+    chosen = [node for node in model.graph.node if node.name in part.quantised and node.name not in stays]
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     _part_weights(copy, {node.name for node in chosen})
@@ -306,6 +307,15 @@ class _Part:
         """Return the convolution that an activation follows; None for what is none."""
         source = self._makers.get(node.input[0]) if node.op_type in ACTIVATIONS else None
         return source.name if source is not None and source.op_type == CONVOLUTION else None
+
+    def with_followers(self, convolutions: Collection[str]) -> set[str]:
+        """Return the names of nodes, and of the poolings and activations that follow them."""
+        found = set(convolutions)
+        for node in self._model.graph.node:  # in an order in which makers come first
+            source = self._makers.get(node.input[0]) if node.op_type in FOLLOWING else None
+            if source is not None and source.name in found:
+                found.add(node.name)
+        return found
 
     def upto(self, tensors: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
         """Return the model as far as it is needed for some tensors: they are its outputs, and alone described."""

@@ -6,6 +6,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from model.onnx_runtime import onnxruntime
 from model.runtime import OnnxDetector
 from tests.training.export.quantization.square_detector import QUIET, SIZE, write_model
 from training.export.model_file import store_in_half
@@ -98,6 +99,41 @@ def test_layers_left_in_float_keep_their_weights_and_activation(model: onnx.Mode
 
     assert not names(made, "QuantizeLinear")
     assert len(names(made, "Relu")) == len(names(model, "Relu"))
+
+
+def test_a_pooling_after_a_layer_in_float_is_in_float(tmp_path: Path) -> None:
+    """ONNX Runtime would move what quantises the pooled values in front of the pooling, and pool integers slowly."""
+    shapes = {"stem.weight": (4, 3, 3, 3), "last.weight": (4, 4, 1, 1)}
+    weights = [
+        numpy_helper.from_array(np.random.default_rng(0).normal(size=shape).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    nodes = [
+        helper.make_node("Cast", ["pictures"], ["pixels"], "cast", to=onnx.TensorProto.FLOAT),
+        helper.make_node("Transpose", ["pixels"], ["channels"], "transpose", perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["channels", "stem.weight"], ["stem"], "stem"),
+        helper.make_node("MaxPool", ["stem"], ["pooled"], "pool", kernel_shape=[3, 3], strides=[2, 2]),
+        helper.make_node("LeakyRelu", ["pooled"], ["activated"], "leaky", alpha=0.1),
+        helper.make_node("Conv", ["activated", "last.weight"], ["last"], "last"),
+        helper.make_node("Relu", ["last"], ["out"], "relu"),
+    ]
+    given = helper.make_tensor_value_info("pictures", onnx.TensorProto.UINT8, [1, SIZE, SIZE, 3])
+    answer = helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, None)
+    whole = helper.make_model(
+        helper.make_graph(nodes, "pooling", [given], [answer], weights), opset_imports=[helper.make_opsetid("", 18)]
+    )
+    plain = plain_weights(whole)
+    made = quantised(plain, activation_ranges(plain, [RED_SQUARE], CalibrationMethod.MinMax), in_float=["stem"])
+    path = tmp_path / "optimised.onnx"
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    optimised = onnx.load(path)
+    (pool,) = (node for node in optimised.graph.node if node.op_type == "MaxPool")
+    makers = {output: node.op_type for node in optimised.graph.node for output in node.output}
+    assert makers[pool.input[0]] != "QuantizeLinear"
+    assert "QLinearConv" in makers.values()  # the other layer
 
 
 def one_in_float(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
