@@ -9,13 +9,14 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from app.contract.errors import ERRORS, add_error_handlers
+from app.contract.errors import ERRORS
 from app.engine.engine import Engine
 from app.engine.loading import load_detector
 from app.engine.models import Models
 from app.http.middleware.observation import QUIET
 from app.http.middleware.stack import add_middleware
 from app.http.openapi import describe_interface
+from app.http.problems import add_error_handlers
 from app.http.routes import classes, detect, docs, model, page
 from app.http.routes import metrics as metrics_route
 from app.load_settings import load_settings

@@ -18,33 +18,22 @@
     ├── NotReadyError             503  the model is not loaded and warm, or the service is stopping
     └── DeadlineError             504  no answer before the deadline; what was left of the work was dropped
 
-`service_error` translates what other layers raise:
+`service_error` translates what the model raises, and `app.http.problems` what FastAPI does:
 
     model.pictures.decoding.UnreadablePictureError     UnreadableUploadError
     model.pictures.decoding.UnsupportedPictureError    UnsupportedUploadError
     model.pictures.decoding.PictureTooLargeError       UploadTooLargeError
-    model.wordtree.UnknownConceptError       UnknownClassError
-    fastapi RequestValidationError           InvalidParameterError
-    starlette HTTPException                  NotFoundError, MethodNotAllowedError
-    starlette ClientDisconnect               MalformedUploadError, though nobody is left to read it
-    any other exception                      InternalError
+    model.wordtree.UnknownConceptError                 UnknownClassError
+    any other exception                                InternalError
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
-
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from typing import ClassVar
 
 from app.contract.schemas import ConceptOfName, InvalidParameter, Problem
-from app.observe.request_record import note_problem
 from model.pictures.decoding import PictureTooLargeError, UnreadablePictureError, UnsupportedPictureError
 from model.wordtree import NamedConcept, UnknownConceptError
-
-PROBLEM_JSON = "application/problem+json"
 
 
 class ServiceError(Exception):
@@ -63,12 +52,12 @@ class ServiceError(Exception):
 
     def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
-        self.detail = _sentence(detail)
+        self.detail = sentence(detail)
         self.headers = dict(headers or {})
 
     def problem(self) -> Problem:
         """Return the error as RFC 9457 problem details."""
-        return Problem(type=_type(self.kind), title=self.title, status=self.status, detail=self.detail)
+        return Problem(type=problem_type(self.kind), title=self.title, status=self.status, detail=self.detail)
 
 
 class MalformedUploadError(ServiceError):
@@ -233,7 +222,7 @@ ERRORS: tuple[type[ServiceError], ...] = (
     DeadlineError,
 )
 
-_TRANSLATED: tuple[tuple[type[Exception], type[ServiceError]], ...] = (
+TRANSLATED: tuple[tuple[type[Exception], type[ServiceError]], ...] = (
     (UnreadablePictureError, UnreadableUploadError),
     (UnsupportedPictureError, UnsupportedUploadError),
     (PictureTooLargeError, UploadTooLargeError),
@@ -244,81 +233,19 @@ def service_error(error: Exception) -> ServiceError:
     """Translate any exception into the error a user sees; an unexpected one tells nothing of its inside."""
     if isinstance(error, ServiceError):
         return error
-    for source, target in _TRANSLATED:
+    for source, target in TRANSLATED:
         if isinstance(error, source):
             return target(str(error))
     if isinstance(error, UnknownConceptError):
         return UnknownClassError(str(error), error.named)
-    if isinstance(error, RequestValidationError):
-        return InvalidParameterError(*(_invalid_parameter(entry) for entry in error.errors()))
-    if isinstance(error, ClientDisconnect):
-        return MalformedUploadError("the client disconnected before the body was complete")
-    if isinstance(error, HTTPException):
-        return _http_error(error)
     return InternalError("internal error; the service's log has the details")
 
 
-async def answer_error(request: Request, error: Exception) -> Response:
-    """Answer a request that failed."""
-    known = service_error(error)
-    if isinstance(error, HTTPException) and isinstance(known, NotFoundError) and request.scope["path"].endswith("/"):
-        known = NotFoundError("no such path; paths do not end with a slash")
-    note_problem(known.kind)
-    return Response(
-        known.problem().model_dump_json(exclude_none=True),
-        known.status,
-        headers=known.headers,
-        media_type=PROBLEM_JSON,
-    )
-
-
-def add_error_handlers(app: FastAPI) -> None:
-    """Make the application answer every error as problem details."""
-    known = (ServiceError, RequestValidationError, HTTPException, ClientDisconnect)
-    for kind in (*known, UnknownConceptError, *(source for source, _ in _TRANSLATED), Exception):
-        app.add_exception_handler(kind, answer_error)
-
-
-def error_responses(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
-    """Describe errors for OpenAPI: each status, with an example of every kind that has it."""
-    responses: dict[int | str, dict[str, Any]] = {}
-    for kind in kinds:
-        response = responses.setdefault(
-            kind.status,
-            {
-                "description": kind.title,
-                "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
-            },
-        )
-        summary = _sentence((kind.__doc__ or "").partition("\n")[0].partition(";")[0])
-        example = Problem(type=_type(kind.kind), title=kind.title, status=kind.status, detail=summary)
-        response["content"][PROBLEM_JSON]["examples"][kind.kind] = {
-            "summary": kind.title,
-            "value": example.model_dump(exclude_none=True),
-        }
-    return responses
-
-
-def _http_error(error: HTTPException) -> ServiceError:
-    headers = dict(error.headers or {})
-    if error.status_code == MethodNotAllowedError.status:
-        methods = [method.strip() for method in headers.get("Allow", "").split(",") if method.strip()]
-        return MethodNotAllowedError(f"use {' or '.join(sorted(methods))}", headers)
-    if error.status_code == NotFoundError.status:
-        return NotFoundError("no such path; /docs lists them all", headers)
-    return InternalError(error.detail, headers)
-
-
-def _invalid_parameter(entry: Mapping[str, Any]) -> InvalidParameter:
-    # The location is ("query", "under", 0): where it was looked for, its name, and its place in a list. What
-    # was sent is not repeated: it may be long, or not even expressible in JSON.
-    name = ".".join(str(part) for part in entry["loc"][1:]) or str(entry["loc"][0])
-    return InvalidParameter(name=name[:100], detail=entry["msg"])
-
-
-def _type(kind: str) -> str:
+def problem_type(kind: str) -> str:
+    """Return the `type` of problems of a kind."""
     return f"urn:yolo9000:problem:{kind}"
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Return a text with a capital letter and a full stop."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

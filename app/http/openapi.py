@@ -4,16 +4,10 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.contract.errors import (
-    InternalError,
-    QueueFullError,
-    RateLimitedError,
-    ServiceError,
-    UnauthorizedError,
-    error_responses,
-)
+from app.contract.errors import InternalError, QueueFullError, RateLimitedError, ServiceError, UnauthorizedError
 from app.http.examples import EXAMPLES
 from app.http.middleware.access import is_open
+from app.http.problems import error_responses
 from app.settings import Settings
 
 SCHEMES = {

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.contract.errors import PROBLEM_JSON
+from app.http.problems import PROBLEM_JSON
 from app.http.routes.detect import UPLOADED
 from app.main import create_app
 from app.settings import Settings

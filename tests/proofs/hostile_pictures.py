@@ -21,7 +21,7 @@ import httpx
 import typer
 from tqdm import tqdm
 
-from app.contract.errors import PROBLEM_JSON
+from app.http.problems import PROBLEM_JSON
 from tests.app import pictures
 from tests.app.servers import Running, running
 from tests.model_files import write_tiny_model

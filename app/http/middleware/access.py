@@ -6,7 +6,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.keys import KeyRing
 from app.access.rate_limit import RateLimit
-from app.contract.errors import RateLimitedError, ServiceError, UnauthorizedError, answer_error
+from app.contract.errors import RateLimitedError, ServiceError, UnauthorizedError
+from app.http.problems import answer_error
 from app.observe.request_record import note_key
 
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json"})

@@ -5,7 +5,7 @@ import logging
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.contract.errors import answer_error
+from app.http.problems import answer_error
 
 _logger = logging.getLogger(__name__)
 

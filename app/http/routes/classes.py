@@ -5,16 +5,11 @@ from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.contract.errors import (
-    InvalidParameterError,
-    NotReadyError,
-    UnknownClassError,
-    UnknownModelError,
-    error_responses,
-)
+from app.contract.errors import InvalidParameterError, NotReadyError, UnknownClassError, UnknownModelError
 from app.contract.schemas import ClassDetail, ClassesParameters, ClassList, TreeColumns
 from app.http.dependencies import ChosenDetector, ServedModels
 from app.http.negotiation import matches_etag
+from app.http.problems import error_responses
 from app.http.serializers import class_detail, class_summary, tree_columns
 from app.http.stored_answer import StoredAnswer
 from model.runtime import OnnxDetector

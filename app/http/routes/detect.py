@@ -19,7 +19,6 @@ from app.contract.errors import (
     UnsupportedUploadError,
     UploadTimeoutError,
     UploadTooLargeError,
-    error_responses,
     service_error,
 )
 from app.contract.schemas import BatchResult, DetectionParameters, DetectionResult, Problem
@@ -27,6 +26,7 @@ from app.engine.drawing import PictureFormat
 from app.engine.pipeline import Question
 from app.http.dependencies import Admitted, CurrentLimits, CurrentSettings, OpenEngine, ServedModels
 from app.http.negotiation import preferred_type
+from app.http.problems import error_responses
 from app.http.serializers import detection_result
 from app.http.upload import FIELD, read_picture, read_pictures
 from app.observe.request_record import note_problem

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Request
 
-from app.contract.errors import InvalidParameterError, NotReadyError, UnknownModelError, error_responses
+from app.contract.errors import InvalidParameterError, NotReadyError, UnknownModelError
 from app.contract.schemas import Health, ModelDescription, ModelList
 from app.http.dependencies import ChosenDetector, OpenEngine, ServedModels
+from app.http.problems import error_responses
 from app.http.serializers import model_description, model_state
 
 router = APIRouter()

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from app.access.keys import make_key
-from app.contract.errors import PROBLEM_JSON
+from app.http.problems import PROBLEM_JSON
 from app.main import create_app
 from app.settings import Settings
 from model.runtime import OnnxDetector
