@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from pydantic import ValidationError
 
+from app.contract.errors import InvalidParameterError
+from app.contract.schemas import DetectionParameters
+from app.engine.pipeline import Preprocessed, Question, postprocess, run
 from model.detections import Detections, exact
 from model.geometry import Letterbox
 from model.pictures.colour import to_srgb
@@ -23,8 +27,6 @@ if TYPE_CHECKING:
 
 Picture = str | Path | bytes | Image.Image | NDArray[Any]
 """A picture's file, its bytes, a Pillow image, or an array: uint8 [H, W, 3] RGB or [H, W] grey."""
-
-_MOST_DETECTIONS = 300
 
 
 class Detector:
@@ -132,42 +134,44 @@ class Detector:
             PictureError: the picture cannot be decoded.
             OSError: its file cannot be read.
         """
-        asked = _Asked(self, threshold, hierarchy_threshold, iou_threshold, max_detections, under, size)
+        question = _question(
+            self._model,
+            threshold=threshold,
+            hierarchy_threshold=hierarchy_threshold,
+            iou_threshold=iou_threshold,
+            max_detections=max_detections,
+            under=[under] if isinstance(under, str) else list(under),
+            size=size,
+        )
         if isinstance(picture, (str, Path, bytes, Image.Image)) or (
             isinstance(picture, np.ndarray) and picture.ndim in {2, 3}
         ):
-            return self._look(picture, asked)
-        return (self._look(one, asked) for one in picture)
+            return self._look(picture, question)
+        return (self._look(one, question) for one in picture)
 
-    def _look(self, picture: Picture, asked: "_Asked") -> Result:
+    def _look(self, picture: Picture, question: Question) -> Result:
         began = perf_counter()
         source = Path(picture) if isinstance(picture, (str, Path)) else None
         read: Callable[[], Image.Image]
         if isinstance(picture, (Image.Image, np.ndarray)):
             image = _upright(picture)
-            pixels, frame = letterbox(image, asked.size)
+            pixels, frame = letterbox(image, question.size)
 
             def read() -> Image.Image:
                 return image
 
         else:
             data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
-            pixels, frame = decode_letterboxed(data, asked.size, max_pixels=self._max_pixels)
+            pixels, frame = decode_letterboxed(data, question.size, max_pixels=self._max_pixels)
 
             def read() -> Image.Image:
                 return decode_picture(data, max_pixels=self._max_pixels)
 
         decoded = perf_counter()
-        (raw,) = self._model.run(pixels[None], asked.threshold)
+        preprocessed = Preprocessed(pixels[None], frame)
+        raw = run(self._model, preprocessed, question)
         ran = perf_counter()
-        found = self._model.postprocess(
-            raw,
-            frame,
-            hierarchy_threshold=asked.hierarchy_threshold,
-            iou_threshold=asked.iou_threshold,
-            max_detections=asked.max_detections,
-            under=asked.under,
-        )
+        found = postprocess(self._model, preprocessed, raw, question)
         times = {
             "decode": decoded - began,
             "queue": 0.0,
@@ -205,39 +209,17 @@ class Detector:
         return Result(detections, frame.width, frame.height, model, rounded, source, tree, read)
 
 
-class _Asked:
-    """The parameters of a detection, checked, the model's defaults filled in."""
-
-    def __init__(
-        self,
-        detector: Detector,
-        threshold: float | None,
-        hierarchy_threshold: float | None,
-        iou_threshold: float | None,
-        max_detections: int,
-        under: str | Sequence[str],
-        size: int | None,
-    ) -> None:
-        metadata, tree = detector._model.metadata, detector._model.tree  # noqa: SLF001 - both are of this module
-        defaults = metadata.thresholds
-        self.threshold = _part("threshold", threshold, defaults.objectness)
-        self.hierarchy_threshold = _part("hierarchy_threshold", hierarchy_threshold, defaults.hierarchy)
-        self.iou_threshold = _part("iou_threshold", iou_threshold, defaults.iou)
-        if not 1 <= max_detections <= _MOST_DETECTIONS:
-            raise ValueError(f"max_detections must be 1 to {_MOST_DETECTIONS}, not {max_detections}")
-        self.max_detections = max_detections
-        self.under = tuple(tree.index(wnid) for wnid in ([under] if isinstance(under, str) else under))
-        self.size = metadata.default_size if size is None else size
-        if self.size not in metadata.sizes:
-            raise ValueError(f"size must be one of {', '.join(map(str, metadata.sizes))}, not {size}")
-
-
-def _part(name: str, value: float | None, default: float) -> float:
-    if value is None:
-        return default
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be 0 to 1, not {value}")
-    return value
+def _question(detector: OnnxDetector, **asked: Any) -> Question:
+    """Return what is asked, checked and with the model's defaults, as POST /detect has it."""
+    try:
+        return Question.of(DetectionParameters(**asked), detector)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name, message = ".".join(map(str, first["loc"])), first["msg"]
+        raise ValueError(f"{name}: {message[:1].lower()}{message[1:]}, not {first['input']!r}") from None
+    except InvalidParameterError as error:
+        (wrong,) = error.parameters
+        raise ValueError(f"{wrong.name}: {wrong.detail}, not {asked[wrong.name]}") from None
 
 
 def _upright(picture: Image.Image | NDArray[Any]) -> Image.Image:

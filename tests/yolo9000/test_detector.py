@@ -107,10 +107,10 @@ def test_threads_may_share_one(detector: Detector) -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"threshold": 1.5}, "threshold must be 0 to 1, not 1.5"),
-        ({"iou_threshold": float("nan")}, "iou_threshold must be 0 to 1"),
-        ({"max_detections": 0}, "max_detections must be 1 to 300, not 0"),
-        ({"size": 100}, "size must be one of 64, 96"),
+        ({"threshold": 1.5}, "threshold: input should be less than or equal to 1, not 1.5"),
+        ({"iou_threshold": float("nan")}, "iou_threshold: input should be a finite number, not nan"),
+        ({"max_detections": 0}, "max_detections: input should be greater than or equal to 1, not 0"),
+        ({"size": 100}, "size: must be one of 64, 96, 128, not 100"),
     ],
 )
 def test_parameters_out_of_range_are_told(detector: Detector, parameters: dict[str, Any], message: str) -> None:
