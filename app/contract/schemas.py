@@ -17,28 +17,34 @@ class DetectionParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     threshold: Probability | None = Field(
-        default=None, description="Least objectness of a box, 0 to 1. Default: the model's own."
+        default=None, description=("Least objectness of a box, 0 to 1. Default: the model's.")
     )
     hierarchy_threshold: Probability | None = Field(
         default=None,
-        description="Least absolute probability to go on to a more particular concept, 0 to 1. "
-        "Default: the model's own, usually 0.5.",
+        description=(
+            "A label is as specific as it can be with at least this probability, 0 to 1. Default:"
+            " the model's, usually 0.5."
+        ),
     )
     iou_threshold: Probability | None = Field(
         default=None,
-        description="Of two boxes with related labels that overlap more than this (intersection over union, "
-        "0 to 1) only the better is kept. Default: the model's own, usually 0.45.",
+        description=(
+            "If two boxes with related labels overlap by more than this IoU, 0 to 1, only the "
+            "better is kept. Default: the model's, usually 0.45."
+        ),
     )
-    max_detections: int = Field(default=100, ge=1, le=300, description="Most boxes in the answer, best first.")
+    max_detections: int = Field(default=100, ge=1, le=300, description=("Most boxes to return, best first."))
     under: list[Wnid] = Field(
         default_factory=list,
         max_length=100,
-        description="Answer only with these concepts or what lies below; repeatable. Default: everything.",
+        description=("Answer only with these concepts and those below them, by WordNet id; repeatable. Default: all."),
     )
     size: int | None = Field(
         default=None,
-        description="Side of the square the picture is scaled into, in pixels, one of the model's sizes "
-        "(GET /model). Smaller is faster, larger finds smaller things. Default: the model's own.",
+        description=(
+            "Input size of the network in pixels, one of the model's sizes (GET /model). Smaller "
+            "is faster; larger finds smaller things. Default: the model's."
+        ),
     )
     model: ModelName | None = Field(
         default=None, description="Which model answers, of GET /models. Default: the default."
@@ -52,13 +58,13 @@ class ClassesParameters(BaseModel):
 
     parent: Wnid | None = Field(
         default=None,
-        description="List this concept's children, or search below it. Default: the roots.",
+        description=("List the children of this concept, or search below it. Default: the roots."),
     )
     query: str | None = Field(
-        default=None, max_length=200, description="Search names, synonyms and wnids, best match first."
+        default=None, max_length=200, description=("Search names, synonyms and WordNet ids, best match first.")
     )
-    limit: int = Field(default=100, ge=1, le=1000, description="Most items in the answer.")
-    offset: int = Field(default=0, ge=0, le=10_000_000, description="Items to skip.")
+    limit: int = Field(default=100, ge=1, le=1000, description=("Most items to return."))
+    offset: int = Field(default=0, ge=0, le=10_000_000, description=("Items to skip."))
     model: ModelName | None = Field(default=None, description="Whose classes, of GET /models. Default: the default's.")
 
 

@@ -29,7 +29,7 @@ _RESULT: dict[str, Any] = {
             "path": [{"wnid": wnid, "name": name, "probability": probability} for wnid, name, probability in _STEPS],
         }
     ],
-    "model": {"name": "yolov2-lite", "version": "5", "tree": _TREE},
+    "model": {"name": "yolov2-lite", "version": "5.1", "tree": _TREE},
     "timing_ms": {"decode": 29.1, "queue": 0.0, "inference": 160.89, "postprocess": 2.5},
 }
 
@@ -69,7 +69,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "ModelDescription": {
         "name": "yolov2-lite",
-        "version": "5",
+        "version": "5.1",
         "schema_version": 1,
         "licence": "Apache-2.0",
         "tree": {"digest": _TREE, "nodes": 9418, "roots": 4, "leaves": 7573, "trained": 1790},
@@ -96,7 +96,7 @@ EXAMPLES: dict[str, Any] = {
             {
                 "name": "default",
                 "default": True,
-                "model": {"name": "yolov2-lite", "version": "5", "tree": _TREE},
+                "model": {"name": "yolov2-lite", "version": "5.1", "tree": _TREE},
                 "providers": ["CPUExecutionProvider"],
                 "loaded_at": "2026-11-24T08:00:00Z",
                 "loading": False,

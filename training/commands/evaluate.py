@@ -26,12 +26,14 @@ class EvaluateConfiguration(Rules):
 
     model: Path = Field(
         default_factory=default_model_path,
-        description="the model file (.onnx); by default the one that comes with the package",
+        description=("model file (.onnx); default: the embedded one"),
     )
     data: Path = Field(
         default=Path("data"),
-        description="folder of the sets that are given by NAME: annotations/NAME.json in COCO's layout, "
-        "every category with its `wnid`, and the pictures in images/NAME/",
+        description=(
+            "folder of the sets given by NAME: annotations/NAME.json (COCO, every category with "
+            "its `wnid`) and images/NAME/"
+        ),
     )
     sets: tuple[str, ...] = Field(
         default=(),
@@ -39,31 +41,31 @@ class EvaluateConfiguration(Rules):
         f"folder of the pictures. Annotations: {LAYOUTS}",
     )
     label_map: Path | None = Field(
-        default=None, description="file with a line 'WNID name' for each class name of the sets that has no wnid"
+        default=None, description=("file with a line 'WNID NAME' for each class without a WordNet id")
     )
     boxed: tuple[str, ...] = Field(
         default=(),
-        description="sets, given as in `sets`, whose categories had boxes in training, for the scores with and without "
-        "boxes; by default what the model file says of itself",
+        description=(
+            "sets whose categories had boxes in training, for the scores with and without boxes; "
+            "default: what the model file says"
+        ),
     )
     pictures: tuple[Path, ...] = Field(
         default=(),
-        description="folders that hold a folder of pictures of single things for each WordNet id",
+        description=("folders with a folder of pictures for each WordNet id, one object in each picture"),
     )
     held_out_every: NonNegativeInt = Field(
-        default=0, description="of `pictures` use only every n-th of each id, which training kept out; 0: all"
+        default=0,
+        description=("use only every n-th picture of each id in `pictures`: those held out from training; 0: all"),
     )
     sets_held_out_every: NonNegativeInt = Field(
-        default=0, description="of each of the `sets` use only every n-th picture, which training kept out; 0: all"
+        default=0,
+        description=("use only every n-th picture of each of the `sets`: those held out from training; 0: all"),
     )
-    output: Path | None = Field(
-        default=None, description="where to write the report as JSON; by default it is not written"
-    )
-    html: Path | None = Field(
-        default=None, description="where to write the report as one HTML file with plots and pictures; likewise"
-    )
+    output: Path | None = Field(default=None, description=("write the report as JSON to this file"))
+    html: Path | None = Field(default=None, description=("write the report as one HTML file with plots and pictures"))
     drawn: NonNegativeInt = Field(
-        default=6, description="how many of the best and of the worst pictures of a set the HTML file shows"
+        default=6, description=("how many of the best and of the worst pictures of a set the HTML report shows")
     )
     provider: Provider = Field(
         default="cpu", description="What runs the network: cpu, cuda, tensorrt, or auto: cuda where it can be used"

@@ -41,27 +41,27 @@ class ExportConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: Path = Field(description="output folder of a `train` run, finished or not")
+    run: Path = Field(description=("folder of a `train` run, finished or not"))
     output: Path = Field(description="the model file to write (.onnx)")
     name: str | None = Field(None, min_length=1, description="the model's name; default: its network's")
     version: str = Field("1", min_length=1, description="the model's version")
     sizes: tuple[InputSize, ...] = Field(
         (256, 288, 320, 352, 384, 416, 448, 480, 512, 544),
         min_length=1,
-        description="input sizes to allow, px, multiples of 32",
+        description=("input sizes to allow, px, multiples of 32"),
     )
-    default_size: InputSize = Field(416, description="input size where a request names none, px; one of the sizes")
-    objectness: float = Field(
-        0.25, ge=0, le=1, description="least objectness of a box where a request names none, 0 to 1"
+    default_size: InputSize = Field(416, description=("default input size, px, one of the sizes"))
+    objectness: float = Field(0.25, ge=0, le=1, description=("default objectness threshold, 0 to 1"))
+    half_storage: bool = Field(
+        False, description=("store weights as float16: half the file size, with 11 bits of precision")
     )
-    half_storage: bool = Field(False, description="store weights as float16: half the file, 11 bits a weight")
     pictures: tuple[FilePath, ...] = Field(
-        (), description="pictures to compare the file with torch on; by default coloured noise"
+        (), description=("pictures to compare the file with PyTorch on; default: coloured noise")
     )
     evaluation: FilePath | None = Field(
-        None, description="report of `evaluate` (JSON) whose scores go into the metadata; by default none do"
+        None, description=("JSON report of `evaluate` whose scores go into the metadata")
     )
-    licence: str = Field("Apache-2.0", description="terms of the weights, for the metadata")
+    licence: str = Field("Apache-2.0", description=("licence of the weights, for the metadata"))
 
     @model_validator(mode="after")
     def _check_default_size(self) -> Self:

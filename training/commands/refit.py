@@ -53,17 +53,17 @@ class RefitConfiguration(ClassFit, QualityFit):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: Path = Field(description="output folder of a `train` run of one of the two, finished or not")
+    run: Path = Field(description=("folder of a `train` run of yolov2-lite or yolov2-efficientnet, finished or not"))
     output: Path = Field(description="folder for the run with the new class layer")
-    epochs: PositiveInt = Field(1, description="times the run's pictures are looked at, each time in other views")
+    epochs: PositiveInt = Field(1, description=("looks at each picture, each in another view"))
     shares: dict[str, NonNegativeFloat] = Field(
-        {}, description="how much a set counts as a whole, by its name; 1 where it is not named"
+        {}, description=("weight of each set as a whole, by its name; default 1")
     )
     sizes: tuple[InputSize, ...] | None = Field(
-        None, min_length=1, description="input sizes to look at pictures at, px; default: those of the run"
+        None, min_length=1, description=("input sizes, px; default: those of the run")
     )
-    device: Device = Field("auto", description="what computes; auto: a GPU where there is one")
-    workers: NonNegativeInt = Field(1, description="processes that prepare pictures; 0: the one that looks at them")
+    device: Device = Field("auto", description=("auto: a GPU if there is one"))
+    workers: NonNegativeInt = Field(1, description=("processes that prepare pictures; 0: this one"))
 
 
 def refit_run(configuration: RefitConfiguration) -> int:

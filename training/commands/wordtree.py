@@ -26,32 +26,40 @@ class WordTreeConfiguration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     labels: str = Field(
-        description="text file (a wnid, a wnid and a name, or a name of your own on each line), folder with a folder "
-        f"a label, or COCO JSON; {IMAGENET_1K}: its 1,000 synsets; {PACKAGED}: the packaged tree's 9,418"
+        description=(
+            "text file with a WordNet id, an id and a name, or a name of your own on each line; a"
+            " folder with a folder per label; a COCO JSON file; imagenet-1k: its 1,000 classes; "
+            "packaged: the 9,418 of the packaged tree"
+        )
     )
     wordnet: Path = Field(
-        DEFAULT_FOLDER, description="folder with WordNet 3.0's data.noun; not read where no label is a concept of it"
+        DEFAULT_FOLDER, description=("folder with WordNet 3.0's data.noun; needed if a label is a concept of WordNet")
     )
     output: Path | None = Field(
         None,
-        description="where to write the tree: .tsv, .tsv.gz, .json (a model file's metadata) or .tree (darknet's, with "
-        "the names in .names); by default it is only described",
+        description=(
+            "file to write: .tsv, .tsv.gz, .json (a model file's metadata) or .tree (darknet's, "
+            "with the names in .names); default: only describe the tree"
+        ),
     )
     without: tuple[str, ...] = Field(
         ("n00001740", "n00001930", "n00002137"),
-        description="wnids to leave out, unless they are labels; by default entity, physical entity and abstraction, "
-        "which say nothing of a picture",
+        description=(
+            "WordNet ids to leave out unless they are labels; default: entity, physical entity "
+            "and abstraction, which say nothing about a picture"
+        ),
     )
     contract: bool = Field(
-        True, description="leave out concepts with a single child that are no labels: they always have its probability"
+        True,
+        description=("leave out unlabelled concepts with a single child, which always have that child's probability"),
     )
     own_root: str = Field(
-        "own", description="id of the root above labels of your own that name no parent: a word or a wnid", min_length=1
+        "own",
+        description=("id of the root above your own labels that name no parent: a word or a WordNet id"),
+        min_length=1,
     )
-    compare: str | None = Field(
-        None, description=f"tree to compare with: {PACKAGED}, or a .tsv or .tsv.gz file; by default none"
-    )
-    report: Path | None = Field(None, description="where to write the description as JSON; by default nowhere")
+    compare: str | None = Field(None, description=("tree to compare with: packaged, or a .tsv or .tsv.gz file"))
+    report: Path | None = Field(None, description=("write the description as JSON to this file"))
 
     @field_validator("output")
     @classmethod

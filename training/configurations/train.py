@@ -48,20 +48,25 @@ class DetectionSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     annotations: Path = Field(description=LAYOUTS)
-    pictures: Path = Field(description="folder of its pictures")
-    label_map: Path | None = Field(None, description="file with a line 'WNID name' for each class without a wnid")
-    repeats: PositiveInt = Field(1, description="times an epoch shows each picture")
+    pictures: Path = Field(description=("folder of its pictures"))
+    label_map: Path | None = Field(
+        None, description=("file with a line 'WNID NAME' for each class without a WordNet id")
+    )
+    repeats: PositiveInt = Field(1, description=("how often an epoch shows each picture"))
     negative_weight: NonNegativeFloat = Field(
         1.0,
-        description='how much "no object here" counts: 1 where every object is labelled, less where some are not',
+        description=('weight of "there is no object here": 1 if every object is labelled, less if some are not'),
     )
-    held_out_every: NonNegativeInt = Field(0, description="keep every n-th picture out; 0: none")
+    held_out_every: NonNegativeInt = Field(0, description=("hold out every n-th picture; 0: none"))
     balance: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="share of the pictures below which a category is rare; a picture with one that a share f shows "
-        "comes sqrt(balance / f) times as often, up to four times; 0: none is rare",
+        description=(
+            "a category is rare if fewer than this share of the pictures show it; a picture with "
+            "a category of share f is shown sqrt(balance / f) times as often, at most four times;"
+            " 0: off"
+        ),
     )
     opinions: Path | None = Field(None, description=OPINIONS)
 
@@ -71,9 +76,9 @@ class ClassificationSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    folder: Path = Field(description="folder that holds a folder of pictures for each WordNet id")
-    repeats: PositiveInt = Field(1, description="times an epoch shows each picture")
-    held_out_every: NonNegativeInt = Field(0, description="keep every n-th picture of each id out; 0: none")
+    folder: Path = Field(description=("folder with a folder of pictures for each WordNet id"))
+    repeats: PositiveInt = Field(1, description=("how often an epoch shows each picture"))
+    held_out_every: NonNegativeInt = Field(0, description=("hold out every n-th picture; 0: none"))
     opinions: Path | None = Field(None, description=OPINIONS)
 
 
@@ -82,12 +87,13 @@ class NetworkConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: DetectorName = Field("yolov2-lite", description="architecture")
+    name: DetectorName = Field("yolov2-lite", description=("architecture"))
     anchors: tuple[tuple[PositiveFloat, PositiveFloat], ...] | None = Field(
         None,
-        description="width and height of each anchor, in cells of the grid (16 px for "
-        "yolov2-efficientnet, else 32 px); default: those of the network's publication. yolov2-lite has none: each of "
-        "its three grids has its cell in their place",
+        description=(
+            "width and height of each anchor, in grid cells (16 px for yolov2-efficientnet, else "
+            "32 px); default: the published ones. yolov2-lite has no anchors"
+        ),
         min_length=1,
     )
     backbone: LiteName | None = Field(
@@ -97,15 +103,17 @@ class NetworkConfiguration(BaseModel):
     )
     start: Path | None = Field(
         None,
-        description="what to start from: the output folder of another run or of a classifier's, a model file (.onnx), "
-        "darknet's weights (.weights, .conv.N), NanoDet-g's (.safetensors, for yolov2-lite), or the word default "
-        "for the embedded model; by default yolov2-lite and yolov2-efficientnet start from an ImageNet classifier, "
-        "the others from random weights",
+        description=(
+            "weights to start from: the folder of another run or of a classifier's run, a model "
+            "file (.onnx), darknet's weights (.weights, .conv.N), NanoDet-g's (.safetensors, for "
+            "yolov2-lite), or default for the embedded model. By default yolov2-lite and "
+            "yolov2-efficientnet start from an ImageNet classifier, the others from random "
+            "weights"
+        ),
     )
     freeze: tuple[str, ...] = Field(
         (),
-        description="parts that are not trained, such as backbone or backbone.fine; what parts there are is told "
-        "where one is unknown",
+        description=("parts to leave untrained, such as backbone or backbone.fine; an unknown name lists the parts"),
     )
 
     @model_validator(mode="after")
@@ -134,10 +142,16 @@ class OpinionsConfiguration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sure: float = Field(
-        0.5, ge=0, le=1, description="score from which what it sees is learned as an object, weighted by the score"
+        0.5,
+        ge=0,
+        le=1,
+        description=("an opinion with at least this score is learned as an object, weighted by its score"),
     )
     doubted: float = Field(
-        0.15, ge=0, le=1, description="score from which what it sees, if it is not sure, is not learned as background"
+        0.15,
+        ge=0,
+        le=1,
+        description=("an opinion with at least this score, but not sure, is not learned as background"),
     )
 
     @model_validator(mode="after")
@@ -164,19 +178,23 @@ class TrainConfiguration(BaseModel):
         "resume",
     )
 
-    output: Path = Field(description="folder for the checkpoint, the log and this configuration")
+    output: Path = Field(description=("folder for the checkpoints, the log and this configuration"))
     detection: tuple[DetectionSource, ...] = Field(
-        description="sets with boxes, each with annotations (COCO JSON, VOC XML, YOLO class names), pictures (their "
-        "folder), label_map (a file, if classes carry no wnid) and, if it should not be 1, repeats (times an epoch "
-        "shows each picture), negative_weight (how much 'no object here' counts), held_out_every (keep every n-th "
-        "picture out), balance (share of the pictures below which a category is rare and shown more often) and "
-        "opinions (file of what another detector sees on them)",
+        description=(
+            "sets with boxes: annotations (COCO JSON, VOC XML, YOLO class names), pictures "
+            "(folder), label_map (file, if classes have no WordNet id), repeats (how often an "
+            "epoch shows each picture), negative_weight (weight of 'no object here'), "
+            "held_out_every (hold out every n-th picture), balance (share below which a category "
+            "is rare and shown more often), opinions (file of what another detector sees)"
+        ),
         min_length=1,
     )
     classification: tuple[ClassificationSource, ...] = Field(
         (),
-        description="sets with labels alone, each with folder (holds a folder of pictures for each WordNet id) and, "
-        "if wanted, repeats (default 1), held_out_every (keep every n-th picture of each id out) and opinions",
+        description=(
+            "sets with labels only: folder (with a folder of pictures for each WordNet id), "
+            "repeats, held_out_every, opinions"
+        ),
     )
     network: NetworkConfiguration = NetworkConfiguration()
     opinions: OpinionsConfiguration = OpinionsConfiguration()
@@ -185,13 +203,15 @@ class TrainConfiguration(BaseModel):
     )
     mixing: PositiveFloat | None = Field(
         None,
-        description="pictures with a label alone that an epoch shows for each picture with boxes, reached by raising "
-        "repeats; the paper's is 4; default: as many as there are",
+        description=(
+            "pictures with only a label for each picture with boxes, reached by raising repeats; "
+            "the paper's is 4; default: as many as there are"
+        ),
     )
     sizes: tuple[InputSize, ...] = Field(
-        (320, 352, 384, 416), description="input sizes to train at, px, multiples of 32", min_length=1
+        (320, 352, 384, 416), description=("input sizes to train at, px, multiples of 32"), min_length=1
     )
-    seed: NonNegativeInt = Field(0, description="seed of every random choice")
+    seed: NonNegativeInt = Field(0, description=("seed of all random choices"))
     augmentation: AugmentConfiguration = AugmentConfiguration()
     loss: RegionLossConfiguration = Field(
         RegionLossConfiguration(),
@@ -200,7 +220,7 @@ class TrainConfiguration(BaseModel):
     )
     optimizer: OptimizerConfiguration = OptimizerConfiguration()
     loop: LoopConfiguration = LoopConfiguration()
-    resume: bool = Field(False, description="go on from the checkpoint in the output folder")
+    resume: bool = Field(False, description=("continue from the checkpoint in the output folder"))
 
     @model_validator(mode="before")
     @classmethod

@@ -47,44 +47,55 @@ class RegionLossConfiguration(BaseModel):
     class_scale: NonNegativeFloat = Field(1, description="weight of the class loss")
     coordinate_scale: NonNegativeFloat = Field(1, description="weight of the box loss")
     iou_scale: NonNegativeFloat = Field(
-        0, description="weight of 1 - generalised IOU of a box with its truth, beside the box loss"
+        0, description=("weight of 1 - generalised IoU of a box and its truth, added to the box loss")
     )
     further_anchor_iou: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="anchors of a truth's cell that overlap its shape by at least this learn it too; by default the "
-        "best one alone does",
+        description=(
+            "anchors in a truth's cell whose shape overlaps it by at least this IoU learn it too;"
+            " by default only the best one does"
+        ),
     )
-    ignore_iou: float = Field(0.6, ge=0, le=1, description="boxes that overlap a truth by more are no negatives")
-    rescore: bool = Field(True, description="objectness learns the box's overlap with its truth instead of 1")
+    ignore_iou: float = Field(
+        0.6, ge=0, le=1, description=("boxes that overlap a truth by more than this IoU are not negatives")
+    )
+    rescore: bool = Field(True, description=("objectness learns the box's IoU with its truth instead of 1"))
     prior_pictures: NonNegativeInt = Field(
-        12_800, description="while fewer pictures were seen, all boxes are drawn to their anchor"
+        12_800, description=("for this many pictures all boxes are pulled to their anchors")
     )
-    prior_scale: NonNegativeFloat = Field(0.01, description="weight of that pull")
+    prior_scale: NonNegativeFloat = Field(0.01, description=("weight of that pull"))
     objectness: ObjectnessLoss = Field(
         ObjectnessLoss.SQUARED,
-        description="squared error, cross-entropy, or cross-entropy times the squared "
-        "difference, which forgets the thousands of cells that are right (quality focal loss)",
+        description=(
+            "squared error, cross-entropy, or focal: cross-entropy times the squared difference, "
+            "so that the many easy cells count little (quality focal loss)"
+        ),
     )
     class_only_iou: float = Field(
         0.3,
         ge=0,
         le=1,
-        description="overlap assumed of the best box of a picture without boxes (paper section 4)",
+        description=("IoU assumed for the best box of a picture without boxes (paper section 4)"),
     )
     crowd_power: float = Field(
         0,
         ge=0,
         le=1,
-        description="the class loss of a picture's boxes is divided by their number to this power: 0 counts every box "
-        "the same, 1 every picture; in between, a crowd teaches more than one object but not as much as so many",
+        description=(
+            "the class loss of a picture is divided by its number of boxes to this power: with 0 "
+            "every box counts the same, with 1 every picture does"
+        ),
     )
     distillation_scale: NonNegativeFloat = Field(
-        0, description="weight of the agreement with a teacher beneath the labels; 0: no teacher"
+        0, description=("weight of the agreement with the classifier inside, below the labels; 0: off")
     )
     class_only_candidates: NonNegativeInt = Field(
-        0, description="boxes of highest objectness among which that best box is sought; 0: all"
+        0,
+        description=(
+            "the best box of a picture without boxes is one of this many with the highest objectness; 0: of all"
+        ),
     )
 
 

@@ -21,24 +21,26 @@ class LoopConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: Device = Field(
-        "auto", description="what computes; auto: a GPU where there is one. Each process of a torchrun has its own"
-    )
+    device: Device = Field("auto", description=("auto: a GPU if there is one. Each process of torchrun has its own"))
     workers: int = Field(
         1,
         ge=0,
-        description="processes that prepare pictures; 0: the one that trains does it between its steps, with a thread "
-        "for each core, which is faster where the CPU trains",
+        description=(
+            "processes that prepare pictures. 0: the training process prepares them between its "
+            "steps, with a thread per core; faster if the CPU trains"
+        ),
     )
-    threads: int = Field(0, ge=0, description="CPU threads of a training step; 0: as many as torch chooses")
+    threads: int = Field(0, ge=0, description=("CPU threads of a training step; 0: torch's default"))
     precision: Precision = Field(
         "auto",
-        description="what convolutions are computed in; auto: bfloat16 where the processor or GPU has instructions for "
-        "it, else float32; float16 with a loss that is scaled so as to fit it",
+        description=(
+            "precision of convolutions. auto: bfloat16 if the processor or GPU has instructions "
+            "for it, else float32; float16 uses loss scaling"
+        ),
     )
-    channels_last: bool = Field(True, description="keep pictures and features in the order that convolutions want")
-    checkpoint_every: PositiveFloat = Field(120.0, description="seconds between two checkpoints")
-    tensorboard: bool = Field(True, description="write the log for TensorBoard as well, into the folder tensorboard")
+    channels_last: bool = Field(True, description=("keep pictures and features in channels-last order"))
+    checkpoint_every: PositiveFloat = Field(120.0, description=("seconds between checkpoints"))
+    tensorboard: bool = Field(True, description=("also write a log for TensorBoard, into the folder tensorboard"))
 
     @model_validator(mode="before")
     @classmethod

@@ -74,7 +74,7 @@ def _options(
 def serve(**options: Any) -> None:
     """Serve the model over HTTP; /docs describes the interface.
 
-    Each option can also be given as the variable that stands after it; the option counts more.
+    Each option can also be set by the variable in parentheses; the option takes precedence.
     """
     with sentence_instead_of_traceback():
         settings = load_settings(given(options))
@@ -87,7 +87,7 @@ def serve(**options: Any) -> None:
 def show_settings(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Show every setting with its value, its default and what it means; the digests of API keys are hidden."""
+    """Show all settings with their values, defaults and meanings; the digests of API keys are hidden."""
     with sentence_instead_of_traceback():
         described = describe(load_settings())
     typer.echo(console.settings_json(described) if as_json else console.settings_text(described))
@@ -96,13 +96,13 @@ def show_settings(
 @command.command("key")
 def make_api_key(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="What the log calls the key: letters, digits, '.', '_' and '-'.")
+        str, typer.Argument(metavar="NAME", help="The key's name in the log: letters, digits, '.', '_' and '-'.")
     ],
 ) -> None:
-    """Make an API key: the key itself for the client, and an entry with its digest for YOLO9000_API_KEYS.
+    """Make an API key for a client, and its entry for YOLO9000_API_KEYS.
 
-    The key is shown this once and kept nowhere. It goes to standard error, and the entry to standard output, so
-    that `yolo9000 key NAME >> FILE` adds it to a file of entries.
+    The key is shown once and stored nowhere. It goes to standard error, and the entry with its digest to standard
+    output, so that `yolo9000 key NAME >> FILE` adds it to YOLO9000_API_KEYS_FILE.
     """
     with sentence_instead_of_traceback():
         key, entry = make_key(name)
@@ -121,13 +121,13 @@ def detect(
         ),
     ],
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a line of JSON for each picture instead of a table.")
+        bool, typer.Option("--json", help="Print one line of JSON per picture instead of a table.")
     ] = False,
     save: Annotated[
         Path | None,
         typer.Option(
-            help="Where to save the picture with its detections drawn in: a name ending in .jpg or .png, or, "
-            "always for several pictures, a folder. Default: not saved."
+            help="Save the annotated picture: a name ending in .jpg or .png, or a folder; several pictures need a "
+            "folder. Default: not saved."
         ),
     ] = None,
     threshold: Threshold = None,
@@ -187,7 +187,7 @@ def classes(
         str | None,
         typer.Argument(
             metavar="[WNID|QUERY]",
-            help="A wnid shows that concept; other words search names, synonyms and wnids.",
+            help="A WordNet id shows that concept; other words search names, synonyms and ids.",
             show_default="the roots of the tree",
         ),
     ] = None,
@@ -195,7 +195,7 @@ def classes(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     model: Model = None,
 ) -> None:
-    """Look concepts up in the tree a model answers with."""
+    """Look up concepts in a model's tree."""
     with sentence_instead_of_traceback():
         detector = load_detector(load_settings(given({"model": model})))
     if what is not None and what in detector.tree:

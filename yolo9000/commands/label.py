@@ -49,24 +49,24 @@ def label(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder, a file or a glob pattern ('**' is any number of folders), here or as a URL that fsspec "
-            "knows (s3://, gs://). Pictures, tar archives (.tar, .tar.gz, .tgz, .tar.bz2, .tar.xz) and Parquet files "
-            "are read.",
+            help="A folder, a file or a glob pattern ('**' is any number of folders), local or as a URL (s3://, gs:// "
+            "and whatever fsspec knows). Reads pictures, tar archives (.tar, .tar.gz, .tgz, .tar.bz2, .tar.xz) and "
+            "Parquet.",
         ),
     ],
     output: Annotated[
         str,
         typer.Option(
             metavar="DIR",
-            help="A folder for the results, here or as a URL: empty, not there yet, or one to go on with.",
+            help="Folder for the results, local or as a URL: new, empty, or of a run to continue.",
         ),
     ],
     formats: Annotated[
         list[FileFormat] | None,
         typer.Option(
             "--format",
-            help="Write the results in this form as well; repeatable. docs/label.md says how to open each. Default: "
-            "Parquet alone.",
+            help="Also write the results in this format; repeatable. docs/label.md says how to open each. Default: "
+            "only Parquet.",
         ),
     ] = None,
     threshold: Threshold = None,
@@ -81,60 +81,61 @@ def label(
     max_bytes: Annotated[int, typer.Option(min=1, help="Largest picture file, in bytes.")] = MAX_BYTES,
     every_file: Annotated[
         bool,
-        typer.Option("--every-file", help="Take every file that is no container for a picture."),
+        typer.Option(
+            "--every-file", help="Treat all files as pictures, whatever their suffix, except archives and Parquet."
+        ),
     ] = False,
     picture_column: Annotated[
         str | None,
-        typer.Option(help="The column of Parquet files with the pictures' bytes. Default: the only one with bytes."),
+        typer.Option(help="Parquet column with the pictures' bytes. Default: the only column of bytes."),
     ] = None,
     key_column: Annotated[
         str | None,
-        typer.Option(help="The column of Parquet files that names the pictures. Default: none, FILE#ROW names them."),
+        typer.Option(help="Parquet column with the pictures' names. Default: they are called FILE#ROW."),
     ] = None,
     shard_size: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Pictures that are done and written together; after a kill those under way are done again. Default: "
-            "512, fewer where there are few pictures.",
+            help="Pictures that are labelled and written together; a killed run repeats at most those in work. "
+            "Default: 512, fewer for small sources.",
         ),
     ] = None,
     processes: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Processes that label, each with a model of its own. Default: one for each physical core on a CPU, "
-            "one on a GPU.",
+            help="Processes, each with its own model. Default: one per physical core, or one with a GPU.",
         ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="CPU threads of each process's network. Default: the cores divided by the processes."),
+        typer.Option(min=1, help="CPU threads of each process. Default: cores divided by processes."),
     ] = None,
     readers: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Pictures each process reads and decodes at the same time; more hide the delays of object stores. "
-            "Default: 2, and on a GPU one for each physical core.",
+            help="Pictures that each process reads and decodes at once; more hide the delay of object stores. "
+            "Default: 2, or one per physical core with a GPU.",
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Pictures the network takes at once. Default: 1 on a CPU, 16 on a GPU.")
+        int | None, typer.Option(min=1, help="Pictures in one run of the network. Default: 1 on a CPU, 16 on a GPU.")
     ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
             metavar="[ADDRESS]",
-            help="Label on the Ray cluster with this address, or 'auto' for the one this machine is in; without an "
-            "address on one that is started here. Default: no Ray.",
+            help="Use the Ray cluster at this address; 'auto': this machine's cluster; without an address: start one "
+            "here. Default: no Ray.",
         ),
     ] = None,
 ) -> None:
     """Label an archive of pictures, to Parquet.
 
-    Stopped by whatever, the same command again goes on where it was: no picture is lost, and none is in the results
-    twice. A picture that cannot be read stops nothing; failures.jsonl names it.
+    If it is stopped, run the same command again to continue: no picture is lost or done twice. A picture that cannot be
+    read does not stop the others; failures.jsonl names it.
     """
     with sentence_instead_of_traceback():
         library("pyarrow", "label", "yolo9000 label")

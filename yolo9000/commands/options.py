@@ -32,10 +32,20 @@ def asked_option(name: str, **kwargs: Any) -> Any:
     return typer.Option(help=DetectionParameters.model_fields[name].description, **kwargs)
 
 
-Model = Annotated[Path | None, setting_option("model")]
+Model = Annotated[
+    Path | None,
+    typer.Option(help=f"Model file. Default: the embedded model. ({variable('model')})", show_default=False),
+]
 Threads = Annotated[int | None, setting_option("threads")]
 WhatRuns = Annotated[Provider | None, setting_option("provider")]
-MaxPixels = Annotated[int | None, setting_option("max_pixels")]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        help=f"Largest picture, width x height. Default: {Settings.model_fields['max_pixels'].default}. "
+        f"({variable('max_pixels')})",
+        show_default=False,
+    ),
+]
 
 Threshold = Annotated[float | None, asked_option("threshold", min=0, max=1)]
 HierarchyThreshold = Annotated[float | None, asked_option("hierarchy_threshold", min=0, max=1)]

@@ -23,44 +23,50 @@ class ClassFit(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    passes: PositiveFloat = Field(2, description="times every object seen is learned from")
+    passes: PositiveFloat = Field(2, description=("passes over the objects seen"))
     batch: PositiveInt = Field(256, description="objects in a batch")
-    learning_rate: PositiveFloat = Field(1e-2, description="peak learning rate of corrections, Adam's")
+    learning_rate: PositiveFloat = Field(1e-2, description=("peak learning rate of the corrections (Adam)"))
     temperature_rate: NonNegativeFloat = Field(
-        2e-2, description="the same for the temperature; 0: the temperature stays 1"
+        2e-2, description=("peak learning rate of the temperatures; 0: they stay 1")
     )
     mixture_rate: PositiveFloat = Field(
-        3e-3, description="the same for the mixture of what classifier and detector know"
+        3e-3, description=("peak learning rate of the shares of classifier and detector")
     )
     decay: NonNegativeFloat = Field(
         1e-3,
-        description="weight of the sum of the squared corrections in the loss, of inputs with a variance of 1 in all",
+        description=("weight of the squared corrections in the loss, for inputs with variance 1"),
     )
-    temperature_decay: NonNegativeFloat = Field(1e-4, description="the same for the weights of the temperature")
-    mixture_decay: NonNegativeFloat = Field(0.02, description="weight decay of the mixture, AdamW's")
+    temperature_decay: NonNegativeFloat = Field(1e-4, description=("the same for the weights of the temperature"))
+    mixture_decay: NonNegativeFloat = Field(0.02, description=("weight decay of the mixture (AdamW)"))
     mixture_dropout: float = Field(
-        0.4, ge=0, lt=1, description="part of the mixture's inputs and hidden units left out at random"
+        0.4, ge=0, lt=1, description=("share of the mixture's inputs and hidden units dropped at random")
     )
     logit_adjustment: NonNegativeFloat = Field(
         0.1,
-        description="how much of what is frequent in a set is put down to the set and not learned: 0 nothing, 1 all. A "
-        "set of apples alone should not teach that no fruit is a berry",
+        description=(
+            "0 to 1: how far frequencies within a set are attributed to the set and not learned. "
+            "A set of only apples should not teach that fruit is never a berry"
+        ),
     )
     half_trusted: NonNegativeFloat = Field(
-        300, description="labels within a sibling group at which its corrections count half"
+        300, description=("labels within a sibling group at which its corrections count half")
     )
     distillation_scale: NonNegativeFloat = Field(
-        0, description="weight of the agreement with the classifier beneath the labels"
+        0, description=("weight of the agreement with the classifier below the labels")
     )
     overconfidence: PositiveFloat = Field(
         1,
-        description="factor on every temperature at the end: on pictures it was trained on a detector is surer of "
-        "itself than on others; to be chosen on others, as `evaluate` shows what it does to the calibration error",
+        description=(
+            "factor of all temperatures at the end. A detector is surer on pictures it was "
+            "trained on, so choose it on others: `evaluate` shows the calibration error"
+        ),
     )
     temperature_power: PositiveFloat = Field(
         1,
-        description="power that every temperature is raised to at the end, for the same reason: above 1 it takes most "
-        "from names that are doubted already, and nothing from those at a temperature of 1",
+        description=(
+            "power of all temperatures at the end, for the same reason. Above 1 it lowers "
+            "doubtful names most, and those with a temperature of 1 not at all"
+        ),
     )
     seed: NonNegativeInt = Field(0, description="seed of every random choice")
 

@@ -27,24 +27,27 @@ class QualityFit(BaseModel):
 
     boxes: NonNegativeInt = Field(
         24,
-        description="boxes of a picture, at most, that yolov2-lite learns to judge a second time from; each takes "
-        "4 kB of memory; 0: it judges none",
+        description=(
+            "most boxes of a picture to learn yolov2-lite's box quality from; each takes 4 kB of "
+            "memory. 0: no box quality"
+        ),
     )
     quality_power: NonNegativeFloat = Field(
-        1, description="how much that judgement counts: the answer is objectness * (objectness * quality) ** power"
+        1, description=("how much box quality counts: the answer is objectness * (objectness * quality) ** power")
     )
     quality_doubt: NonNegativeFloat = Field(
         0,
-        description="taken from the logit of every answer at the end: on pictures it was trained on a detector is "
-        "surer of itself than on others. To be chosen on others: `evaluate` finds the best F1 near half of that F1",
+        description=(
+            "subtracted from the logit of every answer at the end. A detector is surer on "
+            "pictures it was trained on, so choose it on others: the best F1 that `evaluate` "
+            "finds should be near a threshold of half that F1"
+        ),
     )
-    quality_passes: PositiveFloat = Field(4, description="times every box seen is learned from")
+    quality_passes: PositiveFloat = Field(4, description=("passes over the boxes seen"))
     quality_batch: PositiveInt = Field(512, description="boxes in a batch")
-    quality_rate: PositiveFloat = Field(1e-3, description="peak learning rate, AdamW's")
-    quality_decay: NonNegativeFloat = Field(1e-4, description="weight decay, AdamW's")
-    quality_dropout: float = Field(
-        0.2, ge=0, lt=1, description="part of the inputs and hidden units left out at random"
-    )
+    quality_rate: PositiveFloat = Field(1e-3, description=("peak learning rate (AdamW)"))
+    quality_decay: NonNegativeFloat = Field(1e-4, description=("weight decay (AdamW)"))
+    quality_dropout: float = Field(0.2, ge=0, lt=1, description=("share of inputs and hidden units dropped at random"))
 
 
 def fit_quality(
