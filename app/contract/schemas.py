@@ -17,7 +17,7 @@ class DetectionParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     threshold: Probability | None = Field(
-        default=None, description=("Least objectness of a box, 0 to 1. Default: the model's.")
+        default=None, description="Least objectness of a box, 0 to 1. Default: the model's."
     )
     hierarchy_threshold: Probability | None = Field(
         default=None,
@@ -33,11 +33,11 @@ class DetectionParameters(BaseModel):
             "better is kept. Default: the model's, usually 0.45."
         ),
     )
-    max_detections: int = Field(default=100, ge=1, le=300, description=("Most boxes to return, best first."))
+    max_detections: int = Field(default=100, ge=1, le=300, description="Most boxes to return, best first.")
     under: list[Wnid] = Field(
         default_factory=list,
         max_length=100,
-        description=("Answer only with these concepts and those below them, by WordNet id; repeatable. Default: all."),
+        description="Answer only with these concepts and those below them, by WordNet id; repeatable. Default: all.",
     )
     size: int | None = Field(
         default=None,
@@ -58,13 +58,13 @@ class ClassesParameters(BaseModel):
 
     parent: Wnid | None = Field(
         default=None,
-        description=("List the children of this concept, or search below it. Default: the roots."),
+        description="List the children of this concept, or search below it. Default: the roots.",
     )
     query: str | None = Field(
-        default=None, max_length=200, description=("Search names, synonyms and WordNet ids, best match first.")
+        default=None, max_length=200, description="Search names, synonyms and WordNet ids, best match first."
     )
-    limit: int = Field(default=100, ge=1, le=1000, description=("Most items to return."))
-    offset: int = Field(default=0, ge=0, le=10_000_000, description=("Items to skip."))
+    limit: int = Field(default=100, ge=1, le=1000, description="Most items to return.")
+    offset: int = Field(default=0, ge=0, le=10_000_000, description="Items to skip.")
     model: ModelName | None = Field(default=None, description="Whose classes, of GET /models. Default: the default's.")
 
 

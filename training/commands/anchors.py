@@ -39,16 +39,16 @@ class AnchorsConfiguration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sets: Annotated[tuple[BoxSource, ...], Field(min_length=1)] = Field(
-        description=("the sets: annotations, pictures (folder), and label_map if classes have no WordNet id")
+        description="the sets: annotations, pictures (folder), and label_map if classes have no WordNet id"
     )
     least: PositiveInt = Field(1, description="smallest number of clusters")
     most: PositiveInt = Field(15, description="greatest number of clusters")
-    restarts: PositiveInt = Field(RESTARTS, description=("random starts for each number; the best counts"))
+    restarts: PositiveInt = Field(RESTARTS, description="random starts for each number; the best counts")
     seed: int = Field(0, ge=0, description="seed of the random starts")
     size: int = Field(416, gt=0, multiple_of=STRIDE, description="side of the square input, px; anchors are in cells")
-    output: Path | None = Field(None, description=("write the table to this file: .json, .csv or .txt"))
+    output: Path | None = Field(None, description="write the table to this file: .json, .csv or .txt")
     plot: Path | None = Field(
-        None, description=("plot the average IoU by number of clusters to this file: .svg, .png or .pdf")
+        None, description="plot the average IoU by number of clusters to this file: .svg, .png or .pdf"
     )
 
     @field_validator("output")

@@ -26,7 +26,7 @@ class EvaluateConfiguration(Rules):
 
     model: Path = Field(
         default_factory=default_model_path,
-        description=("model file (.onnx); default: the embedded one"),
+        description="model file (.onnx); default: the embedded one",
     )
     data: Path = Field(
         default=Path("data"),
@@ -41,7 +41,7 @@ class EvaluateConfiguration(Rules):
         f"folder of the pictures. Annotations: {LAYOUTS}",
     )
     label_map: Path | None = Field(
-        default=None, description=("file with a line 'WNID NAME' for each class without a WordNet id")
+        default=None, description="file with a line 'WNID NAME' for each class without a WordNet id"
     )
     boxed: tuple[str, ...] = Field(
         default=(),
@@ -52,20 +52,20 @@ class EvaluateConfiguration(Rules):
     )
     pictures: tuple[Path, ...] = Field(
         default=(),
-        description=("folders with a folder of pictures for each WordNet id, one object in each picture"),
+        description="folders with a folder of pictures for each WordNet id, one object in each picture",
     )
     held_out_every: NonNegativeInt = Field(
         default=0,
-        description=("use only every n-th picture of each id in `pictures`: those held out from training; 0: all"),
+        description="use only every n-th picture of each id in `pictures`: those held out from training; 0: all",
     )
     sets_held_out_every: NonNegativeInt = Field(
         default=0,
-        description=("use only every n-th picture of each of the `sets`: those held out from training; 0: all"),
+        description="use only every n-th picture of each of the `sets`: those held out from training; 0: all",
     )
-    output: Path | None = Field(default=None, description=("write the report as JSON to this file"))
-    html: Path | None = Field(default=None, description=("write the report as one HTML file with plots and pictures"))
+    output: Path | None = Field(default=None, description="write the report as JSON to this file")
+    html: Path | None = Field(default=None, description="write the report as one HTML file with plots and pictures")
     drawn: NonNegativeInt = Field(
-        default=6, description=("how many of the best and of the worst pictures of a set the HTML report shows")
+        default=6, description="how many of the best and of the worst pictures of a set the HTML report shows"
     )
     provider: Provider = Field(
         default="cpu", description="What runs the network: cpu, cuda, tensorrt, or auto: cuda where it can be used"

@@ -36,38 +36,47 @@ PREPROCESSING: Final[dict[DetectorName, Preprocessing]] = {
 }
 
 
+USUAL_SIZE: Final = 416
+"""Pixels; yolov2-voc.cfg and yolo9000.cfg have inputs of 416 and 544."""
+
+
 class ExportConfiguration(BaseModel):
     """Write a run's weights as one model file, checked against torch before it gets its name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: Path = Field(description=("folder of a `train` run, finished or not"))
+    run: Path = Field(description="folder of a `train` run, finished or not")
     output: Path = Field(description="the model file to write (.onnx)")
     name: str | None = Field(None, min_length=1, description="the model's name; default: its network's")
     version: str = Field("1", min_length=1, description="the model's version")
     sizes: tuple[InputSize, ...] = Field(
         (256, 288, 320, 352, 384, 416, 448, 480, 512, 544),
         min_length=1,
-        description=("input sizes to allow, px, multiples of 32"),
+        description="input sizes to allow, px, multiples of 32",
     )
-    default_size: InputSize = Field(416, description=("default input size, px, one of the sizes"))
-    objectness: float = Field(0.25, ge=0, le=1, description=("default objectness threshold, 0 to 1"))
+    default_size: InputSize | None = Field(
+        None, description="default input size, px, one of the sizes; by default the one nearest to 416"
+    )
+    objectness: float = Field(0.25, ge=0, le=1, description="default objectness threshold, 0 to 1")
     half_storage: bool = Field(
-        False, description=("store weights as float16: half the file size, with 11 bits of precision")
+        False, description="store weights as float16: half the file size, with 11 bits of precision"
     )
     pictures: tuple[FilePath, ...] = Field(
-        (), description=("pictures to compare the file with PyTorch on; default: coloured noise")
+        (), description="pictures to compare the file with PyTorch on; default: coloured noise"
     )
-    evaluation: FilePath | None = Field(
-        None, description=("JSON report of `evaluate` whose scores go into the metadata")
-    )
-    licence: str = Field("Apache-2.0", description=("licence of the weights, for the metadata"))
+    evaluation: FilePath | None = Field(None, description="JSON report of `evaluate` whose scores go into the metadata")
+    licence: str = Field("Apache-2.0", description="licence of the weights, for the metadata")
 
     @model_validator(mode="after")
     def _check_default_size(self) -> Self:
-        if self.default_size not in self.sizes:
+        if self.default_size not in {None, *self.sizes}:
             raise ValueError(f"default_size {self.default_size} is not one of the sizes {self.sizes}")
         return self
+
+    @property
+    def served_size(self) -> int:
+        """The default input size, px."""
+        return self.default_size or min(self.sizes, key=lambda size: abs(size - USUAL_SIZE))
 
 
 def export_run(configuration: ExportConfiguration) -> ExportReport:
@@ -94,14 +103,14 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         anchors=tuple((float(width), float(height)) for width, height in run.network.design().anchors),
         stride=detector.stride,
         sizes=tuple(sorted(set(configuration.sizes))),
-        default_size=configuration.default_size,
+        default_size=configuration.served_size,
         preprocessing=PREPROCESSING.get(run.network.name, Preprocessing()),
         thresholds=Thresholds(objectness=configuration.objectness),
         training=training_summary(run, state, tree, backbone),
         evaluation={} if configuration.evaluation is None else evaluation_summary(configuration.evaluation),
         licence=configuration.licence,
     )
-    batches = [read_letterboxed(path, configuration.default_size) for path in configuration.pictures]
+    batches = [read_letterboxed(path, configuration.served_size) for path in configuration.pictures]
     return export_detector(
         detector, metadata, configuration.output, half_storage=configuration.half_storage, pictures=batches
     )

@@ -64,8 +64,8 @@ class QuantizeConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Path = Field(description=("model file to quantise (.onnx)"))
-    output: Path = Field(description=("model file to write (.onnx)"))
+    model: Path = Field(description="model file to quantise (.onnx)")
+    output: Path = Field(description="model file to write (.onnx)")
     calibration: tuple[Path, ...] = Field(
         min_length=1,
         description=(
@@ -73,7 +73,7 @@ class QuantizeConfiguration(BaseModel):
             "files, or folders with all below them"
         ),
     )
-    calibration_pictures: PositiveInt = Field(64, description=("how many of them to use, spread evenly over the list"))
+    calibration_pictures: PositiveInt = Field(64, description="how many of them to use, spread evenly over the list")
     method: Literal["mse", "minmax", "percentile", "entropy"] = Field(
         "mse",
         description=(
@@ -81,41 +81,37 @@ class QuantizeConfiguration(BaseModel):
             "or least loss of information; the last two are slow"
         ),
     )
-    data: Path = Field(default=Path("data"), description=("folder of the sets given by NAME, see `evaluate`"))
+    data: Path = Field(default=Path("data"), description="folder of the sets given by NAME, see `evaluate`")
     sets: tuple[str, ...] = Field(
         default=(),
         description="sets to score both files on, separated by commas: each a NAME in the data folder, or "
         f"ANNOTATIONS:FOLDER with the folder of the pictures. Annotations: {LAYOUTS}",
     )
     label_map: Path | None = Field(
-        default=None, description=("file with a line 'WNID NAME' for each class without a WordNet id")
+        default=None, description="file with a line 'WNID NAME' for each class without a WordNet id"
     )
     most_fall: float = Field(
         0.01,
         ge=0,
         le=1,
-        description=(
-            "write nothing if AP50 or the right names on the path fall by more than this on a set; .01 is a point"
-        ),
+        description="write nothing if AP50 or the right names on the path fall by more on a set; .01 is a point",
     )
     without_gate: bool = Field(
-        False, description=("write the file whatever it scores, and note that in its metadata: for untrained networks")
+        False, description="write the file whatever it scores, and note that in its metadata: for untrained networks"
     )
-    in_float: tuple[str, ...] = Field((), description=("names of layers to keep in float"))
+    in_float: tuple[str, ...] = Field((), description="names of layers to keep in float")
     objectness: float | None = Field(
         None,
         ge=0,
         le=1,
-        description=("default objectness threshold of the new file; default: the original's"),
+        description="default objectness threshold of the new file; default: the original's",
     )
     reduce_range: bool = Field(
         True,
-        description=("use 7 bits per weight: with 8, processors without VNNI give other answers"),
+        description="use 7 bits per weight: with 8, processors without VNNI give other answers",
     )
-    half_storage: bool = Field(True, description=("store the weights that stay in float as float16"))
-    size: PositiveInt | None = Field(
-        None, description=("input size to calibrate and score at, px; default: the model's")
-    )
+    half_storage: bool = Field(True, description="store the weights that stay in float as float16")
+    size: PositiveInt | None = Field(None, description="input size to calibrate and score at, px; default: the model's")
     threads: PositiveInt | None = Field(
         None, description="CPU threads of an inference; by default as many as there are physical cores"
     )

@@ -53,17 +53,15 @@ class RefitConfiguration(ClassFit, QualityFit):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: Path = Field(description=("folder of a `train` run of yolov2-lite or yolov2-efficientnet, finished or not"))
+    run: Path = Field(description="folder of a `train` run of yolov2-lite or yolov2-efficientnet, finished or not")
     output: Path = Field(description="folder for the run with the new class layer")
-    epochs: PositiveInt = Field(1, description=("looks at each picture, each in another view"))
-    shares: dict[str, NonNegativeFloat] = Field(
-        {}, description=("weight of each set as a whole, by its name; default 1")
-    )
+    epochs: PositiveInt = Field(1, description="looks at each picture, each in another view")
+    shares: dict[str, NonNegativeFloat] = Field({}, description="weight of each set as a whole, by its name; default 1")
     sizes: tuple[InputSize, ...] | None = Field(
-        None, min_length=1, description=("input sizes, px; default: those of the run")
+        None, min_length=1, description="input sizes, px; default: those of the run"
     )
-    device: Device = Field("auto", description=("auto: a GPU if there is one"))
-    workers: NonNegativeInt = Field(1, description=("processes that prepare pictures; 0: this one"))
+    device: Device = Field("auto", description="auto: a GPU if there is one")
+    workers: NonNegativeInt = Field(1, description="processes that prepare pictures; 0: this one")
 
 
 def refit_run(configuration: RefitConfiguration) -> int:

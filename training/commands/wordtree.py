@@ -33,7 +33,7 @@ class WordTreeConfiguration(BaseModel):
         )
     )
     wordnet: Path = Field(
-        DEFAULT_FOLDER, description=("folder with WordNet 3.0's data.noun; needed if a label is a concept of WordNet")
+        DEFAULT_FOLDER, description="folder with WordNet 3.0's data.noun; needed if a label is a concept of WordNet"
     )
     output: Path | None = Field(
         None,
@@ -51,15 +51,15 @@ class WordTreeConfiguration(BaseModel):
     )
     contract: bool = Field(
         True,
-        description=("leave out unlabelled concepts with a single child, which always have that child's probability"),
+        description="leave out unlabelled concepts with a single child, which always have that child's probability",
     )
     own_root: str = Field(
         "own",
-        description=("id of the root above your own labels that name no parent: a word or a WordNet id"),
+        description="id of the root above your own labels that name no parent: a word or a WordNet id",
         min_length=1,
     )
-    compare: str | None = Field(None, description=("tree to compare with: packaged, or a .tsv or .tsv.gz file"))
-    report: Path | None = Field(None, description=("write the description as JSON to this file"))
+    compare: str | None = Field(None, description="tree to compare with: packaged, or a .tsv or .tsv.gz file")
+    report: Path | None = Field(None, description="write the description as JSON to this file")
 
     @field_validator("output")
     @classmethod

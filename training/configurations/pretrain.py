@@ -79,8 +79,8 @@ class PretrainConfiguration(BaseModel):
     sizes: tuple[InputSize, ...] = Field(
         (224,), description="input sizes to train at, px, multiples of 32; scored at the last of them", min_length=1
     )
-    seed: NonNegativeInt = Field(0, description=("seed of all random choices"))
+    seed: NonNegativeInt = Field(0, description="seed of all random choices")
     augmentation: ViewConfiguration = ViewConfiguration()
     optimizer: ClassifierOptimizer = ClassifierOptimizer()
     loop: LoopConfiguration = LoopConfiguration()
-    resume: bool = Field(False, description=("continue from the checkpoint in the output folder"))
+    resume: bool = Field(False, description="continue from the checkpoint in the output folder")

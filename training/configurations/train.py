@@ -48,16 +48,14 @@ class DetectionSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     annotations: Path = Field(description=LAYOUTS)
-    pictures: Path = Field(description=("folder of its pictures"))
-    label_map: Path | None = Field(
-        None, description=("file with a line 'WNID NAME' for each class without a WordNet id")
-    )
-    repeats: PositiveInt = Field(1, description=("how often an epoch shows each picture"))
+    pictures: Path = Field(description="folder of its pictures")
+    label_map: Path | None = Field(None, description="file with a line 'WNID NAME' for each class without a WordNet id")
+    repeats: PositiveInt = Field(1, description="how often an epoch shows each picture")
     negative_weight: NonNegativeFloat = Field(
         1.0,
         description=('weight of "there is no object here": 1 if every object is labelled, less if some are not'),
     )
-    held_out_every: NonNegativeInt = Field(0, description=("hold out every n-th picture; 0: none"))
+    held_out_every: NonNegativeInt = Field(0, description="hold out every n-th picture; 0: none")
     balance: float = Field(
         0.0,
         ge=0,
@@ -76,9 +74,9 @@ class ClassificationSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    folder: Path = Field(description=("folder with a folder of pictures for each WordNet id"))
-    repeats: PositiveInt = Field(1, description=("how often an epoch shows each picture"))
-    held_out_every: NonNegativeInt = Field(0, description=("hold out every n-th picture; 0: none"))
+    folder: Path = Field(description="folder with a folder of pictures for each WordNet id")
+    repeats: PositiveInt = Field(1, description="how often an epoch shows each picture")
+    held_out_every: NonNegativeInt = Field(0, description="hold out every n-th picture; 0: none")
     opinions: Path | None = Field(None, description=OPINIONS)
 
 
@@ -87,7 +85,7 @@ class NetworkConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: DetectorName = Field("yolov2-lite", description=("architecture"))
+    name: DetectorName = Field("yolov2-lite", description="architecture")
     anchors: tuple[tuple[PositiveFloat, PositiveFloat], ...] | None = Field(
         None,
         description=(
@@ -113,7 +111,7 @@ class NetworkConfiguration(BaseModel):
     )
     freeze: tuple[str, ...] = Field(
         (),
-        description=("parts to leave untrained, such as backbone or backbone.fine; an unknown name lists the parts"),
+        description="parts to leave untrained, such as backbone or backbone.fine; an unknown name lists the parts",
     )
 
     @model_validator(mode="after")
@@ -145,13 +143,13 @@ class OpinionsConfiguration(BaseModel):
         0.5,
         ge=0,
         le=1,
-        description=("an opinion with at least this score is learned as an object, weighted by its score"),
+        description="an opinion with at least this score is learned as an object, weighted by its score",
     )
     doubted: float = Field(
         0.15,
         ge=0,
         le=1,
-        description=("an opinion with at least this score, but not sure, is not learned as background"),
+        description="an opinion with at least this score, but not sure, is not learned as background",
     )
 
     @model_validator(mode="after")
@@ -178,7 +176,7 @@ class TrainConfiguration(BaseModel):
         "resume",
     )
 
-    output: Path = Field(description=("folder for the checkpoints, the log and this configuration"))
+    output: Path = Field(description="folder for the checkpoints, the log and this configuration")
     detection: tuple[DetectionSource, ...] = Field(
         description=(
             "sets with boxes: annotations (COCO JSON, VOC XML, YOLO class names), pictures "
@@ -209,9 +207,9 @@ class TrainConfiguration(BaseModel):
         ),
     )
     sizes: tuple[InputSize, ...] = Field(
-        (320, 352, 384, 416), description=("input sizes to train at, px, multiples of 32"), min_length=1
+        (320, 352, 384, 416), description="input sizes to train at, px, multiples of 32", min_length=1
     )
-    seed: NonNegativeInt = Field(0, description=("seed of all random choices"))
+    seed: NonNegativeInt = Field(0, description="seed of all random choices")
     augmentation: AugmentConfiguration = AugmentConfiguration()
     loss: RegionLossConfiguration = Field(
         RegionLossConfiguration(),
@@ -220,7 +218,7 @@ class TrainConfiguration(BaseModel):
     )
     optimizer: OptimizerConfiguration = OptimizerConfiguration()
     loop: LoopConfiguration = LoopConfiguration()
-    resume: bool = Field(False, description=("continue from the checkpoint in the output folder"))
+    resume: bool = Field(False, description="continue from the checkpoint in the output folder")
 
     @model_validator(mode="before")
     @classmethod

@@ -28,28 +28,26 @@ class Rules(BaseModel):
     size: int | None = Field(
         default=None,
         gt=0,
-        description=("input size, px; default: the model's"),
+        description="input size, px; default: the model's",
     )
-    batch: int = Field(default=1, gt=0, description=("pictures in one inference"))
-    objectness: float = Field(default=0.005, ge=0, le=1, description=("least objectness of a box to be scored, 0 to 1"))
+    batch: int = Field(default=1, gt=0, description="pictures in one inference")
+    objectness: float = Field(default=0.005, ge=0, le=1, description="least objectness of a box to be scored, 0 to 1")
     score: float = Field(
         default=0.001,
         ge=0,
         le=1,
-        description=(
-            "least score of a box for a category, 0 to 1; the score is objectness times the category's probability"
-        ),
+        description="least score of a box for a category, objectness times the category's probability, 0 to 1",
     )
     iou: float = Field(
         default=0.45,
         ge=0,
         le=1,
-        description=("a box that overlaps a better one by more than this IoU is suppressed, 0 to 1"),
+        description="a box that overlaps a better one by more than this IoU is suppressed, 0 to 1",
     )
     hierarchy: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         default=(0.5, 0.0),
         min_length=1,
-        description=("hierarchy thresholds to report the right names on the path for, 0 to 1"),
+        description="hierarchy thresholds to report the right names on the path for, 0 to 1",
     )
 
 

@@ -47,7 +47,7 @@ class RegionLossConfiguration(BaseModel):
     class_scale: NonNegativeFloat = Field(1, description="weight of the class loss")
     coordinate_scale: NonNegativeFloat = Field(1, description="weight of the box loss")
     iou_scale: NonNegativeFloat = Field(
-        0, description=("weight of 1 - generalised IoU of a box and its truth, added to the box loss")
+        0, description="weight of 1 - generalised IoU of a box and its truth, added to the box loss"
     )
     further_anchor_iou: float | None = Field(
         None,
@@ -59,13 +59,13 @@ class RegionLossConfiguration(BaseModel):
         ),
     )
     ignore_iou: float = Field(
-        0.6, ge=0, le=1, description=("boxes that overlap a truth by more than this IoU are not negatives")
+        0.6, ge=0, le=1, description="boxes that overlap a truth by more than this IoU are not negatives"
     )
-    rescore: bool = Field(True, description=("objectness learns the box's IoU with its truth instead of 1"))
+    rescore: bool = Field(True, description="objectness learns the box's IoU with its truth instead of 1")
     prior_pictures: NonNegativeInt = Field(
-        12_800, description=("for this many pictures all boxes are pulled to their anchors")
+        12_800, description="for this many pictures all boxes are pulled to their anchors"
     )
-    prior_scale: NonNegativeFloat = Field(0.01, description=("weight of that pull"))
+    prior_scale: NonNegativeFloat = Field(0.01, description="weight of that pull")
     objectness: ObjectnessLoss = Field(
         ObjectnessLoss.SQUARED,
         description=(
@@ -77,7 +77,7 @@ class RegionLossConfiguration(BaseModel):
         0.3,
         ge=0,
         le=1,
-        description=("IoU assumed for the best box of a picture without boxes (paper section 4)"),
+        description="IoU assumed for the best box of a picture without boxes (paper section 4)",
     )
     crowd_power: float = Field(
         0,
@@ -89,13 +89,11 @@ class RegionLossConfiguration(BaseModel):
         ),
     )
     distillation_scale: NonNegativeFloat = Field(
-        0, description=("weight of the agreement with the classifier inside, below the labels; 0: off")
+        0, description="weight of the agreement with the classifier inside, below the labels; 0: off"
     )
     class_only_candidates: NonNegativeInt = Field(
         0,
-        description=(
-            "the best box of a picture without boxes is one of this many with the highest objectness; 0: of all"
-        ),
+        description="the best box of a picture without boxes is sought among this many of highest objectness; 0: all",
     )
 
 

@@ -21,7 +21,7 @@ class LoopConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: Device = Field("auto", description=("auto: a GPU if there is one. Each process of torchrun has its own"))
+    device: Device = Field("auto", description="auto: a GPU if there is one. Each process of torchrun has its own")
     workers: int = Field(
         1,
         ge=0,
@@ -30,7 +30,7 @@ class LoopConfiguration(BaseModel):
             "steps, with a thread per core; faster if the CPU trains"
         ),
     )
-    threads: int = Field(0, ge=0, description=("CPU threads of a training step; 0: torch's default"))
+    threads: int = Field(0, ge=0, description="CPU threads of a training step; 0: torch's default")
     precision: Precision = Field(
         "auto",
         description=(
@@ -38,9 +38,9 @@ class LoopConfiguration(BaseModel):
             "for it, else float32; float16 uses loss scaling"
         ),
     )
-    channels_last: bool = Field(True, description=("keep pictures and features in channels-last order"))
-    checkpoint_every: PositiveFloat = Field(120.0, description=("seconds between checkpoints"))
-    tensorboard: bool = Field(True, description=("also write a log for TensorBoard, into the folder tensorboard"))
+    channels_last: bool = Field(True, description="keep pictures and features in channels-last order")
+    checkpoint_every: PositiveFloat = Field(120.0, description="seconds between checkpoints")
+    tensorboard: bool = Field(True, description="also write a log for TensorBoard, into the folder tensorboard")
 
     @model_validator(mode="before")
     @classmethod

@@ -16,30 +16,28 @@ class OptimizerConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["adamw", "sgd"] = Field("adamw", description=("optimizer; the paper uses sgd"))
-    steps: NonNegativeInt = Field(6000, description=("steps to train for, one batch each; 0: only save the start"))
+    method: Literal["adamw", "sgd"] = Field("adamw", description="optimizer; the paper uses sgd")
+    steps: NonNegativeInt = Field(6000, description="steps to train for, one batch each; 0: only save the start")
     epochs: PositiveFloat | None = Field(None, description="epochs to train for, instead of steps")
-    batch: PositiveInt = Field(16, description=("pictures in a batch, over all processes"))
-    accumulate: PositiveInt = Field(1, description=("compute a batch in this many parts and add up their gradients"))
+    batch: PositiveInt = Field(16, description="pictures in a batch, over all processes")
+    accumulate: PositiveInt = Field(1, description="compute a batch in this many parts and add up their gradients")
     learning_rate: PositiveFloat = Field(1e-3, description="peak learning rate of new parameters")
-    pretrained_learning_rate: PositiveFloat = Field(2e-4, description=("peak learning rate of pre-trained parameters"))
+    pretrained_learning_rate: PositiveFloat = Field(2e-4, description="peak learning rate of pre-trained parameters")
     class_learning_rate: PositiveFloat = Field(
         5e-5, description="peak learning rate of the class layer around an ImageNet classifier"
     )
-    weight_decay: float = Field(5e-4, ge=0, description=("weight decay; not of biases and norms"))
+    weight_decay: float = Field(5e-4, ge=0, description="weight decay; not of biases and norms")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd's momentum")
-    warmup: PositiveInt = Field(200, description=("steps in which the learning rate rises to its peak"))
+    warmup: PositiveInt = Field(200, description="steps in which the learning rate rises to its peak")
     warmup_power: PositiveFloat = Field(
-        1, description=("power of that rise: 1 is a straight line, 4 is darknet's burn_in")
+        1, description="power of that rise: 1 is a straight line, 4 is darknet's burn_in"
     )
     schedule: Literal["cosine", "polynomial", "steps"] = Field(
         "cosine",
-        description=(
-            "how the learning rate falls: half a cosine, a power of the remaining part of the run, or in steps"
-        ),
+        description="how the learning rate falls: half a cosine, a power of the remaining part of the run, or in steps",
     )
-    final_fraction: float = Field(0.01, ge=0, le=1, description=("cosine: last learning rate, relative to the peak"))
-    power: PositiveFloat = Field(4, description=("polynomial: the power; the paper's classifiers use 4"))
+    final_fraction: float = Field(0.01, ge=0, le=1, description="cosine: last learning rate, relative to the peak")
+    power: PositiveFloat = Field(4, description="polynomial: the power; the paper's classifiers use 4")
     drops: tuple[float, ...] = Field(
         PAPER_DROPS,
         description=(
@@ -47,11 +45,11 @@ class OptimizerConfiguration(BaseModel):
             "use .375 and .5625 (epochs 60 and 90 of 160)"
         ),
     )
-    drop_factor: float = Field(0.1, gt=0, lt=1, description=("steps: factor of each drop"))
-    largest_gradient: PositiveFloat = Field(20.0, description=("the gradients are clipped to this L2 norm"))
-    average_decay: float = Field(0.999, ge=0, lt=1, description=("decay of the moving average of the weights, 0 to 1"))
+    drop_factor: float = Field(0.1, gt=0, lt=1, description="steps: factor of each drop")
+    largest_gradient: PositiveFloat = Field(20.0, description="the gradients are clipped to this L2 norm")
+    average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the moving average of the weights, 0 to 1")
     fixed_statistics: bool = Field(
-        False, description=("batch norms keep their running statistics instead of using each batch's")
+        False, description="batch norms keep their running statistics instead of using each batch's"
     )
 
     @model_validator(mode="after")

@@ -142,6 +142,8 @@ def test_every_option_is_explained(kind: type[BaseModel]) -> None:
 
 def test_the_size_without_which_an_export_cannot_be() -> None:
     with pytest.raises(ValidationError, match=r"default_size 416 is not one of the sizes \(320, 352\)"):
-        ExportConfiguration(run=Path("run"), output=Path("a.onnx"), sizes=(320, 352))
+        ExportConfiguration(run=Path("run"), output=Path("a.onnx"), sizes=(320, 352), default_size=416)
+    for sizes, expected in (((320, 416, 512), 416), ((320, 352), 352), ((512, 544), 512)):
+        assert ExportConfiguration(run=Path("run"), output=Path("a.onnx"), sizes=sizes).served_size == expected
     with pytest.raises(ValidationError, match="multiple of 32"):
         ExportConfiguration(run=Path("run"), output=Path("a.onnx"), sizes=(400, 416))

@@ -31,27 +31,27 @@ class AugmentConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    jitter: float = Field(0.2, ge=0, lt=1, description=("largest relative change of the aspect ratio"))
-    smallest_scale: float = Field(0.6, gt=0, description=("smallest scale, relative to the letterboxed picture"))
-    largest_scale: float = Field(1.6, gt=0, description=("largest scale, relative to the letterboxed picture"))
-    hue: float = Field(0.1, ge=0, le=0.5, description=("largest shift of the hue, in turns of the colour circle"))
-    saturation: float = Field(1.5, ge=1, description=("largest factor by which saturation is multiplied or divided"))
-    exposure: float = Field(1.5, ge=1, description=("largest factor by which brightness is multiplied or divided"))
+    jitter: float = Field(0.2, ge=0, lt=1, description="largest relative change of the aspect ratio")
+    smallest_scale: float = Field(0.6, gt=0, description="smallest scale, relative to the letterboxed picture")
+    largest_scale: float = Field(1.6, gt=0, description="largest scale, relative to the letterboxed picture")
+    hue: float = Field(0.1, ge=0, le=0.5, description="largest shift of the hue, in turns of the colour circle")
+    saturation: float = Field(1.5, ge=1, description="largest factor by which saturation is multiplied or divided")
+    exposure: float = Field(1.5, ge=1, description="largest factor by which brightness is multiplied or divided")
     least_visible: float = Field(
-        0.3, ge=0, le=1, description=("drop boxes of which less than this share is in view, 0 to 1")
+        0.3, ge=0, le=1, description="drop boxes of which less than this share is in view, 0 to 1"
     )
 
     mosaic: float = Field(
         0,
         ge=0,
         le=1,
-        description=("share of the pictures with boxes that appear in a mosaic with three others of their set"),
+        description="share of the pictures with boxes that appear in a mosaic with three others of their set",
     )
     focus: float = Field(
         0,
         ge=0,
         le=1,
-        description=("share of the pictures with boxes that are shown close to one object, of a randomly drawn kind"),
+        description="share of the pictures with boxes that are shown close to one object, of a randomly drawn kind",
     )
     backgrounds: float = Field(
         0,

@@ -23,23 +23,21 @@ class ClassFit(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    passes: PositiveFloat = Field(2, description=("passes over the objects seen"))
+    passes: PositiveFloat = Field(2, description="passes over the objects seen")
     batch: PositiveInt = Field(256, description="objects in a batch")
-    learning_rate: PositiveFloat = Field(1e-2, description=("peak learning rate of the corrections (Adam)"))
+    learning_rate: PositiveFloat = Field(1e-2, description="peak learning rate of the corrections (Adam)")
     temperature_rate: NonNegativeFloat = Field(
-        2e-2, description=("peak learning rate of the temperatures; 0: they stay 1")
+        2e-2, description="peak learning rate of the temperatures; 0: they stay 1"
     )
-    mixture_rate: PositiveFloat = Field(
-        3e-3, description=("peak learning rate of the shares of classifier and detector")
-    )
+    mixture_rate: PositiveFloat = Field(3e-3, description="peak learning rate of the shares of classifier and detector")
     decay: NonNegativeFloat = Field(
         1e-3,
-        description=("weight of the squared corrections in the loss, for inputs with variance 1"),
+        description="weight of the squared corrections in the loss, for inputs with variance 1",
     )
-    temperature_decay: NonNegativeFloat = Field(1e-4, description=("the same for the weights of the temperature"))
-    mixture_decay: NonNegativeFloat = Field(0.02, description=("weight decay of the mixture (AdamW)"))
+    temperature_decay: NonNegativeFloat = Field(1e-4, description="the same for the weights of the temperature")
+    mixture_decay: NonNegativeFloat = Field(0.02, description="weight decay of the mixture (AdamW)")
     mixture_dropout: float = Field(
-        0.4, ge=0, lt=1, description=("share of the mixture's inputs and hidden units dropped at random")
+        0.4, ge=0, lt=1, description="share of the mixture's inputs and hidden units dropped at random"
     )
     logit_adjustment: NonNegativeFloat = Field(
         0.1,
@@ -49,10 +47,10 @@ class ClassFit(BaseModel):
         ),
     )
     half_trusted: NonNegativeFloat = Field(
-        300, description=("labels within a sibling group at which its corrections count half")
+        300, description="labels within a sibling group at which its corrections count half"
     )
     distillation_scale: NonNegativeFloat = Field(
-        0, description=("weight of the agreement with the classifier below the labels")
+        0, description="weight of the agreement with the classifier below the labels"
     )
     overconfidence: PositiveFloat = Field(
         1,

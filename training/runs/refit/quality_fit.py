@@ -33,7 +33,7 @@ class QualityFit(BaseModel):
         ),
     )
     quality_power: NonNegativeFloat = Field(
-        1, description=("how much box quality counts: the answer is objectness * (objectness * quality) ** power")
+        1, description="how much box quality counts: the answer is objectness * (objectness * quality) ** power"
     )
     quality_doubt: NonNegativeFloat = Field(
         0,
@@ -43,11 +43,11 @@ class QualityFit(BaseModel):
             "finds should be near a threshold of half that F1"
         ),
     )
-    quality_passes: PositiveFloat = Field(4, description=("passes over the boxes seen"))
+    quality_passes: PositiveFloat = Field(4, description="passes over the boxes seen")
     quality_batch: PositiveInt = Field(512, description="boxes in a batch")
-    quality_rate: PositiveFloat = Field(1e-3, description=("peak learning rate (AdamW)"))
-    quality_decay: NonNegativeFloat = Field(1e-4, description=("weight decay (AdamW)"))
-    quality_dropout: float = Field(0.2, ge=0, lt=1, description=("share of inputs and hidden units dropped at random"))
+    quality_rate: PositiveFloat = Field(1e-3, description="peak learning rate (AdamW)")
+    quality_decay: NonNegativeFloat = Field(1e-4, description="weight decay (AdamW)")
+    quality_dropout: float = Field(0.2, ge=0, lt=1, description="share of inputs and hidden units dropped at random")
 
 
 def fit_quality(
