@@ -1,18 +1,16 @@
-"""Which part of a graph is computed with 8 bits, and how it is written: QuantizeLinear and DequantizeLinear (QDQ).
+"""How a graph that computes with 8 bits is written: QuantizeLinear and DequantizeLinear (QDQ).
 
 The graph stays a graph of floats with pairs of these two nodes in it; ONNX Runtime makes integer kernels of what lies
 between two pairs. Weights have a scale for each output channel, activations one for the tensor, found beforehand on
 pictures (static). ONNX Runtime's own quantiser does the work.
 
-Convolutions and what lies between them are quantised, and the large linear layers that give class logits, of YOLO9000
-most of the weights; those give out floats. The arithmetic of boxes and of the objectness gate stays as it is: it is a
-small part of the work, and 8 bits are too few for it.
+`training.export.quantization.part` says what is quantised. Large linear layers give out floats.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,21 +33,11 @@ from training.export.quantization.library import (
     TensorsData,
     create_calibrator,
 )
+from training.export.quantization.part import CONVOLUTION, LINEAR, Part, drop_unused
 from training.export.quantization.pixels import take_pixels_as_they_are
 from training.export.quantization.rounding import Convolution, GridWeights, input_moments, on_grid
 
 Floats = NDArray[np.float32]
-
-CONVOLUTION: Final = "Conv"
-LINEAR: Final = "Gemm"
-LEAST_WEIGHTS: Final = 1 << 16
-"""Of a linear layer that is worth quantising."""
-ACTIVATIONS: Final = ("Clip", "Relu", "LeakyRelu")
-FOLLOWING: Final = (*ACTIVATIONS, "MaxPool")
-"""What stays in float with the layer before it: ONNX Runtime's 8-bit pooling takes ten times as long as its pooling in
-float, and moves in front of a pooling what quantises its output."""
-BETWEEN: Final = (*ACTIVATIONS, "Add", "Concat", "MaxPool", "Reshape", "Resize", "Transpose")
-"""What may stand between two convolutions and has an integer kernel, or moves values only."""
 
 LARGEST_OF_SEVEN_BITS: Final = 64
 LARGEST_OF_EIGHT_BITS: Final = 127
@@ -72,7 +60,7 @@ def layers(model: onnx.ModelProto) -> list[str]:
     A convolution that no activation and no other convolution follows gives a number its meaning at once (a box's place,
     its objectness): it is no such layer.
     """
-    part = _Part(model)
+    part = Part(model)
     kinds = {CONVOLUTION, LINEAR}
     return [node.name for node in model.graph.node if node.name in part.quantised and node.op_type in kinds]
 
@@ -89,7 +77,7 @@ def activation_ranges(
         pictures: batches, uint8 [B, S, S, 3], letterboxed.
         method: how outliers count.
     """
-    part = _Part(model)
+    part = Part(model)
     chosen = [node for node in model.graph.node if node.name in part.quantised]
     read = {name for node in chosen for name in node.input}
     made = {node.output[0] for node in chosen if node.op_type != LINEAR}
@@ -147,7 +135,7 @@ def _values(
     model: onnx.ModelProto, names: Collection[str], pictures: Iterable[NDArray[np.uint8]]
 ) -> Iterator[dict[str, Floats]]:
     """Give what tensors hold, if they are described, picture by picture, for every box whatever its objectness."""
-    cut = _Part(model).upto([value for value in (*model.graph.value_info, *model.graph.output) if value.name in names])
+    cut = Part(model).upto([value for value in (*model.graph.value_info, *model.graph.output) if value.name in names])
     session = onnxruntime.InferenceSession(cut.SerializeToString(), providers=["CPUExecutionProvider"])
     outputs = [one.name for one in session.get_outputs()]
     inputs = {one.name for one in session.get_inputs()}
@@ -175,7 +163,7 @@ def quantised(
             need the eighth bit most, always have it: their kernels widen each product.
         weights: as `grid_weights` gives them; the others are rounded to the nearest step.
     """
-    part = _Part(model)
+    part = Part(model)
     stays = part.with_followers(in_float)
     chosen = [node for node in model.graph.node if node.name in part.quantised and node.name not in stays]
     copy = onnx.ModelProto()
@@ -208,7 +196,7 @@ def quantised(
     quantizer.model.topological_sort()
     written: onnx.ModelProto = quantizer.model.model
     take_pixels_as_they_are(written)
-    _drop_unused(written.graph)
+    drop_unused(written.graph)
     del written.graph.value_info[:]
     return written
 
@@ -258,79 +246,6 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-class _Part:
-    """The part of a graph that may be quantised.
-
-    Attributes:
-        quantised: names of the nodes in it.
-    """
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
-        self._makers = {output: node for node in model.graph.node for output in node.output}
-        reached, below = set[str](), dict[str, bool]()
-        for node in model.graph.node:
-            sources = [self._makers[name].name for name in node.input if name in self._makers]
-            follows = any(source in reached for source in sources)
-            if node.op_type == CONVOLUTION or (follows and node.op_type in BETWEEN):
-                reached.add(node.name)
-        users: dict[str, list[onnx.NodeProto]] = {}
-        for node in model.graph.node:
-            for name in node.input:
-                users.setdefault(name, []).append(node)
-        for node in reversed(model.graph.node):
-            after = [user for output in node.output for user in users.get(output, ())]
-            below[node.name] = any(
-                user.name in reached and (user.op_type == CONVOLUTION or below[user.name]) for user in after
-            )
-        self.quantised = {
-            node.name
-            for node in model.graph.node
-            if node.name in reached and (below[node.name] or self._is_activated(node, users))
-        }
-        sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
-        self.quantised |= {
-            node.name
-            for node in model.graph.node
-            if node.op_type == LINEAR and sizes.get(node.input[1], 0) >= LEAST_WEIGHTS
-        }
-
-    def _is_activated(self, node: onnx.NodeProto, users: dict[str, list[onnx.NodeProto]]) -> bool:
-        """Tell whether a last node is an activation after a convolution, or such a convolution."""
-        if node.op_type == CONVOLUTION:
-            return (
-                all(user.op_type in ACTIVATIONS for user in users.get(node.output[0], ())) and node.output[0] in users
-            )
-        return node.op_type in ACTIVATIONS and self.maker(node) is not None
-
-    def maker(self, node: onnx.NodeProto) -> str | None:
-        """Return the convolution that an activation follows; None for what is none."""
-        source = self._makers.get(node.input[0]) if node.op_type in ACTIVATIONS else None
-        return source.name if source is not None and source.op_type == CONVOLUTION else None
-
-    def with_followers(self, convolutions: Collection[str]) -> set[str]:
-        """Return the names of nodes, and of the poolings and activations that follow them."""
-        found = set(convolutions)
-        for node in self._model.graph.node:  # in an order in which makers come first
-            source = self._makers.get(node.input[0]) if node.op_type in FOLLOWING else None
-            if source is not None and source.name in found:
-                found.add(node.name)
-        return found
-
-    def upto(self, tensors: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
-        """Return the model as far as it is needed for some tensors: they are its outputs, and alone described."""
-        cut = onnx.ModelProto()
-        cut.CopyFrom(self._model)
-        del cut.graph.output[:], cut.graph.value_info[:]
-        cut.graph.output.extend(tensors)
-        _drop_unused(cut.graph)
-        needed = {name for node in cut.graph.node for name in node.input}
-        inputs = [value for value in cut.graph.input if value.name in needed]
-        del cut.graph.input[:]
-        cut.graph.input.extend(inputs)
-        return cut
-
-
 def _inputs(batch: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
     return {"pictures": batch, "threshold": np.array(0, np.float32)}
 
@@ -345,17 +260,3 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self._batches, None)
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Leave out nodes and weights that no output needs."""
-    needed = {value.name for value in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            kept.append(node)
-    weights = [tensor for tensor in graph.initializer if tensor.name in needed]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(reversed(kept))
-    graph.initializer.extend(weights)

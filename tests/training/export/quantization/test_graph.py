@@ -10,7 +10,7 @@ from model.onnx_runtime import onnxruntime
 from model.runtime import OnnxDetector
 from tests.training.export.quantization.square_detector import QUIET, SIZE, write_model
 from training.export.model_file import store_in_half
-from training.export.quantization import graph
+from training.export.quantization import part
 from training.export.quantization.graph import (
     activation_ranges,
     grid_weights,
@@ -58,7 +58,7 @@ def test_the_layer_of_boxes_and_small_linear_layers_stay_as_they_are(model: onnx
 def test_large_linear_layers_are_quantised(
     model: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph, "LEAST_WEIGHTS", 1)
+    monkeypatch.setattr(part, "LEAST_WEIGHTS", 1)
     assert layers(model) == [*names(model, "Conv")[:3], *names(model, "Gemm")]
     ranges = activation_ranges(model, [RED_SQUARE], CalibrationMethod.MinMax)
     before, after = run(model, tmp_path), run(quantised(model, ranges), tmp_path)
