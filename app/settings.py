@@ -14,7 +14,7 @@ from app.access.keys import KeyEntry, KeyRing, read_entries
 from app.access.origins import as_origin
 from app.observe.logs import LogFormat, LogLevel
 from model.files.access import list_folder, why_unreadable
-from model.pictures.decoding import MAX_PIXELS
+from model.pictures.opening import MAX_PIXELS
 from model.providers import Provider
 from model.runtime import default_model_path
 

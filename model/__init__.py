@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING
 from model.detections import Detections, RawDetections, lineage_suppression, postprocess
 from model.geometry import Letterbox, box_iou
 from model.metadata import InvalidModelError, ModelMetadata, Preprocessing, Thresholds, TreeMetadata
-from model.pictures.decoding import (
-    PictureError,
-    PictureTooLargeError,
-    UnreadablePictureError,
-    UnsupportedPictureError,
-    decode_letterboxed,
-    decode_picture,
-    letterbox,
-)
+from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox
+from model.pictures.errors import PictureError, PictureTooLargeError, UnreadablePictureError, UnsupportedPictureError
 from model.tree_files import packaged_tree
 from model.version import VERSION
 from model.wordtree import UnknownConceptError, WordTree

@@ -13,7 +13,7 @@ has more.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from model.pictures.decoding import PictureError
+from model.pictures.errors import PictureError
 from model.version import VERSION
 from model.wordtree import UnknownConceptError
 from yolo9000.concepts import Concept, Concepts

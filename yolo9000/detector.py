@@ -16,7 +16,8 @@ from app.engine.pipeline import Preprocessed, Question, postprocess, run
 from model.detections import Detections, exact
 from model.geometry import Letterbox
 from model.pictures.colour import to_srgb
-from model.pictures.decoding import MAX_PIXELS, decode_letterboxed, decode_picture, letterbox
+from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox
+from model.pictures.opening import MAX_PIXELS
 from model.providers import Provider, engine_cache
 from model.runtime import OnnxDetector, default_model_path
 from yolo9000.concepts import Concepts

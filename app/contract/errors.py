@@ -20,9 +20,9 @@
 
 `service_error` translates what the model raises, and `app.http.problems` what FastAPI does:
 
-    model.pictures.decoding.UnreadablePictureError     UnreadableUploadError
-    model.pictures.decoding.UnsupportedPictureError    UnsupportedUploadError
-    model.pictures.decoding.PictureTooLargeError       UploadTooLargeError
+    model.pictures.errors.UnreadablePictureError     UnreadableUploadError
+    model.pictures.errors.UnsupportedPictureError    UnsupportedUploadError
+    model.pictures.errors.PictureTooLargeError       UploadTooLargeError
     model.wordtree.UnknownConceptError                 UnknownClassError
     any other exception                                InternalError
 """
@@ -32,7 +32,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from app.contract.schemas import ConceptOfName, InvalidParameter, Problem
-from model.pictures.decoding import PictureTooLargeError, UnreadablePictureError, UnsupportedPictureError
+from model.pictures.errors import PictureTooLargeError, UnreadablePictureError, UnsupportedPictureError
 from model.wordtree import NamedConcept, UnknownConceptError
 
 
@@ -67,7 +67,7 @@ class MalformedUploadError(ServiceError):
 
 
 class UnreadableUploadError(ServiceError):
-    """The picture is empty, damaged or cut short; `model.pictures.decoding.UnreadablePictureError`, translated."""
+    """The picture is empty, damaged or cut short; `model.pictures.errors.UnreadablePictureError`, translated."""
 
     status, kind, title = 400, "unreadable-picture", "Unreadable picture"
 

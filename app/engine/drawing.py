@@ -8,7 +8,8 @@ from typing import Literal
 from PIL import Image, ImageDraw, ImageFont
 
 from model.detections import Detections
-from model.pictures.decoding import PictureTooLargeError, decode_picture
+from model.pictures.decoding import decode_picture
+from model.pictures.errors import PictureTooLargeError
 from model.wordtree import WordTree
 
 Colour = tuple[int, int, int]

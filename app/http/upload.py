@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from app.contract.errors import MalformedUploadError, UnsupportedUploadError, UploadTimeoutError, UploadTooLargeError
-from model.pictures.decoding import is_picture
+from model.pictures.opening import is_picture
 
 FIELD = "image"
 

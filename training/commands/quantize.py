@@ -16,7 +16,8 @@ from onnx import helper
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, model_validator
 
 from model.metadata import METADATA_KEY, ModelMetadata
-from model.pictures.decoding import PictureError, decode_letterboxed
+from model.pictures.decoding import decode_letterboxed
+from model.pictures.errors import PictureError
 from model.runtime import OnnxDetector
 from training.command_line import ConfigurationError
 from training.data.formats.picture_files import list_pictures

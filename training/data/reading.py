@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.pictures.decoding import PictureError, decode_picture, letterbox
+from model.pictures.decoding import decode_picture, letterbox
+from model.pictures.errors import PictureError
 from training.command_line import ConfigurationError
 from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture

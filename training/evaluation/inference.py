@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from model.detections import Detections, RawDetections
 from model.geometry import Letterbox, box_area, box_iou
-from model.pictures.decoding import PictureError, decode_picture, letterbox
+from model.pictures.decoding import decode_picture, letterbox
+from model.pictures.errors import PictureError
 from model.runtime import OnnxDetector
 from model.walk import path_probability, walk
 from training.data.formats.detection_set import BoxedPicture, DetectionSet, InvalidDatasetError

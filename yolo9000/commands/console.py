@@ -13,7 +13,7 @@ from app.engine.drawing import PictureFormat, annotated_file
 from app.engine.pipeline import Answer, Question, StepTimes, postprocess, preprocess, run
 from app.http.serializers import detection_result
 from app.load_settings import SettingValue
-from model.pictures.decoding import PictureError
+from model.pictures.errors import PictureError
 from model.runtime import OnnxDetector
 from yolo9000.commands.sources import Source
 

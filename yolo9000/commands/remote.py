@@ -11,7 +11,7 @@ from app.contract.schemas import DetectionParameters, DetectionResult, Problem
 from app.engine.drawing import encode
 from app.label.extras import library
 from app.load_settings import CLIENT_KEY
-from model.pictures.decoding import PictureError
+from model.pictures.errors import PictureError
 from yolo9000.commands.console import FORMATS, Look, inaccessible, write
 from yolo9000.commands.sources import Source
 from yolo9000.problems import (

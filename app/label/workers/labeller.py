@@ -15,7 +15,7 @@ from app.label.errors import WorkError
 from app.label.output.tables import ShardTables, Summary
 from app.label.workers.job import Job
 from model.detections import Detections
-from model.pictures.decoding import PictureError
+from model.pictures.errors import PictureError
 from model.runtime import DeviceLostError, OnnxDetector
 
 Ready = tuple[str, Preprocessed | str]

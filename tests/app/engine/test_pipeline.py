@@ -6,7 +6,7 @@ import pytest
 from app.contract.errors import InvalidParameterError
 from app.contract.schemas import DetectionParameters
 from app.engine.pipeline import Question, postprocess, preprocess, run
-from model.pictures.decoding import PictureTooLargeError
+from model.pictures.errors import PictureTooLargeError
 from model.runtime import OnnxDetector
 from model.wordtree import UnknownConceptError
 from tests.app import pictures

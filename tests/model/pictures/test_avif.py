@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from model.pictures.avif import MOST_PIECES, CodedSize, _Bits, _sequence_size, coded_sizes
-from model.pictures.decoding import PictureTooLargeError, UnreadablePictureError, decode_picture
+from model.pictures.decoding import decode_picture
+from model.pictures.errors import PictureTooLargeError, UnreadablePictureError
 from tests.model.picture_files import FILES, encode
 
 

@@ -6,15 +6,8 @@ import pytest
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from model.pictures.decoding import (
-    PADDING,
-    PictureTooLargeError,
-    UnreadablePictureError,
-    UnsupportedPictureError,
-    decode_letterboxed,
-    decode_picture,
-    letterbox,
-)
+from model.pictures.decoding import PADDING, decode_letterboxed, decode_picture, letterbox
+from model.pictures.errors import PictureTooLargeError, UnreadablePictureError, UnsupportedPictureError
 from tests.model.picture_files import FILES, corners, encode, quarters
 
 PHOTO = Path(__file__).parents[3] / "docs" / "dog.jpg"
@@ -241,6 +234,6 @@ def test_of_a_large_jpeg_only_what_is_needed_is_decoded(monkeypatch: pytest.Monk
 def test_without_its_plugin_a_heic_is_a_type_that_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(quarters(), "HEIF")
     assert decode_picture(data).size == (64, 48)
-    monkeypatch.setattr("model.pictures.decoding.HEIC", None)
+    monkeypatch.setattr("model.pictures.opening.HEIC", None)
     with pytest.raises(UnsupportedPictureError):
         decode_picture(data)

@@ -9,16 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.pictures.decoding import (
-    MAX_JPEG_SCANS,
-    MAX_PIXELS,
-    PictureError,
-    PictureTooLargeError,
-    UnreadablePictureError,
-    UnsupportedPictureError,
-    decode_letterboxed,
-    decode_picture,
-)
+from model.pictures.decoding import decode_letterboxed, decode_picture
+from model.pictures.errors import PictureError, PictureTooLargeError, UnreadablePictureError, UnsupportedPictureError
+from model.pictures.opening import MAX_JPEG_SCANS, MAX_PIXELS
 from tests.model.picture_files import FILES, encode
 
 every_file = pytest.mark.parametrize("data", FILES.values(), ids=FILES)

@@ -5,7 +5,8 @@ import io
 import pytest
 from PIL import Image
 
-from model.pictures.decoding import ACCEPTED_FORMATS, decode_picture
+from model.pictures.decoding import decode_picture
+from model.pictures.opening import ACCEPTED_FORMATS
 from model.pictures.suffixes import PICTURE_SUFFIXES, has_picture_suffix
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from model.pictures.decoding import UnsupportedPictureError, decode_letterboxed, decode_picture
+from model.pictures.decoding import decode_letterboxed, decode_picture
+from model.pictures.errors import UnsupportedPictureError
 from model.pictures.tiff import UNSUPPORTED
 
 LEVELS = np.array([0, 65, 131, 197, 255])

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
-from model.pictures.decoding import PictureError, decode_picture
+from model.pictures.decoding import decode_picture
+from model.pictures.errors import PictureError
 from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError, some_of
 from training.data.formats.folder import LabelOnlyPicture
 

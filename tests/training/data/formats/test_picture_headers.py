@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.pictures.decoding import PictureError, decode_picture
+from model.pictures.decoding import decode_picture
+from model.pictures.errors import PictureError
 from model.pictures.suffixes import PICTURE_SUFFIXES
 from training.data.formats import picture_headers
 from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
