@@ -23,7 +23,8 @@ from training.darknet.cfg import read_cfg
 from training.darknet.network import DarknetDetector, build_network
 from training.darknet.presets import PRESETS, PresetName
 from training.darknet.weights import read_weights
-from training.export.model_file import export_detector, translate
+from training.export.model_file import export_detector
+from training.export.onnx_model import translate
 from training.files import replace_file, replacing
 from training.networks.parts.detector import BoxIndex, Detector, Prediction
 

@@ -24,7 +24,7 @@ from training.data.formats.picture_files import list_pictures
 from training.data.formats.read import LAYOUTS, locate, read_detection_set
 from training.evaluation.inference import Rules
 from training.evaluation.report import SetReport, card_scores
-from training.export.model_file import store_in_half, write_model
+from training.export.onnx_model import store_in_half, write_model
 from training.export.quantization.errors import QuantizationError
 from training.export.quantization.gate import AccuracyGate, scores
 from training.export.quantization.graph import (

@@ -21,15 +21,8 @@ from torch.export import Dim
 
 from model.onnx_runtime import onnxruntime
 from model.wordtree import WordTree
-from training.export.model_file import (
-    HALF_TOLERANCE,
-    TOLERANCE,
-    ExportError,
-    store_in_half,
-    tidy,
-    translate,
-    write_model,
-)
+from training.export.model_file import HALF_TOLERANCE, TOLERANCE, ExportError
+from training.export.onnx_model import store_in_half, tidy, translate, write_model
 from training.files import replacing
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.backbones.classifier import Classifier

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from model.metadata import METADATA_KEY, InvalidModelError, ModelMetadata
 from model.runtime import default_model_path
 from training.darknet.starting_weights import read_darknet_start
-from training.export.model_file import WEIGHT_PREFIX, store_in_float
+from training.export.model_file import WEIGHT_PREFIX
+from training.export.onnx_model import store_in_float
 from training.networks.backbones.efficientnet_lite import FoldedConvolution
 from training.networks.catalogue import BACKBONE, Design
 from training.networks.parts.classifier_inside import ClassifierInside

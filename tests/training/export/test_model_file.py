@@ -13,7 +13,8 @@ from model.metadata import ModelMetadata
 from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector
 from tests.model_files import tiny_metadata
-from training.export.model_file import HALF_LEAST_VALUES, ExportError, ExportReport, export_detector, store_in_half
+from training.export.model_file import ExportError, ExportReport, export_detector
+from training.export.onnx_model import HALF_LEAST_VALUES, store_in_half
 from training.networks.parts.detector import BoxIndex, Detector, Prediction
 
 ANCHORS = [[0.8, 1.1], [2.0, 1.5]]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from model.metadata import ModelMetadata, Preprocessing, TreeMetadata
 from model.tree_files import packaged_tree
-from training.export.model_file import export_detector, store_in_half
+from training.export.model_file import export_detector
+from training.export.onnx_model import store_in_half
 from training.export.quantization.graph import activation_ranges, plain_weights, quantised
 from training.export.quantization.library import CalibrationMethod
 from training.export.rounding import fold_norms, round_to_half

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from model.onnx_runtime import onnxruntime
-from training.export.model_file import store_in_float
+from training.export.onnx_model import store_in_float
 from training.export.quantization.clipping import narrowed
 from training.export.quantization.library import (
     CalibrationDataReader,

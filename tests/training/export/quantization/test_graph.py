@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 from model.onnx_runtime import onnxruntime
 from model.runtime import OnnxDetector
 from tests.training.export.quantization.square_detector import QUIET, SIZE, write_model
-from training.export.model_file import store_in_half
+from training.export.onnx_model import store_in_half
 from training.export.quantization import part
 from training.export.quantization.graph import (
     activation_ranges,
@@ -167,7 +167,7 @@ def test_it_would_not_by_itself(model: onnx.ModelProto, tmp_path: Path, monkeypa
 
 
 def test_weights_stored_in_half_become_plain_again(monkeypatch: pytest.MonkeyPatch, model: onnx.ModelProto) -> None:
-    monkeypatch.setattr("training.export.model_file.HALF_LEAST_VALUES", 2)
+    monkeypatch.setattr("training.export.onnx_model.HALF_LEAST_VALUES", 2)
     halved = store_in_half(model)
     assert len(names(halved, "Cast")) > len(names(model, "Cast"))
     plain = plain_weights(halved)
