@@ -166,7 +166,7 @@ def growth(folder: Path, counts: list[int]) -> None:
         source, output = folder / f"source{count}", folder / f"output{count}"
         fill(source, count)
         label = ["label", str(source), "--output", str(output), "--model", str(model)]
-        show(count, [sys.executable, "-m", "app", *label])
+        show(count, [sys.executable, "-m", "yolo9000", *label])
 
 
 def listing(counts: list[int]) -> None:

@@ -74,7 +74,7 @@ def form(picture: Path) -> bytes:
 @contextmanager
 def ours(folder: Path, model: Path, picture: Path, threshold: float, *options: str) -> Iterator[Served]:
     """Start the service."""
-    command = [sys.executable, "-m", "app", "serve", "--model", str(model), *options]
+    command = [sys.executable, "-m", "yolo9000", "serve", "--model", str(model), *options]
     with _started(command, folder / "service.log", f"/detect?threshold={threshold!r}", picture) as served:
         yield served
 
