@@ -158,6 +158,13 @@ def temporary_file(location: Location) -> Path:
     return location.temporary() / f"{uuid.uuid4().hex}.part"
 
 
+def put_text(location: Location, text: str, name: str) -> None:
+    """Put a text file in its place, whole."""
+    temporary = temporary_file(location)
+    temporary.write_text(text, encoding="utf-8")
+    location.put(temporary, name)
+
+
 def name_to_bytes(name: str) -> bytes:
     """Return the bytes of a file's name, which need not be UTF-8."""
     return name.encode(errors="surrogateescape")

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.label.archive.locations import Location
-from app.label.archive.shards import temporary_file
+from app.label.archive.shards import put_text
 from app.label.errors import OutputError
 from model.runtime import OnnxDetector
 
@@ -81,9 +81,7 @@ class Manifest(BaseModel):
 
     def write(self, location: Location) -> None:
         """Put the manifest into its folder."""
-        temporary = temporary_file(location)
-        temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        location.put(temporary, NAME)
+        put_text(location, self.model_dump_json(indent=2) + "\n", NAME)
 
     def check_same(self, wanted: "Manifest", folder: str) -> None:
         """Compare with what is wanted now, but for the listing.

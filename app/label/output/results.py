@@ -5,8 +5,7 @@ from collections.abc import Iterable
 
 from app.label.archive.locations import Location
 from app.label.archive.shards import temporary_file
-from app.label.output.formats.labelled import rows
-from app.label.output.tables import PICTURES
+from app.label.output.tables import PICTURES, rows
 
 FAILURES = "failures.jsonl"
 

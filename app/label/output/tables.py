@@ -3,6 +3,7 @@
 The detections are put first and the pictures last, so a shard whose pictures are there is done.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +25,9 @@ ID_BITS = 32
 
 FLUSH = 4096
 """Pictures, or detections, held before they are written; a shard may be a whole archive."""
+
+ROWS = 10_000
+"""Rows read at once."""
 
 _STEP = pa.struct([("wnid", pa.string()), ("name", pa.string()), ("probability", pa.float32())])
 
@@ -65,6 +69,13 @@ class Summary:
 def part_name(folder: str, shard: int) -> str:
     """Return the name of a shard's file in DETECTIONS or PICTURES."""
     return f"{folder}/{shard:08}.parquet"
+
+
+def rows(location: Location, folder: str, shard: int, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a shard's file."""
+    with location.open(part_name(folder, shard)) as file:
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=ROWS, columns=columns):
+            yield from batch.to_pylist()
 
 
 def shard_of(name: str) -> int | None:

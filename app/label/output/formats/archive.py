@@ -41,6 +41,8 @@ class LeftOut:
 def why_unusable(name: str) -> str | None:
     """Return why a picture's name is of no use as a place in a folder or as a line of a list; None if it is."""
     place = PurePosixPath(name)
+    if not place.name:  # a Parquet file's column of names may hold anything
+        return "it has no name"
     if not name.isprintable():
         return "its name has characters that cannot be shown"
     if place.is_absolute() or ".." in place.parts:
@@ -55,22 +57,25 @@ class PictureFiles:
 
     Args:
         archive: that they go into.
-        left_out: takes those that do not.
+        name: of its file.
+
+    Attributes:
+        left_out: the pictures that it has no place for.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, left_out: LeftOut) -> None:
+    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
+        self.left_out = LeftOut(name)
         self._archive = archive
-        self._left_out = left_out
         self._taken: set[str] = set()
 
     def place(self, picture: str, folder: str, suffix: str) -> str | None:
         """Return where the file of a picture goes, its own name with another suffix; None if it cannot go anywhere."""
-        reason = why_unusable(picture)
-        target = None if reason else f"{folder}/{PurePosixPath(picture).with_suffix(suffix)}"
+        if (reason := why_unusable(picture)) is not None:
+            self.left_out.add(picture, reason)
+            return None
+        target = f"{folder}/{PurePosixPath(picture).with_suffix(suffix)}"
         if target in self._taken:
-            reason = "another has the same name but for its suffix"
-        if reason or target is None:
-            self._left_out.add(picture, reason or "")
+            self.left_out.add(picture, "another has the same name but for its suffix")
             return None
         self._taken.add(target)
         return target
@@ -83,9 +88,9 @@ class PictureFiles:
 
 
 @contextmanager
-def picture_files(location: Location, name: str) -> Iterator[tuple[PictureFiles, LeftOut]]:
+def picture_files(location: Location, name: str) -> Iterator[PictureFiles]:
     """Give what takes a file for each picture; the archive gets its name when all are in it."""
-    temporary, left_out = temporary_file(location), LeftOut(name)
+    temporary = temporary_file(location)
     with zipfile.ZipFile(temporary, "w") as archive:
-        yield PictureFiles(archive, left_out), left_out
+        yield PictureFiles(archive, name)
     location.put(temporary, name)

@@ -1,5 +1,6 @@
 """COCO's JSON (cocodataset.org, "data format", object detection)."""
 
+import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
@@ -11,7 +12,6 @@ from app.label.output.formats.labelled import Labelled
 from model.wordtree import WordTree
 
 NAME = "coco.json"
-BLOCK = 1 << 20  # characters copied at once
 
 
 def write_coco(location: Location, pictures: Iterable[Labelled], tree: WordTree) -> None:
@@ -43,8 +43,7 @@ def write_coco(location: Location, pictures: Iterable[Labelled], tree: WordTree)
                 annotation_list.add(_annotation(row, node, annotation_list.length + 1))
         first.write('\n],\n"annotations": [')
         second.seek(0)
-        while block := second.read(BLOCK):
-            first.write(block)
+        shutil.copyfileobj(second, first)
         first.write('\n],\n"categories": [')
         categories = JsonList(first)
         for node in sorted(seen):

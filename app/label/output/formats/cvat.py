@@ -1,17 +1,17 @@
 """CVAT's own XML, "CVAT for images 1.1" (docs.cvat.ai, "XML annotation format")."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 
 from app.label.archive.locations import Location
-from app.label.archive.shards import temporary_file
+from app.label.archive.shards import put_text, temporary_file
 from app.label.output.formats.archive import LeftOut, why_unusable
 from app.label.output.formats.labelled import Labelled
 from app.label.output.formats.vocabulary import Vocabulary
 
 NAME, LABELS = "cvat.xml", "cvat-labels.json"
-BLOCK = 1 << 20  # characters copied at once
 
 
 def write_cvat(location: Location, pictures: Iterable[Labelled], vocabulary: Vocabulary) -> list[str]:
@@ -35,15 +35,12 @@ def write_cvat(location: Location, pictures: Iterable[Labelled], vocabulary: Voc
             file.write(f"    <label><name>{escape(name)}</name><attributes></attributes></label>\n")
         file.write("  </labels></task></meta>\n")
         body.seek(0)
-        while block := body.read(BLOCK):
-            file.write(block)
+        shutil.copyfileobj(body, file)
         file.write("</annotations>\n")
     images.unlink()
     location.put(whole, NAME)
-    labels = temporary_file(location)
-    content = [{"name": name, "attributes": []} for name in vocabulary.names()]
-    labels.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    location.put(labels, LABELS)
+    labels = [{"name": name, "attributes": []} for name in vocabulary.names()]
+    put_text(location, json.dumps(labels, ensure_ascii=False, indent=1) + "\n", LABELS)
     return left_out.sentences()
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from app.label.archive.locations import Location, is_url
-from app.label.archive.shards import temporary_file
+from app.label.archive.shards import put_text, temporary_file
 from app.label.output.formats.json_list import JsonList
 from app.label.output.formats.labelled import Labelled
 from app.label.output.formats.vocabulary import Vocabulary
@@ -40,14 +40,12 @@ def write_label_studio(
             tasks.add(_task(picture, vocabulary, source, model))
         file.write("\n]\n")
     location.put(temporary, NAME)
-    config = temporary_file(location)
     labels = "".join(f"    <Label value={quoteattr(name)}/>\n" for name in vocabulary.names())
-    config.write_text(
+    config = (
         f'<View>\n  <Image name="image" value="$image" zoom="true"/>\n'
-        f'  <RectangleLabels name="label" toName="image">\n{labels}  </RectangleLabels>\n</View>\n',
-        encoding="utf-8",
+        f'  <RectangleLabels name="label" toName="image">\n{labels}  </RectangleLabels>\n</View>\n'
     )
-    location.put(config, CONFIG)
+    put_text(location, config, CONFIG)
 
 
 def _task(picture: Labelled, vocabulary: Vocabulary, source: str, model: str) -> dict[str, Any]:

@@ -5,13 +5,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import pyarrow.parquet as pq
-
 from app.label.archive.locations import Location
-from app.label.output.tables import DETECTIONS, PICTURES, part_name
-
-ROWS = 10_000
-"""Rows read at once."""
+from app.label.output.tables import DETECTIONS, PICTURES, rows
 
 
 class Labelled(NamedTuple):
@@ -43,10 +38,3 @@ def labelled(location: Location, shards: Iterable[int]) -> Iterator[Labelled]:
                 owner, found = next(groups, (None, iter(())))
             if row["failure"] is None:
                 yield Labelled(row["picture_id"], row["picture"], row["width"], row["height"], own)
-
-
-def rows(location: Location, folder: str, shard: int, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a shard's file."""
-    with location.open(part_name(folder, shard)) as file:
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=ROWS, columns=columns):
-            yield from batch.to_pylist()

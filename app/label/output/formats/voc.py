@@ -21,7 +21,7 @@ def write_voc(location: Location, pictures: Iterable[Labelled], vocabulary: Voca
         Sentences about what could not be written.
     """
     stems: list[str] = []
-    with picture_files(location, NAME) as (files, left_out):
+    with picture_files(location, NAME) as files:
         for picture in pictures:
             place = files.place(picture.name, "Annotations", ".xml")
             if place is not None:
@@ -29,7 +29,7 @@ def write_voc(location: Location, pictures: Iterable[Labelled], vocabulary: Voca
                 stem = str(PurePosixPath(picture.name).with_suffix(""))
                 stems.append(f'"{stem}"' if " " in stem else stem)  # so CVAT writes and reads such a name
         files.write(LIST, "".join(f"{stem}\n" for stem in stems))
-    return left_out.sentences()
+    return files.left_out.sentences()
 
 
 def _record(picture: Labelled, vocabulary: Vocabulary) -> str:

@@ -5,10 +5,9 @@ map leads back from names to ids, so that what a person corrected can be trained
 """
 
 from collections import Counter
-from collections.abc import Iterator
 
 from app.label.archive.locations import Location
-from app.label.archive.shards import temporary_file
+from app.label.archive.shards import put_text
 from model.wordtree import WordTree
 
 LABEL_MAP = "label_map.txt"
@@ -42,13 +41,8 @@ class Vocabulary:
 
     def write_label_map(self, location: Location) -> None:
         """Write a line `WNID NAME` for each that occurs, in the order of the tree."""
-        temporary = temporary_file(location)
-        temporary.write_text("".join(self._lines()), encoding="utf-8")
-        location.put(temporary, LABEL_MAP)
-
-    def _lines(self) -> Iterator[str]:
-        for node in sorted(self._numbers):
-            yield f"{self._tree.wnids[node]} {self._name(node)}\n"
+        lines = (f"{self._tree.wnids[node]} {self._name(node)}\n" for node in sorted(self._numbers))
+        put_text(location, "".join(lines), LABEL_MAP)
 
     def _name(self, node: int) -> str:
         name, wnid = self._plain[node], self._tree.wnids[node]

@@ -17,7 +17,7 @@ def write_yolo(location: Location, pictures: Iterable[Labelled], vocabulary: Voc
     Returns:
         Sentences about what could not be written.
     """
-    with picture_files(location, NAME) as (files, left_out):
+    with picture_files(location, NAME) as files:
         for picture in pictures:
             place = files.place(picture.name, "labels", ".txt")
             if place is not None:
@@ -26,7 +26,7 @@ def write_yolo(location: Location, pictures: Iterable[Labelled], vocabulary: Voc
             f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in enumerate(vocabulary.names())
         )
         files.write("data.yaml", f"train: images\nnames:{'' if names else ' {}'}\n{names}")
-    return left_out.sentences()
+    return files.left_out.sentences()
 
 
 def _lines(picture: Labelled, vocabulary: Vocabulary) -> Iterable[str]:

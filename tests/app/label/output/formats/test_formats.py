@@ -193,6 +193,18 @@ def test_pictures_that_a_format_has_no_place_for(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "label-studio.json").read_text())) == 7
 
 
+@pytest.mark.parametrize("name", ["", ".", "/", "..", "a/.."])
+def test_a_name_may_be_none(tmp_path: Path, name: str) -> None:
+    location = LocalFolder(tmp_path)
+    with ShardTables(location, 0, TREE) as tables:
+        tables.add(name, 20, 10, found("car"))
+        tables.commit()
+    assert [sentence.partition(" ")[0] for sentence in write(location, *EVERY, shards=(0,))] == [
+        *("yolo.zip", "voc.zip", "cvat.xml"),
+    ]
+    assert list(inside(tmp_path, "yolo.zip")) == ["data.yaml"]
+
+
 def test_nothing_at_all(tmp_path: Path) -> None:
     location = LocalFolder(tmp_path)
     assert not write(location, *EVERY, shards=())
