@@ -26,14 +26,17 @@ def with_moved_imports(source: str) -> str:
         ValueError: it imports one in a form that cannot be rewritten: after `import app.x` the code says `app.x` again.
     """
     lines = source.encode().splitlines(keepends=True)
+    places: list[tuple[int, int]] = []  # line and column, bytes
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             wrong = [one.name for one in node.names if one.name.partition(".")[0] in MOVED]
             if wrong:
                 raise ValueError(f"line {node.lineno}: write 'from ... import ...' instead of 'import {wrong[0]}'")
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in MOVED:
-            line, start = lines[node.lineno - 1], node.col_offset + len("from ")
-            lines[node.lineno - 1] = line[:start] + f"{TOP}.".encode() + line[start:]
+            places.append((node.lineno - 1, node.col_offset + len("from ")))
+    for number, start in sorted(places, reverse=True):  # from the end, so that the columns before stay true
+        line = lines[number]
+        lines[number] = line[:start] + f"{TOP}.".encode() + line[start:]
     moved = b"".join(lines).decode()
     ast.parse(moved)
     return moved

@@ -23,8 +23,8 @@
     model.pictures.errors.UnreadablePictureError     UnreadableUploadError
     model.pictures.errors.UnsupportedPictureError    UnsupportedUploadError
     model.pictures.errors.PictureTooLargeError       UploadTooLargeError
-    model.wordtree.UnknownConceptError                 UnknownClassError
-    any other exception                                InternalError
+    model.wordtree.UnknownConceptError               UnknownClassError
+    any other exception                              InternalError
 """
 
 import math

@@ -33,10 +33,7 @@ def annotated_file(
     Raises:
         PictureError: the bytes are not a picture that can be used, or it has a side longer than a JPEG may have.
     """
-    image = decode_picture(data, max_pixels=max_pixels)
-    if picture_format == "JPEG" and max(image.size) > JPEG_MAX_SIDE:
-        raise PictureTooLargeError(f"a JPEG holds at most {JPEG_MAX_SIDE} pixels a side; ask for a PNG")
-    return encode(annotate(image, detections, tree), picture_format)
+    return encode(annotate(decode_picture(data, max_pixels=max_pixels), detections, tree), picture_format)
 
 
 def annotate(image: Image.Image, detections: Detections, tree: WordTree) -> Image.Image:
@@ -94,9 +91,15 @@ def branch_colour(node: int, tree: WordTree) -> Colour:
 
 
 def encode(image: Image.Image, picture_format: PictureFormat) -> bytes:
-    """Return the picture as a file."""
+    """Return the picture as a file.
+
+    Raises:
+        PictureTooLargeError: it has a side longer than a JPEG may have.
+    """
     file = io.BytesIO()
     if picture_format == "JPEG":
+        if max(image.size) > JPEG_MAX_SIDE:
+            raise PictureTooLargeError(f"a JPEG holds at most {JPEG_MAX_SIDE} pixels a side; ask for a PNG")
         image.save(file, "JPEG", quality=90)
     else:
         image.save(file, "PNG", compress_level=1)  # a photograph hardly gets smaller with more effort

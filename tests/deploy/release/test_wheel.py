@@ -25,6 +25,7 @@ def moved() -> Callable[[str], str]:
             "ü = 1; from app import b; c = 'from app import b'",
             "ü = 1; from yolo9000.app import b; c = 'from app import b'",
         ),
+        ("from app import a; from model import b\n", "from yolo9000.app import a; from yolo9000.model import b\n"),
         ("from application import app\nimport apple\n", "from application import app\nimport apple\n"),
         ("from yolo9000.client import Client\n", "from yolo9000.client import Client\n"),
     ],
