@@ -1,9 +1,9 @@
 """A model in this process."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +12,15 @@ from pydantic import ValidationError
 
 from app.contract.errors import InvalidParameterError
 from app.contract.schemas import DetectionParameters
-from app.engine.pipeline import Preprocessed, Question, postprocess, run
-from model.detections import Detections, exact
-from model.geometry import Letterbox
+from app.engine.pipeline import Preprocessed, Question, answer, preprocess
+from app.http.serializers import detection_result
 from model.pictures.colour import to_srgb
-from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox
+from model.pictures.decoding import decode_picture, letterbox
 from model.pictures.opening import MAX_PIXELS
 from model.providers import Provider, engine_cache
 from model.runtime import OnnxDetector, default_model_path
 from yolo9000.concepts import Concepts
-from yolo9000.results import Box, Detection, PathStep, Result
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from yolo9000.results import Result
 
 Picture = str | Path | bytes | Image.Image | NDArray[Any]
 """A picture's file, its bytes, a Pillow image, or an array: uint8 [H, W, 3] RGB or [H, W] grey."""
@@ -151,63 +147,23 @@ class Detector:
         return (self._look(one, question) for one in picture)
 
     def _look(self, picture: Picture, question: Question) -> Result:
-        began = perf_counter()
         source = Path(picture) if isinstance(picture, (str, Path)) else None
-        read: Callable[[], Image.Image]
         if isinstance(picture, (Image.Image, np.ndarray)):
-            image = _upright(picture)
-            pixels, frame = letterbox(image, question.size)
+            image = _upright(picture)  # a copy: the caller may fill the array with the next frame before this is drawn
 
             def read() -> Image.Image:
                 return image
 
+            def prepare() -> Preprocessed:
+                pixels, frame = letterbox(image, question.size)
+                return Preprocessed(pixels[None], frame)
+
         else:
             data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
-            pixels, frame = decode_letterboxed(data, question.size, max_pixels=self._max_pixels)
-
-            def read() -> Image.Image:
-                return decode_picture(data, max_pixels=self._max_pixels)
-
-        decoded = perf_counter()
-        preprocessed = Preprocessed(pixels[None], frame)
-        raw = run(self._model, preprocessed, question)
-        ran = perf_counter()
-        found = postprocess(self._model, preprocessed, raw, question)
-        times = {
-            "decode": decoded - began,
-            "queue": 0.0,
-            "inference": ran - decoded,
-            "postprocess": perf_counter() - ran,
-        }
-        return self._result(found, frame, times, source, read)
-
-    def _result(
-        self,
-        found: Detections,
-        frame: Letterbox,
-        times: dict[str, float],
-        source: Path | None,
-        read: "Callable[[], Image.Image]",
-    ) -> Result:
-        tree = self._model.tree
-        detections = tuple(
-            Detection(
-                wnid=tree.wnids[node],
-                name=tree.names[node],
-                score=exact(found.scores[row]),
-                objectness=exact(found.objectness[row]),
-                box=Box(*map(exact, found.boxes[row])),
-                path=tuple(
-                    PathStep(tree.wnids[step], tree.names[step], exact(probability))
-                    for step, probability in zip(found.paths[row].tolist(), found.probabilities[row], strict=True)
-                    if step >= 0
-                ),
-            )
-            for row, node in enumerate(found.nodes.tolist())
-        )
-        model = {"name": self.name, "version": self.version, "tree": tree.digest}
-        rounded = {step: round(1000 * seconds, 2) for step, seconds in times.items()}
-        return Result(detections, frame.width, frame.height, model, rounded, source, tree, read)
+            read = partial(decode_picture, data, max_pixels=self._max_pixels)
+            prepare = partial(preprocess, data, question.size, self._max_pixels)
+        found = detection_result(answer(self._model, prepare, question), self._model)
+        return Result.from_dict(found.model_dump(), source=source, tree=self._model.tree, picture=read)
 
 
 def _question(detector: OnnxDetector, **asked: Any) -> Question:

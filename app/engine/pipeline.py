@@ -1,7 +1,9 @@
 """The steps from the bytes of a picture to an answer, each a plain function: what the service and the command share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from time import perf_counter
 from typing import Self
 
 import numpy as np
@@ -102,6 +104,26 @@ def preprocess(data: bytes, size: int, max_pixels: int) -> Preprocessed:
 def run(detector: OnnxDetector, preprocessed: Preprocessed, question: Question) -> RawDetections:
     """Run the network on one picture."""
     return detector.run(preprocessed.pixels, question.threshold)[0]
+
+
+def answer(detector: OnnxDetector, prepare: Callable[[], Preprocessed], question: Question) -> Answer:
+    """Take all steps one after the other, each timed.
+
+    Args:
+        detector: the model.
+        prepare: decodes the picture and lays it into the network's input.
+        question: what is asked.
+    """
+    clock = [perf_counter()]
+    preprocessed = prepare()
+    clock.append(perf_counter())
+    raw = run(detector, preprocessed, question)
+    clock.append(perf_counter())
+    found = postprocess(detector, preprocessed, raw, question)
+    clock.append(perf_counter())
+    decode, inference, rest = (1000 * (end - start) for start, end in pairwise(clock))
+    times = StepTimes(decode=decode, inference=inference, postprocess=rest)
+    return Answer(preprocessed.frame.width, preprocessed.frame.height, found, times)
 
 
 def run_each(detector: OnnxDetector, inputs: Sequence[tuple[NDArray[np.uint8], float]]) -> list[Outcome]:

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
-from time import perf_counter
 
 from app.contract.errors import ServiceError, service_error
 from app.contract.schemas import ClassDetail, ClassSummary, Concept, DetectionResult, Problem
 from app.engine.drawing import PictureFormat, annotated_file
-from app.engine.pipeline import Answer, Question, StepTimes, postprocess, preprocess, run
+from app.engine.pipeline import Question, answer, preprocess
 from app.http.serializers import detection_result
 from app.load_settings import SettingValue
 from model.pictures.errors import PictureError
@@ -71,15 +70,15 @@ def look_at(
     """Find the objects in a picture, and save the annotated picture if a place is given."""
     try:
         data = source.read()
-        answer = _answer(detector, data, question, max_pixels)
+        found = answer(detector, partial(preprocess, data, question.size, max_pixels), question)
         if save is not None:
             picture_format = FORMATS[save.suffix.lower()]
-            write(annotated_file(data, answer.detections, detector.tree, picture_format, max_pixels), source, save)
+            write(annotated_file(data, found.detections, detector.tree, picture_format, max_pixels), source, save)
     except (PictureError, ServiceError) as error:
         return Look(source.name, service_error(error).problem())
     except OSError as error:
         return Look(source.name, inaccessible(source, error))
-    return Look(source.name, detection_result(answer, detector))
+    return Look(source.name, detection_result(found, detector))
 
 
 def write(annotated: bytes, source: Source, path: Path) -> None:
@@ -187,16 +186,3 @@ def table(rows: Sequence[Row]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _answer(detector: OnnxDetector, data: bytes, question: Question, max_pixels: int) -> Answer:
-    clock = [perf_counter()]
-    preprocessed = preprocess(data, question.size, max_pixels)
-    clock.append(perf_counter())
-    raw = run(detector, preprocessed, question)
-    clock.append(perf_counter())
-    found = postprocess(detector, preprocessed, raw, question)
-    clock.append(perf_counter())
-    decode, inference, rest = (1000 * (end - start) for start, end in pairwise(clock))
-    times = StepTimes(decode=decode, inference=inference, postprocess=rest)
-    return Answer(preprocessed.frame.width, preprocessed.frame.height, found, times)
