@@ -36,7 +36,7 @@ from training.networks.backbones.nanodet import (
 from training.networks.parts.box_quality import BoxQuality, seen_of_boxes
 from training.networks.parts.class_layer import TreeClassLayer
 from training.networks.parts.classifier_inside import ClassifierInside, inner_part, reduced_side
-from training.networks.parts.detector import BoxIndex, Judgement, Location, Prediction, decode_boxes, decode_chosen
+from training.networks.parts.detector import BoxIndex, Judgement, Location, Prediction, decode_boxes
 from training.networks.parts.regions import integral_image, pool_regions
 
 
@@ -140,9 +140,7 @@ class YOLOv2Lite(ClassifierInside):
     def _chosen(self, grid: int, prediction: Prediction, index: BoxIndex, raw: Tensor) -> "_Own":
         """Return what is seen of boxes of one grid of `look`, whose raw outputs are [K, 45]."""
         own, kinds = prediction.features[2:]
-        height, width = prediction.boxes.shape[2:4]
-        distances = expected_distances(raw[:, :-1])
-        boxes = decode_chosen(distances, index, self.anchors_of(grid), (height, width), self.location)
+        boxes = self.boxes_of(grid, prediction, index, expected_distances(raw[:, :-1]))
         return _Own(_cells(own, index), shares(kinds[index.picture, index.row, index.column]), boxes)
 
     def least_objectness(self, threshold: Tensor) -> Tensor:

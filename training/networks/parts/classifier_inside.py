@@ -7,7 +7,6 @@ averages them over a picture. What the rest of the network knows of the box corr
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from training.networks.backbones.efficientnet_lite import EfficientNetLite
 from training.networks.parts.class_layer import TreeClassLayer
-from training.networks.parts.detector import BoxIndex, Detector, Prediction
+from training.networks.parts.detector import BoxIndex, Detector
 
 INNER_PART: Final = 0.7  # of a box's width and height, over which class features are averaged
 REDUCED: Final = (5, 8)
@@ -42,14 +41,6 @@ class ClassifierInside(Detector):
     def class_logits(self, features: tuple[Tensor, ...], index: BoxIndex) -> Tensor:
         """Return the class logits [K, classes] of the K boxes of `index`."""
         logits: Tensor = self.class_layer(*self.class_inputs(features, index))
-        return logits
-
-    def logits_of(self, predictions: Sequence[Prediction], indexes: Sequence[BoxIndex]) -> Tensor:
-        """Return the class logits [K, classes] of the boxes of several predictions; the class layer runs once."""
-        inputs = [self.class_inputs(one.features, index) for one, index in zip(predictions, indexes, strict=True)]
-        if len(inputs) > 1:
-            inputs = [(torch.cat([one[0] for one in inputs]), torch.cat([one[1] for one in inputs]))]
-        logits: Tensor = self.class_layer(*inputs[0])
         return logits
 
 

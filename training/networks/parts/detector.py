@@ -129,19 +129,26 @@ class Detector(nn.Module, ABC):
         """
         raw = [one.boxes[tuple(index)] for one, index in zip(predictions, indexes, strict=True)]
         boxes = [
-            decode_chosen(here, index, self.anchors_of(grid), _sides(prediction), self.location)
+            self.boxes_of(grid, prediction, index, here)
             for grid, (prediction, index, here) in enumerate(zip(predictions, indexes, raw, strict=True))
         ]
         return Judgement(joined(boxes), joined(raw)[:, 4].sigmoid(), self.logits_of(predictions, indexes))
 
+    def boxes_of(self, grid: int, prediction: Prediction, index: BoxIndex, raw: Tensor) -> Tensor:
+        """Return K boxes [K, 4] of one grid, as `decode_boxes` has them.
+
+        Args:
+            grid: which.
+            prediction: on it.
+            index: which boxes.
+            raw: their raw outputs [K, 4 or 5].
+        """
+        height, width = prediction.boxes.shape[2:4]
+        return decode_chosen(raw, index, self.anchors_of(grid), (height, width), self.location)
+
     def least_objectness(self, threshold: Tensor) -> Tensor:
         """Return the sigmoid of to without which `judge` answers less than a threshold, both 0 to 1."""
         return threshold
-
-
-def _sides(prediction: Prediction) -> tuple[int, int]:
-    height, width = prediction.boxes.shape[2:4]
-    return height, width
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:
