@@ -4,10 +4,10 @@ import asyncio
 import io
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import httpx
@@ -23,6 +23,7 @@ from yolo9000.results import Result
 RETRIES = 5
 LONGEST_WAIT = 30.0  # seconds before another try, whatever Retry-After says
 _AGAIN = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 _Read = tuple[bytes, Path | None]
 
 
@@ -37,6 +38,11 @@ class _Protocol:
     def __init__(self, key: str | None, retries: int) -> None:
         self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self.retries = retries
+
+    def request(self, method: str, path: str, params: Mapping[str, Any], files: Any) -> dict[str, Any]:
+        """Return what httpx's `request` takes; a parameter that is None is the service's to choose."""
+        given = {name: value for name, value in params.items() if value is not None}
+        return {"method": method, "url": path, "params": given, "files": files}
 
     def wait(self, tries: int, response: httpx.Response | None) -> float | None:
         """Return the seconds to wait before another try; None: this was the last.
@@ -162,7 +168,7 @@ class Client:
 
     def concepts(self, query: str | None = None, **parameters: Any) -> list[dict[str, Any]]:
         """Search the concepts, or list the children of `parent`; GET /classes."""
-        found: list[dict[str, Any]] = self._ask("GET", "/classes", params=_given(query=query, **parameters))["items"]
+        found: list[dict[str, Any]] = self._ask("GET", "/classes", params={"query": query, **parameters})["items"]
         return found
 
     def concept(self, wnid: str) -> dict[str, Any]:
@@ -172,7 +178,7 @@ class Client:
 
     def model(self, name: str | None = None) -> dict[str, Any]:
         """Return the model card; GET /model."""
-        found: dict[str, Any] = self._ask("GET", "/model", params=_given(model=name))
+        found: dict[str, Any] = self._ask("GET", "/model", params={"model": name})
         return found
 
     def health(self) -> dict[str, Any]:
@@ -184,10 +190,11 @@ class Client:
         found: dict[str, Any] = self._ask("GET", "/health/ready")
         return found
 
-    def _ask(self, method: str, path: str, **request: Any) -> Any:
+    def _ask(self, method: str, path: str, params: Mapping[str, Any] = NOTHING, files: Any = None) -> Any:
+        request = self._protocol.request(method, path, params, files)
         for tries in itertools.count(1):
             try:
-                response = self._http.request(method, path, **request)
+                response = self._http.request(**request)
             except httpx.TransportError:
                 seconds = self._protocol.wait(tries, None)
                 if seconds is None:
@@ -243,7 +250,7 @@ class AsyncClient:
 
     async def concepts(self, query: str | None = None, **parameters: Any) -> list[dict[str, Any]]:
         """Search the concepts, see `Client.concepts`."""
-        content = await self._ask("GET", "/classes", params=_given(query=query, **parameters))
+        content = await self._ask("GET", "/classes", params={"query": query, **parameters})
         found: list[dict[str, Any]] = content["items"]
         return found
 
@@ -254,7 +261,7 @@ class AsyncClient:
 
     async def model(self, name: str | None = None) -> dict[str, Any]:
         """Return the model card, see `Client.model`."""
-        found: dict[str, Any] = await self._ask("GET", "/model", params=_given(model=name))
+        found: dict[str, Any] = await self._ask("GET", "/model", params={"model": name})
         return found
 
     async def health(self) -> dict[str, Any]:
@@ -262,10 +269,11 @@ class AsyncClient:
         found: dict[str, Any] = await self._ask("GET", "/health/ready")
         return found
 
-    async def _ask(self, method: str, path: str, **request: Any) -> Any:
+    async def _ask(self, method: str, path: str, params: Mapping[str, Any] = NOTHING, files: Any = None) -> Any:
+        request = self._protocol.request(method, path, params, files)
         for tries in itertools.count(1):
             try:
-                response = await self._http.request(method, path, **request)
+                response = await self._http.request(**request)
             except httpx.TransportError:
                 seconds = self._protocol.wait(tries, None)
                 if seconds is None:
@@ -276,7 +284,3 @@ class AsyncClient:
                     return self._protocol.answer(response)
             await asyncio.sleep(seconds)
         raise AssertionError("the last try returns or raises")
-
-
-def _given(**parameters: Any) -> dict[str, Any]:
-    return {name: value for name, value in parameters.items() if value is not None}

@@ -100,6 +100,12 @@ def test_other_problems_are_final(slept: list[float]) -> None:
     assert not slept
 
 
+def test_what_is_none_is_the_services_to_choose() -> None:
+    client, asked = answering(httpx.Response(200, json=ANSWER))
+    client.detect(pictures.red(), threshold=None, size=64, under=["n1", "n2"])
+    assert str(asked[0].url.query, "ascii") == "size=64&under=n1&under=n2"
+
+
 @pytest.mark.parametrize("response", [httpx.Response(200, text="<html>"), httpx.Response(502, text="bad gateway")])
 def test_what_is_no_answer_of_the_service_is_told(response: httpx.Response) -> None:
     client, _ = answering(response)
