@@ -69,7 +69,6 @@ def configure(kind: type[Configuration], program: str, arguments: Sequence[str])
             cli_avoid_json=True,
             cli_hide_none_type=True,
             cli_exit_on_error=False,
-            nested_model_default_partial_update=True,
         )
 
         @classmethod

@@ -42,12 +42,14 @@ class RegionLossConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    object_scale: NonNegativeFloat = Field(5, description="weight of objectness where there is an object")
+    object_scale: NonNegativeFloat = Field(
+        5, description="weight of objectness where there is an object; 1 for yolov2-lite"
+    )
     noobject_scale: NonNegativeFloat = Field(1, description="weight of objectness where there is none")
     class_scale: NonNegativeFloat = Field(1, description="weight of the class loss")
     coordinate_scale: NonNegativeFloat = Field(1, description="weight of the box loss")
     iou_scale: NonNegativeFloat = Field(
-        0, description="weight of 1 - generalised IoU of a box and its truth, added to the box loss"
+        0, description="weight of 1 - generalised IoU of a box and its truth, added to the box loss; 1 for yolov2-lite"
     )
     further_anchor_iou: float | None = Field(
         None,
@@ -61,7 +63,9 @@ class RegionLossConfiguration(BaseModel):
     ignore_iou: float = Field(
         0.6, ge=0, le=1, description="boxes that overlap a truth by more than this IoU are not negatives"
     )
-    rescore: bool = Field(True, description="objectness learns the box's IoU with its truth instead of 1")
+    rescore: bool = Field(
+        True, description="objectness learns the box's IoU with its truth instead of 1; off for yolov2-lite"
+    )
     prior_pictures: NonNegativeInt = Field(
         12_800, description="for this many pictures all boxes are pulled to their anchors"
     )
@@ -70,7 +74,7 @@ class RegionLossConfiguration(BaseModel):
         ObjectnessLoss.SQUARED,
         description=(
             "squared error, cross-entropy, or focal: cross-entropy times the squared difference, "
-            "so that the many easy cells count little (quality focal loss)"
+            "so that the many easy cells count little (quality focal loss); focal for yolov2-lite"
         ),
     )
     class_only_iou: float = Field(

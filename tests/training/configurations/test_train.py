@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 import training
-from training.command_line import explain
+from training.command_line import configure, explain
 from training.commands.export import ExportConfiguration
 from training.commands.refit import RefitConfiguration
 from training.configurations.pretrain import PretrainConfiguration
@@ -67,6 +67,23 @@ def test_yolov2_lite_has_losses_of_its_own(network: Any, loss: Any, expected: tu
     made = TrainConfiguration.model_validate({**LEAST, "network": network, "loss": loss})
     assert (made.loss.iou_scale, made.loss.objectness) == expected
     assert TrainConfiguration.model_validate_json(made.model_dump_json()) == made
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], (1, 1, ObjectnessLoss.FOCAL)),
+        (["--loss.coordinate-scale", "2"], (1, 2, ObjectnessLoss.FOCAL)),
+        (["--loss.iou-scale", "3"], (3, 1, ObjectnessLoss.FOCAL)),
+        (["--network.name", "yolov2"], (0, 1, ObjectnessLoss.SQUARED)),
+    ],
+)
+def test_yolov2_lite_has_them_on_the_command_line_too(
+    flags: list[str], expected: tuple[float, float, ObjectnessLoss]
+) -> None:
+    detection = '{"annotations": "a.json", "pictures": "a"}'
+    made = configure(TrainConfiguration, "train", ["--output", "run", "--detection", detection, *flags]).loss
+    assert (made.iou_scale, made.coordinate_scale, made.objectness) == expected
 
 
 @pytest.mark.parametrize(
