@@ -2,13 +2,14 @@
 
 `__all__` is what this package promises to others; everything else in it may change without notice. The walk
 down the tree is promised too; it is not listed, as the function has its module's name: use
-`from model.walk import walk`.
+`from model.answers.walk import walk`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from model.detections import Detections, RawDetections, lineage_suppression, postprocess
+from model.answers.detections import Detections, RawDetections, postprocess
+from model.answers.suppression import lineage_suppression
 from model.geometry import Letterbox, box_iou
 from model.metadata import InvalidModelError, ModelMetadata, Preprocessing, Thresholds, TreeMetadata
 from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox

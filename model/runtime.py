@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.detections import Detections, RawDetections, postprocess
+from model.answers.detections import Detections, RawDetections, postprocess
 from model.files.access import why_unreadable
 from model.geometry import Letterbox
 from model.metadata import INPUTS, METADATA_KEY, OUTPUTS, InvalidModelError, ModelMetadata
@@ -186,6 +186,7 @@ class OnnxDetector:
         iou_threshold: float | None = None,
         max_detections: int = MAX_DETECTIONS,
         under: Sequence[int] = (),
+        along_paths: bool = False,
     ) -> Detections:
         """Turn the graph's outputs for one picture into answers; thresholds of None are the model file's.
 
@@ -196,6 +197,7 @@ class OnnxDetector:
             iou_threshold: of two boxes on one lineage that overlap by more than this the lesser goes, 0 to 1.
             max_detections: how many answers to give at most.
             under: indices of `tree`; if any, only answers within these nodes are given.
+            along_paths: give `Detections.path_alternatives` as well.
         """
         defaults = self.metadata.thresholds
         return postprocess(
@@ -208,6 +210,7 @@ class OnnxDetector:
             iou_threshold=defaults.iou if iou_threshold is None else iou_threshold,
             max_detections=max_detections,
             under=under,
+            along_paths=along_paths,
         )
 
 

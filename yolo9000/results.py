@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 from PIL import Image
 
+from app.engine.captions import captions, label_text
 from app.engine.drawing import branch_colour, draw_boxes
 from model.wordtree import WordTree
 
@@ -50,6 +51,7 @@ class Detection:
         objectness: how sure it is that there is an object at all, 0 to 1.
         box: where it is.
         path: from the root to the label; probabilities never increase along it.
+        alternatives: at most three concepts below the label that it hesitated between, the likeliest first.
     """
 
     wnid: str
@@ -58,6 +60,7 @@ class Detection:
     objectness: float
     box: Box
     path: tuple[PathStep, ...]
+    alternatives: tuple[PathStep, ...] = ()
 
     @property
     def probability(self) -> float:
@@ -113,7 +116,8 @@ class Result(Sequence[Detection]):
                 score=found["score"],
                 objectness=found["objectness"],
                 box=Box(**found["box"]),
-                path=tuple(PathStep(**step) for step in found["path"]),
+                path=_steps(found["path"]),
+                alternatives=_steps(found.get("alternatives", ())),
             )
             for found in answer["detections"]
         )
@@ -146,6 +150,7 @@ class Result(Sequence[Detection]):
                     "score": found.score,
                     "objectness": found.objectness,
                     "path": [step._asdict() for step in found.path],
+                    "alternatives": [other._asdict() for other in found.alternatives],
                 }
                 for found in self.detections
             ],
@@ -193,7 +198,7 @@ class Result(Sequence[Detection]):
         draw_boxes(
             image,
             [
-                (found.box, f"{found.name} {found.score:.2f}", _colour(self._tree, found.wnid))
+                (found.box, captions(found.name, found.score, _hesitated(found)), _colour(self._tree, found.wnid))
                 for found in self.detections
             ],
         )
@@ -204,7 +209,7 @@ class Result(Sequence[Detection]):
     def _repr_html_(self) -> str:
         """Show the annotated picture and a table in a notebook."""
         rows = "".join(
-            f"<tr><td>{html.escape(found.name)}</td><td>{found.score:.2f}</td>"
+            f"<tr><td>{html.escape(label_text(found.name, _hesitated(found)))}</td><td>{found.score:.2f}</td>"
             f"<td>{html.escape(' > '.join(step.name for step in found.path))}</td></tr>"
             for found in self.detections
         )
@@ -217,6 +222,14 @@ class Result(Sequence[Detection]):
         image.save(file, "JPEG", quality=85)
         data = base64.b64encode(file.getvalue()).decode()
         return f'<img alt="{len(self)} detections" src="data:image/jpeg;base64,{data}">{table}'
+
+
+def _steps(steps: Sequence[Mapping[str, Any]]) -> tuple[PathStep, ...]:
+    return tuple(PathStep(step["wnid"], step["name"], step["probability"]) for step in steps)
+
+
+def _hesitated(found: Detection) -> list[tuple[str, float]]:
+    return [(other.name, other.probability) for other in found.alternatives]
 
 
 def _colour(tree: WordTree | None, wnid: str) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
 """The shapes of what the service takes and answers. Field descriptions become the OpenAPI document."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,6 +44,13 @@ class DetectionParameters(BaseModel):
         description=(
             "Input size of the network in pixels, one of the model's sizes (GET /model). Smaller "
             "is faster; larger finds smaller things. Default: the model's."
+        ),
+    )
+    alternatives: Literal["label", "path"] = Field(
+        default="label",
+        description=(
+            "label: what was hesitated between below the label. path: also below every other concept of the path, for "
+            "clients that move hierarchy_threshold themselves."
         ),
     )
     model: ModelName | None = Field(
@@ -97,6 +104,12 @@ class PathStep(Concept):
     probability: float
 
 
+class HesitantStep(PathStep):
+    """The same, with what an answer that ended here would have hesitated between."""
+
+    alternatives: list[PathStep]
+
+
 class DetectedObject(BaseModel):
     """One object found."""
 
@@ -104,8 +117,14 @@ class DetectedObject(BaseModel):
     label: Concept
     score: float = Field(description="objectness x the label's probability")
     objectness: float
-    path: list[PathStep] = Field(
+    path: list[HesitantStep | PathStep] = Field(
         description="From the root to the label; probabilities are absolute and never increase."
+    )
+    alternatives: list[PathStep] = Field(
+        description=(
+            "At most three concepts below the label that it hesitated between, with absolute probabilities of 0.1 and "
+            "more, the likeliest first. Each is of another child of the label."
+        )
     )
 
 

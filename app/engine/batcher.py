@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from app.engine.fair_queue import FairQueue
 from app.engine.pipeline import Outcome, run_each
 from app.engine.pool import Spent
-from model.detections import RawDetections
+from model.answers.detections import RawDetections
 from model.runtime import DeviceLostError, OnnxDetector
 
 LARGEST_BATCH = {True: 16, False: 1}

@@ -7,7 +7,8 @@ from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
-from model.detections import Detections
+from app.engine.captions import captions
+from model.answers.detections import Detections
 from model.pictures.decoding import decode_picture
 from model.pictures.errors import PictureTooLargeError
 from model.wordtree import WordTree
@@ -50,19 +51,25 @@ def annotate(image: Image.Image, detections: Detections, tree: WordTree) -> Imag
     Returns:
         The same picture.
     """
-    boxes = [
-        (tuple(map(float, box)), f"{tree.names[node]} {score:.2f}", branch_colour(node, tree))
-        for box, node, score in zip(detections.boxes, detections.nodes.tolist(), detections.scores, strict=True)
-    ]
+    boxes = []
+    for row, node in enumerate(detections.nodes.tolist()):
+        hesitated = zip(*(column[row].tolist() for column in detections.alternatives), strict=True)
+        texts = captions(
+            tree.names[node],
+            float(detections.scores[row]),
+            [(tree.names[other], probability) for other, probability in hesitated if other >= 0],
+        )
+        boxes.append((detections.boxes[row].tolist(), texts, branch_colour(node, tree)))
     return draw_boxes(image, boxes)
 
 
-def draw_boxes(image: Image.Image, boxes: Sequence[tuple[Sequence[float], str, Colour]]) -> Image.Image:
+def draw_boxes(image: Image.Image, boxes: Sequence[tuple[Sequence[float], Sequence[str], Colour]]) -> Image.Image:
     """Draw boxes with a text each.
 
     Args:
         image: an RGB picture; it is drawn into.
-        boxes: x1, y1, x2, y2 in pixels of the picture, the text, and the colour of both; the first is drawn last.
+        boxes: x1, y1, x2, y2 in pixels of the picture; texts, of which the first is written that fits the picture's
+            width, or else the last; the colour of both. The first box is drawn last.
 
     Returns:
         The same picture.
@@ -72,9 +79,10 @@ def draw_boxes(image: Image.Image, boxes: Sequence[tuple[Sequence[float], str, C
     height = min(MOST_TEXT, max(LEAST_TEXT, round(mean_side / TEXT_SHARE)))
     font = ImageFont.load_default(size=height)
     line = max(1, height // 6)
-    for (x1, y1, x2, y2), text, colour in reversed(boxes):
+    for (x1, y1, x2, y2), texts, colour in reversed(boxes):
         canvas.rectangle((x1, y1, x2, y2), outline=colour, width=line)
-        _draw_label(canvas, (x1, y1), text, font, colour)
+        fitting = (text for text in texts if font.getlength(text) + height / 2 <= image.width)
+        _draw_label(canvas, (x1, y1), next(fitting, texts[-1]), font, colour)
     return image
 
 

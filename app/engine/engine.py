@@ -18,7 +18,7 @@ from app.engine.pipeline import Answer, Question, StepTimes, postprocess, prepro
 from app.engine.pool import Pool
 from app.observe.request_record import note_picture, note_stage
 from app.settings import Settings
-from model.detections import Detections
+from model.answers.detections import Detections
 from model.pictures.decoding import PADDING
 from model.runtime import OnnxDetector
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.contract.errors import InvalidParameterError
 from app.contract.schemas import DetectionParameters, InvalidParameter
-from model.detections import Detections, RawDetections
+from model.answers.detections import Detections, RawDetections
 from model.geometry import Letterbox
 from model.pictures.decoding import decode_letterboxed
 from model.runtime import DeviceLostError, OnnxDetector
@@ -27,6 +27,7 @@ class Question:
     Attributes:
         under: indices of the model's tree.
         size: side of the network's input in pixels.
+        along_paths: whether alternatives are asked for along the whole path.
     """
 
     threshold: float
@@ -35,6 +36,7 @@ class Question:
     max_detections: int
     under: tuple[int, ...]
     size: int
+    along_paths: bool = False
 
     @classmethod
     def of(cls, parameters: DetectionParameters, detector: OnnxDetector) -> Self:
@@ -57,6 +59,7 @@ class Question:
             max_detections=parameters.max_detections,
             under=tuple(detector.tree.index(wnid) for wnid in parameters.under),
             size=size,
+            along_paths=parameters.alternatives == "path",
         )
 
 
@@ -157,6 +160,7 @@ def postprocess(
         iou_threshold=question.iou_threshold,
         max_detections=question.max_detections,
         under=question.under,
+        along_paths=question.along_paths,
     )
 
 

@@ -1,32 +1,55 @@
-"""Examples of answers for the OpenAPI document, by the name of their schema: what the default model says of a dog."""
+"""Examples of answers for the OpenAPI document, by the name of their schema: what the default says of docs/dog.jpg."""
 
+from collections.abc import Iterable
 from typing import Any
 
-_STEPS = (
-    ("n00002684", "object", 0.999996),
-    ("n00003553", "whole", 0.9999917),
-    ("n00004258", "living thing", 0.9999829),
-    ("n00004475", "organism", 0.9999829),
-    ("n00015388", "animal", 0.9999751),
-    ("n01466257", "chordate", 0.9999702),
-    ("n01471682", "vertebrate", 0.9999702),
-    ("n01861778", "mammal", 0.99996245),
-    ("n01886756", "placental", 0.99995947),
-    ("n02075296", "carnivore", 0.99992317),
-    ("n02083346", "canine", 0.99915695),
-    ("n02084071", "dog", 0.99914926),
+_DOG = (
+    ("n00002684", "object"),
+    ("n00003553", "whole"),
+    ("n00004258", "living thing"),
+    ("n00004475", "organism"),
+    ("n00015388", "animal"),
+    ("n01466257", "chordate"),
+    ("n01471682", "vertebrate"),
+    ("n01861778", "mammal"),
+    ("n01886756", "placental"),
+    ("n02075296", "carnivore"),
+    ("n02083346", "canine"),
+    ("n02084071", "dog"),
+)
+_CAR = (
+    ("n00002684", "object", 0.9998867),
+    ("n00003553", "whole", 0.99987745),
+    ("n00021939", "artifact", 0.9978191),
+    ("n03575240", "instrumentality", 0.99731743),
+    ("n03094503", "container", 0.9945894),
+    ("n04576211", "wheeled vehicle", 0.99426764),
+    ("n04170037", "self-propelled vehicle", 0.9942357),
+    ("n03791235", "motor vehicle", 0.9942087),
+    ("n02958343", "car", 0.992929),
+)
+_KINDS_OF_CAR = (
+    ("n03770679", "minivan", 0.16401373),
+    ("n03670208", "limousine", 0.12419027),
+    ("n03100240", "convertible", 0.12412456),
 )
 _TREE = "sha256:124b05033e928707069995e1b61823c80f10fc14d82f84c9cd5575443b61be54"
+
+
+def _steps(steps: Iterable[tuple[str, str, float]]) -> list[dict[str, Any]]:
+    return [{"wnid": wnid, "name": name, "probability": probability} for wnid, name, probability in steps]
+
 
 _RESULT: dict[str, Any] = {
     "image": {"width": 768, "height": 576},
     "detections": [
         {
-            "box": {"x1": 124.73, "y1": 226.88, "x2": 319.06, "y2": 547.94},
-            "label": {"wnid": "n02084071", "name": "dog"},
-            "score": 0.7996919,
-            "objectness": 0.8003728,
-            "path": [{"wnid": wnid, "name": name, "probability": probability} for wnid, name, probability in _STEPS],
+            "box": {"x1": 467.06406, "y1": 79.82463, "x2": 694.34216, "y2": 173.76283},
+            "label": {"wnid": "n02958343", "name": "car"},
+            "score": 0.8119412,
+            "objectness": 0.81772333,
+            "path": _steps(_CAR),
+            "alternatives": _steps(_KINDS_OF_CAR),
         }
     ],
     "model": {"name": "yolov2-lite", "version": "5.1", "tree": _TREE},
@@ -60,7 +83,7 @@ EXAMPLES: dict[str, Any] = {
     "ClassDetail": {
         **_BEAGLE,
         "path": [
-            *({"wnid": wnid, "name": name} for wnid, name, _ in _STEPS),
+            *({"wnid": wnid, "name": name} for wnid, name in _DOG),
             {"wnid": "n02087122", "name": "hunting dog"},
             {"wnid": "n02087551", "name": "hound"},
             {"wnid": "n02088364", "name": "beagle"},

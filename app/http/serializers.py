@@ -9,6 +9,7 @@ from app.contract.schemas import (
     Concept,
     DetectedObject,
     DetectionResult,
+    HesitantStep,
     ImageSize,
     ModelDescription,
     ModelIdentity,
@@ -20,7 +21,8 @@ from app.contract.schemas import (
 )
 from app.engine.models import ServedModel
 from app.engine.pipeline import Answer
-from model.detections import Detections, exact
+from model.answers.alternatives import Alternatives
+from model.answers.detections import Detections, Floats, Nodes, exact
 from model.runtime import OnnxDetector
 
 
@@ -131,17 +133,32 @@ def is_trained(node: int, detector: OnnxDetector) -> bool:
 
 
 def _detected_object(found: Detections, row: int, detector: OnnxDetector) -> DetectedObject:
-    tree = detector.tree
     x1, y1, x2, y2 = (exact(edge) for edge in found.boxes[row])
-    steps = zip(found.paths[row].tolist(), found.probabilities[row], strict=True)
+    path: list[HesitantStep | PathStep] = [*_steps(found.paths[row], found.probabilities[row], detector)]
+    if found.path_alternatives is not None:
+        path = [
+            HesitantStep(**dict(step), alternatives=_alternatives(found.path_alternatives, (row, depth), detector))
+            for depth, step in enumerate(path)
+        ]
     return DetectedObject(
         box=Box(x1=x1, y1=y1, x2=x2, y2=y2),
         label=concept(int(found.nodes[row]), detector),
         score=exact(found.scores[row]),
         objectness=exact(found.objectness[row]),
-        path=[
-            PathStep(wnid=tree.wnids[node], name=tree.names[node], probability=exact(probability))
-            for node, probability in steps
-            if node >= 0
-        ],
+        path=path,
+        alternatives=_alternatives(found.alternatives, (row,), detector),
     )
+
+
+def _alternatives(found: Alternatives, place: tuple[int, ...], detector: OnnxDetector) -> list[PathStep]:
+    return _steps(found.nodes[place], found.probabilities[place], detector)
+
+
+def _steps(nodes: Nodes, probabilities: Floats, detector: OnnxDetector) -> list[PathStep]:
+    """Describe concepts up to the first -1."""
+    tree = detector.tree
+    return [
+        PathStep(wnid=tree.wnids[node], name=tree.names[node], probability=exact(probability))
+        for node, probability in zip(nodes.tolist(), probabilities, strict=True)
+        if node >= 0
+    ]

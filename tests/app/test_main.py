@@ -74,6 +74,7 @@ async def test_the_document_describes_bodies_and_parameters(client: httpx.AsyncC
         "max_detections",
         "under",
         "size",
+        "alternatives",
         "model",
     }
     assert all(parameter["description"] for parameter in parameters.values())

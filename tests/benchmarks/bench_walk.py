@@ -16,10 +16,10 @@ from statistics import median
 
 import numpy as np
 
+from model.answers.walk import FloatArray, absolute_probabilities, walk
 from model.tree_files import packaged_tree
-from model.walk import FloatArray, absolute_probabilities, walk
 from model.wordtree import WordTree
-from tests.model import reference_walk
+from tests.model.answers import reference_walk
 
 
 def sure_logits(tree: WordTree, boxes: int) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from model.detections import RawDetections, postprocess
+from model.answers.detections import RawDetections, postprocess
 from model.geometry import Letterbox
 from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detections import RawDetections, postprocess
+from model.answers.detections import RawDetections, postprocess
 from model.pictures.decoding import decode_letterboxed
 from model.providers import usable_cores
 from model.tree_files import packaged_tree

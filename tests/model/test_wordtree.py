@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from model.tree_files import packaged_tree, read_word_tree
 from model.wordtree import UnknownConceptError, WordTree
+from tests.model.answers.reference_walk import path_to, siblings
 from tests.model.forests import forests
-from tests.model.reference_walk import path_to, siblings
 
 # Under object is animal, under that dog and cat, under dog beagle and pug; under vehicle is bicycle.
 PARENTS = [-1, -1, 0, 2, 2, 3, 3, 1]

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.detections import Detections, RawDetections
+from model.answers.detections import Detections, RawDetections
+from model.answers.walk import path_probability, walk
 from model.geometry import Letterbox, box_area, box_iou
 from model.pictures.decoding import decode_picture, letterbox
 from model.pictures.errors import PictureError
 from model.runtime import OnnxDetector
-from model.walk import path_probability, walk
 from training.data.formats.detection_set import BoxedPicture, DetectionSet, InvalidDatasetError
 from training.evaluation.average_precision import BOXES_AT_MOST, Answers, Truths
 from training.evaluation.hierarchy import CURVE_THRESHOLDS

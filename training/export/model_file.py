@@ -20,10 +20,10 @@ from onnx import helper
 from torch import Tensor, nn
 from torch.export import Dim
 
-from model.detections import RawDetections
+from model.answers.detections import RawDetections
+from model.answers.walk import absolute_probabilities
 from model.metadata import INPUTS, METADATA_KEY, OUTPUTS, ModelMetadata
 from model.runtime import OnnxDetector
-from model.walk import absolute_probabilities
 from training.export.onnx_model import store_in_half, tidy, translate, write_model
 from training.files import replacing
 from training.networks.parts.detector import BoxIndex, Detector, joined

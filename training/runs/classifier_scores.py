@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from model.walk import walk
+from model.answers.walk import walk
 from model.wordtree import WordTree
 from training.data.batches import load_batches
 from training.data.mixture import SampleRequest

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.contract.errors import ServiceError, service_error
 from app.contract.schemas import ClassDetail, ClassSummary, Concept, DetectionResult, Problem
+from app.engine.captions import label_text
 from app.engine.drawing import PictureFormat, annotated_file
 from app.engine.pipeline import Question, answer, preprocess
 from app.http.serializers import detection_result
@@ -57,7 +58,8 @@ class Look:
         for found in self.result.detections:
             edges = (found.box.x1, found.box.y1, found.box.x2, found.box.y2)
             box = " ".join(f"{edge:.0f}" for edge in edges)
-            yield self.picture, found.label.name, f"{found.score:.2f}", box, path_text(found.path)
+            label = label_text(found.label.name, [(other.name, other.probability) for other in found.alternatives])
+            yield self.picture, label, f"{found.score:.2f}", box, path_text(found.path)
 
 
 HEADER: Row = ("picture", "label", "score", "box (x1 y1 x2 y2)", "path")

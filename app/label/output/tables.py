@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from app.label.archive.locations import Location
 from app.label.archive.shards import temporary_file
-from model.detections import Detections
+from model.answers.detections import Detections
 from model.wordtree import WordTree
 
 DETECTIONS, PICTURES = "detections", "pictures"

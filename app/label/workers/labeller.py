@@ -14,7 +14,7 @@ from app.label.archive.shards import ShardReader
 from app.label.errors import WorkError
 from app.label.output.tables import ShardTables, Summary
 from app.label.workers.job import Job
-from model.detections import Detections
+from model.answers.detections import Detections
 from model.pictures.errors import PictureError
 from model.runtime import DeviceLostError, OnnxDetector
 

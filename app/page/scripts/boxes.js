@@ -1,5 +1,6 @@
 /** The boxes over the photo: for eyes and pointers; the list of objects says the same to everyone else. */
 
+import { labelText, VAGUE_LEVELS } from "./captions.js";
 import { make } from "./dom.js";
 import { css, readableOn } from "./tree.js";
 
@@ -51,7 +52,10 @@ export class Boxes {
       box.style.setProperty("--on-colour", readableOn(colour));
       box.classList.toggle("selected", id === selected);
       const [label] = box.children;
-      if (label.textContent !== tree.names[found.node]) label.textContent = tree.names[found.node];
+      // Of the others the list tells; over the photo there is little room.
+      const inFull = id === selected || found.length <= VAGUE_LEVELS;
+      const text = inFull ? labelText(found, tree) : tree.names[found.node];
+      if (label.textContent !== text) label.textContent = text;
     }
   }
 

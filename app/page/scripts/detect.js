@@ -130,7 +130,7 @@ async function askService() {
 }
 
 /**
- * Ask for every box with its whole path. An answer as long as the service gives may lack some: then only surer
+ * Ask for every box with its whole path, and what it hesitates between at each step. An answer as long as the service gives may lack some: then only surer
  * boxes are asked for, so that what is at hand is complete.
  * @param {Blob} blob
  * @param {import("./api.js").Patience} patience
@@ -138,6 +138,7 @@ async function askService() {
 async function askForAll(blob, patience) {
   for (let objectness = LEAST_OBJECTNESS; ; objectness = Math.min(1, 2 * objectness)) {
     const query = parameters({ objectness, hierarchy: 0, iou: 1, most: MOST_CANDIDATES }, under);
+    query.set("alternatives", "path");
     const result = await detect(blob, query, patience);
     if (result.detections.length < MOST_CANDIDATES || objectness === 1) {
       sliders.limitObjectness(objectness);

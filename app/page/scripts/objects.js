@@ -1,5 +1,6 @@
 /** The list of objects, and for the selected one its path from the root with a probability bar at each level. */
 
+import { hesitation } from "./captions.js";
 import { make } from "./dom.js";
 import { css } from "./tree.js";
 
@@ -77,7 +78,7 @@ export class Objects {
       "button",
       { type: "button", class: "object" },
       make("span", { class: "swatch", "aria-hidden": "true" }),
-      make("span", { class: "object-name" }),
+      make("span", { class: "object-name" }, make("span", {}), make("span", { class: "small muted" })),
       make("span", { class: "score" }),
     );
     button.addEventListener("click", () => this.#chosen(id));
@@ -98,7 +99,10 @@ function update(item, found, tree, selected) {
   const [swatch, name, score] = /** @type {HTMLElement[]} */ ([...button.children]);
   button.setAttribute("aria-expanded", String(selected));
   swatch.style.background = css(tree.colour(found.node));
-  name.textContent = tree.names[found.node];
+  const others = hesitation(found, tree);
+  name.children[0].textContent = tree.names[found.node];
+  name.children[1].textContent = others ? `: ${others}` : "";
+  name.title = others ? "Below the label it hesitates between these, with their probabilities" : "";
   score.textContent = found.score.toFixed(2);
   score.title = "score: objectness times the label's probability";
 }

@@ -1,5 +1,6 @@
 /** What is shown, to take away: as the service's JSON, as the command that asks for it, and as a picture. */
 
+import { captions } from "./captions.js";
 import { css, readableOn } from "./tree.js";
 
 /**
@@ -52,8 +53,9 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 export function shown(result, answers) {
   const detections = answers.map(({ candidate, length, score }) => {
     const { path, ...found } = result.detections[candidate.id];
-    const { wnid, name } = path[length - 1];
-    return { ...found, label: { wnid, name }, score: shortest(score), path: path.slice(0, length) };
+    const { wnid, name, alternatives = [] } = path[length - 1];
+    const steps = path.slice(0, length).map(({ alternatives: _, ...step }) => step);
+    return { ...found, label: { wnid, name }, score: shortest(score), path: steps, alternatives };
   });
   return { ...result, detections };
 }
@@ -104,9 +106,12 @@ export async function annotated(photo, answers, tree) {
  * @param {number} scale
  * @param {number} text height of the text in pixels
  */
-function draw(context, { candidate: { box }, node, score }, tree, scale, text) {
-  const colour = tree.colour(node);
-  const label = `${tree.names[node]} ${score.toFixed(2)}`;
+function draw(context, found, tree, scale, text) {
+  const { box } = found.candidate;
+  const colour = tree.colour(found.node);
+  const texts = captions(found, tree);
+  const room = context.canvas.width - 0.6 * text;
+  const label = texts.find((one) => context.measureText(one).width <= room) ?? texts[texts.length - 1];
   const [x1, y1, x2, y2] = [box.x1, box.y1, box.x2, box.y2].map((edge) => edge * scale);
   context.strokeStyle = css(colour);
   context.strokeRect(x1, y1, x2 - x1, y2 - y1);

@@ -1,5 +1,5 @@
 /**
- * The service's own answer at any thresholds, from one answer with low ones: model/walk.py and model/detections.py
+ * The service's own answer at any thresholds, from one answer with low ones: model/answers/walk.py and model/answers/suppression.py
  * once more, to the last bit.
  *
  * The walk through the tree always goes to the likeliest child, so the path of a walk with a high threshold is the
@@ -8,9 +8,17 @@
  *
  * @typedef {import("./tree.js").Tree} Tree
  * @typedef {{ x1: number, y1: number, x2: number, y2: number }} Box in pixels of the picture
- * @typedef {{ wnid: string, name: string, probability: number }} Step
- * @typedef {{ box: Box, label: { wnid: string, name: string }, score: number, objectness: number, path: Step[] }} Found
- *   an object as the service describes it
+ * @typedef {{ wnid: string, name: string, probability: number }} Concept
+ * @typedef {Concept & { alternatives?: Concept[] }} Step
+ * @typedef {object} Found an object as the service describes it
+ * @property {Box} box
+ * @property {{ wnid: string, name: string }} label
+ * @property {number} score
+ * @property {number} objectness
+ * @property {Step[]} path
+ * @property {Concept[]} alternatives
+ *
+ * @typedef {{ node: number, probability: number }} Alternative a concept below a label that it hesitated between
  *
  * @typedef {object} Candidate a box with its whole path, as far as the walk goes with threshold 0
  * @property {number} id
@@ -18,12 +26,14 @@
  * @property {number} objectness
  * @property {number[]} nodes from the root down, places in the tree
  * @property {number[]} probabilities absolute, of each node
+ * @property {Alternative[][]} alternatives what a walk that ended at each node would have hesitated between
  *
  * @typedef {object} Answer a candidate with its label
  * @property {Candidate} candidate
  * @property {number} length how much of the path stands; its last node is the label
  * @property {number} node the label
  * @property {number} score objectness times the label's probability
+ * @property {Alternative[]} alternatives
  *
  * @typedef {object} Thresholds what /detect calls threshold, hierarchy_threshold, iou_threshold and max_detections
  * @property {number} objectness
@@ -35,7 +45,7 @@
 const { fround } = Math;
 
 /**
- * Take over what the service found with hierarchy_threshold 0 and iou_threshold 1.
+ * Take over what the service found with hierarchy_threshold 0, iou_threshold 1 and alternatives along the path.
  * @param {Found[]} found
  * @param {Tree} tree
  * @returns {Candidate[]}
@@ -47,6 +57,9 @@ export function candidates(found, tree) {
     objectness: fround(objectness),
     nodes: path.map((step) => tree.index(step.wnid)),
     probabilities: path.map((step) => fround(step.probability)),
+    alternatives: path.map(({ alternatives = [] }) =>
+      alternatives.map(({ wnid, probability }) => ({ node: tree.index(wnid), probability: fround(probability) })),
+    ),
   }));
 }
 
@@ -66,13 +79,14 @@ export function answer(all, thresholds, tree, under = new Set()) {
     const length = standing(candidate, thresholds.hierarchy, tree, under);
     if (!length) continue;
     const score = fround(candidate.objectness * candidate.probabilities[length - 1]);
-    labelled.push({ candidate, length, node: candidate.nodes[length - 1], score });
+    const alternatives = candidate.alternatives[length - 1];
+    labelled.push({ candidate, length, node: candidate.nodes[length - 1], score, alternatives });
   }
   return suppressed(labelled, thresholds);
 }
 
 /**
- * Count the nodes of a path that stand at a threshold: `walk` of model/walk.py.
+ * Count the nodes of a path that stand at a threshold: `walk` of model/answers/walk.py.
  * @param {Candidate} candidate
  * @param {number} threshold least absolute probability to go on
  * @param {Tree} tree
@@ -90,7 +104,7 @@ export function standing({ nodes, probabilities }, threshold, tree, under) {
 }
 
 /**
- * Keep the best of the boxes that show one object: `lineage_suppression` of model/detections.py.
+ * Keep the best of the boxes that show one object: `lineage_suppression` of model/answers/suppression.py.
  * @param {Answer[]} answers
  * @param {Thresholds} thresholds
  */

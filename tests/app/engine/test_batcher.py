@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.engine.batcher import Batcher
-from model.detections import RawDetections
+from model.answers.detections import RawDetections
 from model.runtime import DeviceLostError
 
 pytestmark = pytest.mark.anyio

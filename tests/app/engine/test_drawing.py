@@ -5,15 +5,21 @@ import pytest
 from PIL import Image
 
 from app.engine.drawing import annotate, branch_colour
-from model.detections import Detections
+from model.answers.alternatives import Alternatives
+from model.answers.detections import Detections
 from model.tree_files import packaged_tree
 from tests.model_files import node, tiny_tree
 
 TREE = tiny_tree()
 
 
-def detections(*boxes: tuple[float, float, float, float], name: str = "beagle") -> Detections:
+def detections(
+    *boxes: tuple[float, float, float, float], name: str = "beagle", alternatives: tuple[str, ...] = ()
+) -> Detections:
     count, path = len(boxes), TREE.path(node(name))
+    hesitated = Alternatives.none(count)
+    for place, other in enumerate(alternatives):
+        hesitated.nodes[:, place], hesitated.probabilities[:, place] = node(other), 0.3
     return Detections(
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         objectness=np.full(count, 0.9, np.float32),
@@ -21,6 +27,7 @@ def detections(*boxes: tuple[float, float, float, float], name: str = "beagle") 
         nodes=np.full(count, node(name), np.int32),
         paths=np.array([path] * count, np.int32).reshape(-1, len(path)),
         probabilities=np.ones((count, len(path)), np.float32),
+        alternatives=hesitated,
     )
 
 
@@ -53,6 +60,20 @@ def test_the_label_is_inside_the_picture_and_grows_with_it() -> None:
         shares.append((above != 255).any(axis=2).mean())
     assert shares[0] > 0.005
     assert shares[1] == pytest.approx(shares[0], rel=0.3)
+
+
+def test_alternatives_are_drawn_as_far_as_the_picture_is_wide() -> None:
+    """The label of a narrow picture says less."""
+
+    def label_width(side: int, *alternatives: str) -> int:
+        image = Image.new("RGB", (side, 400), "white")
+        annotate(image, detections((0, 200, 40, 300), name="dog", alternatives=alternatives), TREE)
+        return int((np.asarray(image)[:199] != 255).any(axis=(0, 2)).sum())
+
+    plain, hesitant = label_width(600), label_width(600, "beagle", "poodle")
+    assert plain < label_width(600, "beagle") < hesitant < 600
+    narrow = hesitant - 20
+    assert plain < label_width(narrow, "beagle", "poodle") < narrow
 
 
 def test_text_is_drawn_on_the_colour() -> None:

@@ -19,7 +19,7 @@ from app.engine.batcher import SINGLE_RUNS_AT_ONCE
 from app.engine.engine import Engine
 from app.main import create_app
 from app.settings import Settings
-from model.detections import RawDetections
+from model.answers.detections import RawDetections
 from model.runtime import DeviceLostError, OnnxDetector
 from tests.app import pictures
 from tests.app.conftest import client_of, engine_of, problem

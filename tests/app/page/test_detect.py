@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Route, expect
 
+from app.engine.captions import label_text
 from app.http.routes.page import PAGE
 from tests.app.page.conftest import DOG, DOG_PICTURE, Visitor
 
@@ -38,7 +39,11 @@ def ask(service: httpx.Client, photo: Path = DOG_PICTURE, /, **parameters: Any) 
 
 
 def names(result: Any) -> list[str]:
-    return [found["label"]["name"] for found in result["detections"]]
+    """The labels of an answer with what each hesitates between, as the list of objects shows them."""
+    return [
+        label_text(found["label"]["name"], [(other["name"], other["probability"]) for other in found["alternatives"]])
+        for found in result["detections"]
+    ]
 
 
 def kind_of_cat(service: httpx.Client) -> str:
@@ -53,8 +58,9 @@ def test_an_upload_shows_what_the_service_answers_by_default(visitor: Visitor) -
     visitor.go()
     expect(visitor.page.locator("h1:visible")).to_have_count(1)
     visitor.upload()
-    expected = ask(visitor.service)["detections"]
-    expect(visitor.objects).to_have_text([found["label"]["name"] for found in expected])
+    answer = ask(visitor.service)
+    expected = answer["detections"]
+    expect(visitor.objects).to_have_text(names(answer))
     expect(visitor.page.locator("#summary")).to_contain_text(f"{len(expected)} objects · 768 × 576 px")
     # The boxes lie over the photo where the service says.
     photo = visitor.page.locator("#photo").bounding_box()

@@ -50,11 +50,16 @@ GRID = [
 def test_photos_are_answered_as_by_the_service(visitor: Visitor, under: list[str]) -> None:
     """The network itself rounds differently with another number of boxes, so its numbers are compared nearly."""
     visitor.go()
+    hesitated = 0
     columns = visitor.service.get("/tree").json()
     samples = ROOT / "app" / "page" / "samples"
     for picture in (DOG_PICTURE, samples / "coffee.jpg"):
         low = post(
-            visitor.service, picture.read_bytes(), {"objectness": 0.05, "hierarchy": 0, "iou": 1, "most": 300}, under
+            visitor.service,
+            picture.read_bytes(),
+            {"objectness": 0.05, "hierarchy": 0, "iou": 1, "most": 300},
+            under,
+            alternatives="path",
         )
         cases = [{"columns": columns, "found": low, "thresholds": thresholds, "under": under} for thresholds in GRID]
         for thresholds, answer in zip(GRID, visitor.page.evaluate(AS_THE_PAGE, cases), strict=True):
@@ -64,15 +69,23 @@ def test_photos_are_answered_as_by_the_service(visitor: Visitor, under: list[str
                 assert [one[name] for one in answer] == pytest.approx([one[name] for one in expected], abs=1e-5)
             for one, other in zip(answer, expected, strict=True):
                 assert one["box"] == pytest.approx(other["box"], abs=1e-3)
+                assert [each["wnid"] for each in one["alternatives"]] == [
+                    each["wnid"] for each in other["alternatives"]
+                ]
+            hesitated += sum(len(found["alternatives"]) for found in answer)
+    assert under or hesitated > 10
 
 
-def post(service: httpx.Client, picture: bytes, thresholds: dict[str, float], under: list[str]) -> dict[str, Any]:
+def post(
+    service: httpx.Client, picture: bytes, thresholds: dict[str, float], under: list[str], alternatives: str = "label"
+) -> dict[str, Any]:
     parameters: dict[str, Any] = {
         "threshold": thresholds["objectness"],
         "hierarchy_threshold": thresholds["hierarchy"],
         "iou_threshold": thresholds["iou"],
         "max_detections": int(thresholds["most"]),
         "under": under,
+        "alternatives": alternatives,
     }
     response = service.post("/detect", params=parameters, content=picture, headers={"content-type": "image/jpeg"})
     assert response.status_code == 200, response.text

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.engine.drawing import branch_colour
 from app.engine.pipeline import Answer, StepTimes
 from app.http.serializers import detection_result
-from model.detections import Detections, RawDetections, postprocess
+from model.answers.detections import Detections, RawDetections, postprocess
 from model.geometry import Letterbox, box_iou
 from model.runtime import OnnxDetector
 from model.wordtree import WordTree
@@ -51,7 +51,16 @@ class WalkCase:
     thresholds: dict[str, float]
     under: list[int]
 
-    def detections(self, hierarchy: float, iou: float, most: int, under: list[int], raw: RawDetections) -> Detections:
+    def detections(
+        self,
+        hierarchy: float,
+        iou: float,
+        most: int,
+        under: list[int],
+        raw: RawDetections,
+        *,
+        along_paths: bool = False,
+    ) -> Detections:
         return postprocess(
             raw,
             Letterbox(SIZE, 50, 40),
@@ -62,13 +71,16 @@ class WalkCase:
             iou_threshold=iou,
             max_detections=most,
             under=under,
+            along_paths=along_paths,
         )
 
-    def result(self, objectness: float, hierarchy: float, iou: float, most: int) -> dict[str, Any]:
+    def result(
+        self, objectness: float, hierarchy: float, iou: float, most: int, *, along_paths: bool = False
+    ) -> dict[str, Any]:
         """What POST /detect answers."""
         rows = self.raw.objectness >= np.float32(objectness)
         raw = RawDetections(self.raw.boxes[rows], self.raw.objectness[rows], self.raw.class_logits[rows])
-        found = self.detections(hierarchy, iou, most, self.under, raw)
+        found = self.detections(hierarchy, iou, most, self.under, raw, along_paths=along_paths)
         metadata = SimpleNamespace(name="random", version="1")
         detector = cast("OnnxDetector", SimpleNamespace(tree=self.tree, metadata=metadata))
         return detection_result(Answer(50, 40, found, StepTimes()), detector).model_dump(mode="json")
@@ -84,7 +96,7 @@ class WalkCase:
                 "trained": self.trained.tolist(),
                 "unproven": self.trained[self.unproven].tolist(),
             },
-            "found": self.result(LEAST_OBJECTNESS, 0, 1, 300),
+            "found": self.result(LEAST_OBJECTNESS, 0, 1, 300, along_paths=True),
             "thresholds": self.thresholds,
             "under": [self.tree.wnids[node] for node in self.under],
         }

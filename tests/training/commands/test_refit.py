@@ -78,6 +78,7 @@ def test_decay_keeps_it_near_the_classifier(tmp_path: Path) -> None:
     assert held.correction.weight.norm() < 0.1 * free.correction.weight.norm()
 
 
+@pytest.mark.slow
 def test_what_says_little_has_a_high_temperature(tmp_path: Path) -> None:
     """Where the second kind of evidence is there, the classifier is right half of the time; elsewhere it always is."""
     layer, count = make_layer(), 200

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.answers.walk import absolute_probabilities
 from model.tree_files import packaged_tree
-from model.walk import absolute_probabilities
 from tests.training.darknet.libdarknet import SHARE
 from tests.training.networks.darknet_cfg import needs_darknet
 from training.darknet.errors import InvalidLabelsError

@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.detections import lineage_suppression
+from model.answers.suppression import lineage_suppression
+from model.answers.walk import absolute_probabilities, walk
 from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector
 from model.tree_files import packaged_tree
-from model.walk import absolute_probabilities, walk
 from tests.app.servers import serving
-from tests.model.reference_walk import walk as reference_walk
+from tests.model.answers.reference_walk import walk as reference_walk
 from tests.training.darknet.libdarknet import PHOTOS, SHARE, detect_with_darknet, needs_libdarknet, run_darknet
 from tests.training.darknet.networks import (
     CLASSIFIERS,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.answers.walk import absolute_probabilities
 from model.onnx_runtime import onnxruntime
-from model.walk import absolute_probabilities
 from model.wordtree import WordTree
 from tests.training.darknet.networks import TINY_CLASSIFIER, random_weights
 from training.darknet.cfg import parse_cfg

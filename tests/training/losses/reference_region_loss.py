@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.model.reference_walk import absolute_probabilities, path_to, siblings, softmax
+from tests.model.answers.reference_walk import absolute_probabilities, path_to, siblings, softmax
 
 Place = tuple[int, int, int, int]
 Box = tuple[float, float, float, float]  # centre x, centre y, width, height, fractions of the picture

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model.tree_files import packaged_tree
+from tests.model.answers.reference_walk import absolute_probabilities, path_to, siblings, softmax
 from tests.model.forests import forests
-from tests.model.reference_walk import absolute_probabilities, path_to, siblings, softmax
 from tests.training.losses.problems import softmax_of, tree_of
 from tests.training.losses.reference_region_loss import distillation
 from training.losses.hierarchical import HierarchicalSoftmax

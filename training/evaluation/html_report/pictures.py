@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from PIL import ImageDraw, ImageFont
 
-from model.detections import Detections
+from model.answers.detections import Detections
 from model.geometry import box_iou
 from model.wordtree import WordTree
 from training.data.formats.detection_set import BoxedPicture

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model.detections import RawDetections
+from model.answers.detections import RawDetections
+from model.answers.walk import absolute_probabilities
 from model.geometry import box_iou
 from model.runtime import OnnxDetector
-from model.walk import absolute_probabilities
 from model.wordtree import WordTree
 
 LEAST_OBJECTNESS: Final = 0.05

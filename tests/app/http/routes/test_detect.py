@@ -50,10 +50,26 @@ async def test_answers_in_the_documented_form(client: httpx.AsyncClient) -> None
     assert near(found["beagle"]["box"], RED)
     assert near(found["bicycle"]["box"], BLUE)
     beagle = found["beagle"]
-    assert list(beagle) == ["box", "label", "score", "objectness", "path"]
+    assert list(beagle) == ["box", "label", "score", "objectness", "path", "alternatives"]
+    assert all(list(step) == ["wnid", "name", "probability"] for step in beagle["path"])
     assert [step["name"] for step in beagle["path"]] == ["object", "animal", "dog", "beagle"]
     assert {key: beagle["path"][-1][key] for key in ("wnid", "name")} == beagle["label"]
     assert beagle["label"]["wnid"] == BEAGLE
+
+
+async def test_an_answer_that_stops_early_says_what_it_hesitated_between(client: httpx.AsyncClient) -> None:
+    green = encode(draw({"green": RED}))
+    (dog,) = (await post(client, green)).json()["detections"]
+    assert dog["label"]["name"] == "dog"
+    assert [(other["name"], round(other["probability"], 2)) for other in dog["alternatives"]] == [
+        ("beagle", 0.5),
+        ("poodle", 0.5),
+    ]
+    (leaf,) = (await post(client, green, hierarchy_threshold=0, alternatives="path")).json()["detections"]
+    assert [step["name"] for step in leaf["path"]] == ["object", "animal", "dog", "beagle"]
+    assert [step["alternatives"] for step in leaf["path"][-2:]] == [dog["alternatives"], []]
+    assert leaf["alternatives"] == []
+    assert (await post(client, green, alternatives="all")).status_code == 422
 
 
 async def test_scores_follow_from_the_path_and_descend(client: httpx.AsyncClient) -> None:

@@ -8,7 +8,8 @@ import pytest
 from app.label.archive.locations import LocalFolder
 from app.label.output import tables
 from app.label.output.tables import ShardTables, Summary, part_name, shard_of
-from model.detections import Detections
+from model.answers.alternatives import Alternatives
+from model.answers.detections import Detections
 from tests.app.label.archives import rows
 from tests.model_files import node, tiny_tree
 
@@ -30,6 +31,7 @@ def found(*names: str) -> Detections:
         nodes=np.array([node(name) for name in names], np.int32),
         paths=np.array(padded, np.int32).reshape(count, depth),
         probabilities=chances,
+        alternatives=Alternatives.none(count),
     )
 
 

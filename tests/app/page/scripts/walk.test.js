@@ -67,7 +67,13 @@ describe("a path", () => {
     trained: [0, 1, 2, 3],
     unproven: [3],
   });
-  const path = { id: 0, box: { x1: 0, y1: 0, x2: 1, y2: 1 }, objectness: 1, nodes: [0, 1, 3] };
+  const path = {
+    id: 0,
+    box: { x1: 0, y1: 0, x2: 1, y2: 1 },
+    objectness: 1,
+    nodes: [0, 1, 3],
+    alternatives: [[], [], []],
+  };
   const everything = new Set();
 
   test("ends above the first improbable node, and never below its start", () => {

@@ -15,7 +15,8 @@ from app.label.archive.locations import LocalFolder
 from app.label.output.file_format import FileFormat
 from app.label.output.formats.write import write_formats
 from app.label.output.tables import ShardTables
-from model.detections import Detections
+from model.answers.alternatives import Alternatives
+from model.answers.detections import Detections
 from model.tree_files import packaged_tree
 from training.data.formats.detection_set import DetectionSet
 from training.data.formats.read import read_detection_set
@@ -38,6 +39,7 @@ def detections(found: list[tuple[str, tuple[float, ...]]]) -> Detections:
         nodes=np.array(nodes, np.int32),
         paths=np.array([path + [-1] * (depth - len(path)) for path in paths], np.int32),
         probabilities=np.array([[0.9] * len(path) + [0] * (depth - len(path)) for path in paths], np.float32),
+        alternatives=Alternatives.none(len(found)),
     )
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.detections import RawDetections
+from model.answers.detections import RawDetections
 from tests.model_files import tiny_metadata
 from training.export.quantization.sensitivity import NO_COUNTERPART, disagreement, most_sensitive
 

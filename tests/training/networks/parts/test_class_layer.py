@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.answers.walk import walk
 from model.tree_files import packaged_tree
-from model.walk import walk
 from model.wordtree import WordTree
 from tests.training.networks.backbones.test_efficientnet_lite import photo
 from training.data.formats.imagenet import imagenet_wnids

@@ -70,3 +70,30 @@ def walk(
     while path[-1] in unproven and path[-1] != start:
         path.pop()
     return path, [absolute[node] for node in path]
+
+
+def alternatives(
+    parents: Sequence[int], logits: Sequence[float], node: int, unproven: Sequence[int] = ()
+) -> list[tuple[int, float]]:
+    """At most three concepts below a node that a walk hesitated between there, and their absolute probabilities."""
+    absolute = absolute_probabilities(parents, logits)
+    children = siblings(parents, node)
+    while len(children) == 1 and children[0] in unproven:
+        children = siblings(parents, children[0])
+    if not children:
+        return []
+    conditional = softmax([float(logits[child]) for child in children])
+    if len(children) >= 3 and max(conditional) * len(children) < 1.2:
+        return []
+    found = []
+    for child in children:
+        line = [child]
+        while below := siblings(parents, line[-1]):
+            likeliest = max(below, key=lambda node: logits[node])
+            if absolute[likeliest] < 0.1 or absolute[likeliest] <= absolute[child] / 2:
+                break
+            line.append(likeliest)
+        proven = [step for step in line if step not in unproven]
+        if absolute[child] >= 0.1 and proven:
+            found.append((proven[-1], absolute[proven[-1]]))
+    return sorted(found, key=lambda one: (-one[1], one[0]))[:3]

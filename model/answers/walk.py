@@ -107,7 +107,7 @@ def walk(
             probability, children = probability[inner], children[inner]
         if not row.size:
             break
-        child, conditional = _likeliest(logits, row, tree.first_child[node], children)
+        child, conditional = likeliest(logits, row, tree.first_child[node], children)
         probability = probability * conditional
         passes = probability.astype(np.float32) >= np.float32(threshold)
         if not passes.all():
@@ -190,7 +190,7 @@ def _start_at_roots(tree: WordTree, logits: FloatArray) -> tuple[IntArray, IntAr
     paths, absolute = np.full((count, tree.levels), -1, np.int32), np.zeros((count, tree.levels))
     if count:
         first, size = np.zeros(count, np.int32), np.full(count, len(tree.roots), np.int32)
-        paths[:, 0], absolute[:, 0] = _likeliest(logits, np.arange(count), first, size)
+        paths[:, 0], absolute[:, 0] = likeliest(logits, np.arange(count), first, size)
     return paths[:, 0], paths, absolute
 
 
@@ -215,13 +215,35 @@ def _start_under(
     return starts, paths, absolute
 
 
-def _likeliest(
+def likeliest(
     logits: FloatArray, rows: npt.NDArray[np.intp], first: IntArray, size: IntArray
 ) -> tuple[IntArray, DoubleArray]:
     """Return the likeliest node of one sibling group in each of R rows, and its conditional probability.
 
-    In row rows[i] the group has the columns first[i] to first[i] + size[i]. Groups differ in size, so their
-    values are laid out one after another.
+    In row rows[i] the group has the columns first[i] to first[i] + size[i].
+    """
+    values, starts = _less_the_greatest(logits, rows, first, size)
+    (hits,) = (values == 0).nonzero()
+    best = hits[hits.searchsorted(starts)]
+    # The likeliest node's own term is exp(0).
+    return (first + (best - starts)).astype(np.int32), 1 / np.add.reduceat(np.exp(values, out=values), starts)
+
+
+def conditional_probabilities(
+    logits: FloatArray, rows: npt.NDArray[np.intp], first: IntArray, size: IntArray
+) -> DoubleArray:
+    """Return the conditional probability of every node of such groups, one group after another."""
+    values, starts = _less_the_greatest(logits, rows, first, size)
+    np.exp(values, out=values)
+    return values / np.add.reduceat(values, starts).repeat(size)
+
+
+def _less_the_greatest(
+    logits: FloatArray, rows: npt.NDArray[np.intp], first: IntArray, size: IntArray
+) -> tuple[DoubleArray, IntArray]:
+    """Return the logits of one group in each row, less the group's greatest, and where each group starts.
+
+    Groups differ in size, so their values are laid out one after another.
     """
     # Methods, not numpy's functions of the same names: for few boxes the calls cost more than the arithmetic.
     ends = size.cumsum()
@@ -231,10 +253,7 @@ def _likeliest(
     greatest = np.maximum.reduceat(values, starts)
     _refuse_unless_finite(greatest)
     values -= greatest.repeat(size)
-    (hits,) = (values == 0).nonzero()
-    best = hits[hits.searchsorted(starts)]
-    # The likeliest node's own term is exp(0).
-    return (first + (best - starts)).astype(np.int32), 1 / np.add.reduceat(np.exp(values, out=values), starts)
+    return values, starts
 
 
 def _absolute(tree: WordTree, logits: FloatArray, closed: IntArray) -> DoubleArray:

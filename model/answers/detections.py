@@ -7,15 +7,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from model.geometry import Letterbox, box_area, box_iou
-from model.walk import walk
+from model.answers.alternatives import MOST, Alternatives, alternatives
+from model.answers.suppression import lineage_suppression
+from model.answers.walk import walk
+from model.geometry import Letterbox, box_area
 from model.wordtree import WordTree
 
 Floats = NDArray[np.float32]
 Nodes = NDArray[np.int32]
-
-SUPPRESSED_AT_ONCE = 128
-"""Boxes that suppression compares with all the others in one go: more at once compare many that are gone by then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +59,9 @@ class Detections:
         nodes: int32 [N]; the label, an index of the full tree.
         paths: int32 [N, D]; indices of the full tree from the root to the label, then -1.
         probabilities: float32 [N, D]; absolute, never increasing along the path, then 0.
+        alternatives: [N, 3]; concepts below the label that the walk hesitated between, indices of the full tree.
+        path_alternatives: [N, D, 3]; what they would be if the walk had stopped at each concept of the path; None if
+            nobody asked.
     """
 
     boxes: Floats
@@ -68,6 +70,8 @@ class Detections:
     nodes: Nodes
     paths: Nodes
     probabilities: Floats
+    alternatives: Alternatives
+    path_alternatives: Alternatives | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -77,6 +81,13 @@ class Detections:
         _check_array("nodes", self.nodes, np.int32, (count,))
         _check_array("paths", self.paths, np.int32, (count, None))
         _check_array("probabilities", self.probabilities, np.float32, self.paths.shape)
+        for name, found, shape in (
+            ("alternatives", self.alternatives, (count,)),
+            ("path_alternatives", self.path_alternatives, self.paths.shape),
+        ):
+            if found is not None:
+                _check_array(name, found.nodes, np.int32, (*shape, MOST))
+                _check_array(name, found.probabilities, np.float32, (*shape, MOST))
         if (self.boxes[:, :2] > self.boxes[:, 2:]).any():
             raise ValueError("a box is turned inside out")
         if (self.scores[1:] > self.scores[:-1]).any():
@@ -107,6 +118,7 @@ def postprocess(
     iou_threshold: float,
     max_detections: int,
     under: Sequence[int] = (),
+    along_paths: bool = False,
 ) -> Detections:
     """Answer for one picture.
 
@@ -120,6 +132,7 @@ def postprocess(
         iou_threshold: of two boxes on one lineage that overlap by more than this the lesser goes, 0 to 1.
         max_detections: how many answers to give at most.
         under: indices of the full tree. If there are any, only answers within these nodes are given.
+        along_paths: give `Detections.path_alternatives` as well.
 
     Returns:
         The detections, labelled with indices of the full tree.
@@ -143,75 +156,32 @@ def postprocess(
             limit=max_detections,
         )
     ]
-    paths = answers.paths[kept]
+    paths, probabilities = answers.paths[kept], answers.probabilities[kept]
+    label = (np.arange(len(kept)), answers.lengths[kept] - 1)
+    asked = paths >= 0 if along_paths else np.zeros(paths.shape, np.bool_)
+    asked[label] = True
+    row, depth = asked.nonzero()
+    hesitated = alternatives(
+        trained_tree, raw.class_logits, kept[row], paths[row, depth], probabilities[row, depth], unproven=unproven
+    )
+    every = Alternatives.none(*paths.shape)
+    every.nodes[row, depth], every.probabilities[row, depth] = _in(trained, hesitated.nodes), hesitated.probabilities
     return Detections(
         boxes=boxes[kept],
         objectness=raw.objectness[kept],
         scores=scores[kept],
         nodes=trained[answers.nodes[kept]],
-        paths=np.where(paths >= 0, trained[paths], np.int32(-1)),
-        probabilities=answers.probabilities[kept],
+        paths=_in(trained, paths),
+        probabilities=probabilities,
+        alternatives=Alternatives(every.nodes[label], every.probabilities[label]),
+        path_alternatives=every if along_paths else None,
     )
 
 
-def lineage_suppression(
-    boxes: Floats,
-    scores: Floats,
-    nodes: Nodes,
-    tree: WordTree,
-    iou_threshold: float,
-    *,
-    limit: int | None = None,
-) -> NDArray[np.intp]:
-    """Keep one box an object, where labels on one line from root to leaf may name the same object.
-
-    A 'dog' and a 'beagle' at one place are one animal; a 'dog' and a 'sofa' there are two things. Boxes are
-    taken by descending score (of equal ones the one further left, then by its other edges and its label, so that
-    the order they come in decides nothing); a box goes if its intersection over union with a kept one exceeds the
-    threshold and one of the two labels is the other or lies below it.
-
-    Args:
-        boxes: [N, 4]; x1, y1, x2, y2.
-        scores: [N].
-        nodes: [N], indices of `tree`.
-        tree: what the labels are compared in.
-        iou_threshold: 0 to 1.
-        limit: stop once so many are kept; None keeps all.
-
-    Returns:
-        Indices of the kept boxes by descending score.
-    """
-    order = np.lexsort((nodes, *boxes.T[::-1], -scores))  # by its last key first
-    kept: list[NDArray[np.intp]] = []
-    count = 0
-    while order.size and (limit is None or count < limit):
-        block, order = order[:SUPPRESSED_AT_ONCE], order[SUPPRESSED_AT_ONCE:]
-        block = block[_best_of_their_objects(_same_object(boxes, nodes, block, block, tree, iou_threshold))]
-        kept.append(block)
-        count += len(block)
-        if order.size and (limit is None or count < limit):
-            order = order[~_same_object(boxes, nodes, block, order, tree, iou_threshold).any(axis=0)]
-    return np.concatenate((order[:0], *kept))[:limit]
-
-
-def _same_object(
-    boxes: Floats, nodes: Nodes, these: NDArray[np.intp], those: NDArray[np.intp], tree: WordTree, iou_threshold: float
-) -> NDArray[np.bool_]:
-    """Tell which of these boxes [N] show the same object as which of those [M]: bool [N, M]."""
-    same = box_iou(boxes[these], boxes[those]) > iou_threshold
-    one, other = same.nonzero()
-    same[one, other] = tree.same_lineage(nodes[these[one]], nodes[those[other]])
-    return same
-
-
-def _best_of_their_objects(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which boxes no better one drops, bool [N], where `same` [N, N] compares boxes by descending score."""
-    stands = np.ones(len(same), dtype=np.bool_)
-    worse = np.triu(same, 1)
-    for row in np.flatnonzero(worse.any(axis=1)).tolist():
-        if stands[row]:
-            stands &= ~worse[row]
-    return stands
+def _in(trained: Nodes, nodes: Nodes) -> Nodes:
+    """Return indices of the full tree for those of the trained tree; -1 stays."""
+    found: Nodes = np.where(nodes >= 0, trained[nodes], np.int32(-1))
+    return found
 
 
 def _trained_positions(trained: Nodes, nodes: Sequence[int]) -> list[int]:

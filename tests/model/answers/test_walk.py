@@ -13,10 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from model.answers.walk import FloatArray, Walk, absolute_probabilities, path_probability, walk
 from model.tree_files import packaged_tree
-from model.walk import FloatArray, Walk, absolute_probabilities, path_probability, walk
 from model.wordtree import WordTree
-from tests.model import reference_walk
+from tests.model.answers import reference_walk
 from tests.model.forests import forests
 
 HUGE = float(np.finfo(np.float32).max)

@@ -3,11 +3,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from model.detections import SUPPRESSED_AT_ONCE, Detections, RawDetections, lineage_suppression, postprocess
-from model.geometry import Letterbox, box_iou
+from model.answers.alternatives import Alternatives
+from model.answers.detections import Detections, RawDetections, postprocess
+from model.geometry import Letterbox
 from tests.model_files import node, tiny_metadata, tiny_tree
 
 TREE = tiny_tree()
@@ -117,67 +116,39 @@ def test_no_answer_ends_at_an_unproven_node() -> None:
     assert names(answer(found, unproven=unproven, under=[node("bicycle")])) == ["bicycle"]
 
 
+HESITANT = [{"animal": 0.4, "cat": 2.5, "dog": 2.0, "poodle": 3.0}.get(name, 0.0) for name in TRAINED_TREE.names]
+"""An animal by .6, a vehicle by .4; a cat by .37, a dog by .23, of which a poodle has .22."""
+
+
+def test_alternatives_are_concepts_of_the_full_tree() -> None:
+    detections = answer(raw((LEFT, 0.5, HESITANT), (RIGHT, 0.8, BICYCLE)))
+
+    assert names(detections) == ["bicycle", "animal"]
+    expected = [[], ["cat", "poodle"]]
+    hesitated = [[TREE.names[other] for other in row if other >= 0] for row in detections.alternatives.nodes.tolist()]
+    assert hesitated == expected
+    assert detections.alternatives.probabilities[1] == pytest.approx([0.373, 0.215, 0], abs=0.001)
+    assert detections.path_alternatives is None
+
+
+@pytest.mark.parametrize("threshold", [0, 0.3, 0.5, 0.9, 1])
+def test_along_a_path_stands_what_another_threshold_would_give(threshold: float) -> None:
+    found = raw((LEFT, 0.5, HESITANT), (RIGHT, 0.8, BICYCLE))
+    every = answer(found, hierarchy_threshold=0, along_paths=True)
+    asked = answer(found, hierarchy_threshold=threshold)
+
+    assert every.path_alternatives is not None
+    for row, (box, length) in enumerate(zip(asked.boxes, asked.lengths.tolist(), strict=True)):
+        (same,) = np.flatnonzero((every.boxes == box).all(axis=1))
+        for along, there in zip(every.path_alternatives, asked.alternatives, strict=True):
+            np.testing.assert_array_equal(along[same, length - 1], there[row])
+
+
 def test_no_more_than_asked_for() -> None:
     found = raw((LEFT, 0.5, BEAGLE), (RIGHT, 0.8, BICYCLE))
 
     assert names(answer(found, max_detections=1)) == ["bicycle"]
     assert names(answer(found, max_detections=0)) == []
-
-
-@st.composite
-def crowds(draw: st.DrawFn) -> tuple[Any, Any, Any]:
-    count = draw(st.integers(0, 12))
-    numbers = draw(st.lists(st.tuples(*[st.integers(0, 6)] * 4), min_size=count, max_size=count))
-    boxes = np.array([(x, y, x + 1 + w, y + 1 + h) for x, y, w, h in numbers], np.float32).reshape(-1, 4)
-    scores = draw(st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.9]), min_size=count, max_size=count))
-    nodes = draw(st.lists(st.integers(0, len(TREE) - 1), min_size=count, max_size=count))
-    return boxes, np.array(scores, np.float32), np.array(nodes, np.int32)
-
-
-@settings(deadline=None)
-@given(crowds(), st.sampled_from([0.0, 0.3, 0.45, 1.0]))
-def test_suppression_agrees_with_the_rule_box_by_box(crowd: tuple[Any, Any, Any], threshold: float) -> None:
-    boxes, scores, nodes = crowd
-    kept: list[int] = []
-    for index in sorted(range(len(boxes)), key=lambda index: (-scores[index], *boxes[index], nodes[index])):
-        same_object = [
-            box_iou(boxes[[index]], boxes[[other]])[0, 0] > threshold
-            and TREE.same_lineage(int(nodes[index]), int(nodes[other]))
-            for other in kept
-        ]
-        if not any(same_object):
-            kept.append(index)
-
-    assert lineage_suppression(boxes, scores, nodes, TREE, threshold).tolist() == kept
-    assert lineage_suppression(boxes, scores, nodes, TREE, threshold, limit=2).tolist() == kept[:2]
-
-
-def test_suppression_of_more_boxes_than_are_compared_at_once() -> None:
-    random = np.random.default_rng(3)
-    corners, count = random.uniform(0, 60, (500, 2)), 500
-    boxes = np.concatenate([corners, corners + random.uniform(5, 25, (count, 2))], axis=1).astype(np.float32)
-    scores, nodes = random.random(count).astype(np.float32), random.integers(0, len(TREE), count).astype(np.int32)
-    overlap = box_iou(boxes, boxes) > 0.3
-    kept: list[int] = []
-    for index in np.argsort(-scores).tolist():
-        if not any(overlap[index, other] and TREE.same_lineage(int(nodes[index]), int(nodes[other])) for other in kept):
-            kept.append(index)
-
-    assert count > len(kept) > SUPPRESSED_AT_ONCE
-    assert lineage_suppression(boxes, scores, nodes, TREE, 0.3).tolist() == kept
-    assert lineage_suppression(boxes, scores, nodes, TREE, 0.3, limit=150).tolist() == kept[:150]
-
-
-@settings(deadline=None)
-@given(crowds(), st.randoms(use_true_random=False))
-def test_the_order_boxes_come_in_decides_nothing(crowd: tuple[Any, Any, Any], random: Any) -> None:
-    boxes, scores, nodes = crowd
-    order = np.array(random.sample(range(len(boxes)), len(boxes)), dtype=np.intp)
-    kept = lineage_suppression(boxes, scores, nodes, TREE, 0.3)
-    again = order[lineage_suppression(boxes[order], scores[order], nodes[order], TREE, 0.3)]
-
-    for column in (boxes, scores, nodes):
-        np.testing.assert_array_equal(column[kept], column[again])
 
 
 def fields(**changes: Any) -> dict[str, Any]:
@@ -188,6 +159,7 @@ def fields(**changes: Any) -> dict[str, Any]:
         "nodes": np.array([0, 2], np.int32),
         "paths": np.array([[0, -1], [0, 2]], np.int32),
         "probabilities": np.array([[1, 0], [1, 0.5]], np.float32),
+        "alternatives": Alternatives.none(2),
     }
     return good | changes
 
@@ -208,6 +180,8 @@ def test_good_detections_are_taken() -> None:
         ({"nodes": np.array([0, 1], np.int32)}, "does not end at its label"),
         ({"probabilities": np.array([[1, 0], [0.5, 1]], np.float32)}, "increase"),
         ({"probabilities": np.zeros((2, 3), np.float32)}, "probabilities must be"),
+        ({"alternatives": Alternatives.none(3)}, r"alternatives must be int32 \[2, 3\]"),
+        ({"path_alternatives": Alternatives.none(2)}, r"path_alternatives must be int32 \[2, 2, 3\]"),
     ],
 )
 def test_inconsistent_detections_are_refused(changes: dict[str, Any], message: str) -> None:

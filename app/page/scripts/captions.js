@@ -1,0 +1,48 @@
+/** What is said of an object in one line, as app/engine/captions.py says it. */
+
+/**
+ * @typedef {import("./walk.js").Answer} Answer
+ * @typedef {import("./tree.js").Tree} Tree
+ */
+
+/** Levels of the tree whose concepts tell a person little: object, whole, artifact. */
+export const VAGUE_LEVELS = 4;
+
+/**
+ * What a label hesitates between: "car .41, truck .38".
+ * @param {Answer} found
+ * @param {Tree} tree
+ * @param {number} [most] alternatives
+ */
+export function hesitation({ alternatives }, tree, most = alternatives.length) {
+  return alternatives
+    .slice(0, most)
+    .map(({ node, probability }) => `${tree.names[node]} ${probability.toFixed(2).replace(/^0/, "")}`)
+    .join(", ");
+}
+
+/**
+ * A label with its alternatives: "vehicle: car .41, truck .38".
+ * @param {Answer} found
+ * @param {Tree} tree
+ */
+export function labelText(found, tree) {
+  return joined(tree.names[found.node], hesitation(found, tree));
+}
+
+/**
+ * A label with its score and alternatives, the longest text first, then each with one alternative less.
+ * @param {Answer} found
+ * @param {Tree} tree
+ */
+export function captions(found, tree) {
+  const label = `${tree.names[found.node]} ${found.score.toFixed(2)}`;
+  const counts = found.alternatives.map((_, place) => found.alternatives.length - place);
+  return [...counts, 0].map((count) => joined(label, hesitation(found, tree, count)));
+}
+
+/**
+ * @param {string} label
+ * @param {string} others
+ */
+const joined = (label, others) => (others ? `${label}: ${others}` : label);
