@@ -120,7 +120,7 @@ class Detector:
             picture: a file, bytes, a Pillow image, an array (uint8 [H, W, 3] RGB or [H, W] grey), or many of these.
             threshold: least objectness, 0 to 1.
             hierarchy_threshold: least probability to go on to a more specific concept, 0 to 1.
-            iou_threshold: of two boxes of one thing that overlap by more than this the lesser goes, 0 to 1.
+            iou_threshold: of two boxes with labels on one line that overlap by more than this the lesser goes, 0 to 1.
             max_detections: most detections, 1 to 300.
             under: answer only within these concepts, by WordNet id.
             size: side of the network's input in pixels, one of `sizes`.

@@ -29,8 +29,9 @@ class DetectionParameters(BaseModel):
     iou_threshold: Probability | None = Field(
         default=None,
         description=(
-            "If two boxes with related labels overlap by more than this IoU, 0 to 1, only the "
-            "better is kept. Default: the model's, usually 0.45."
+            "If two boxes with labels on one line of the tree overlap by more than this IoU, 0 to 1, only the better "
+            "is kept. Near relatives are one object from 0.6, any two boxes from 0.7. Default: the model's, usually "
+            "0.45."
         ),
     )
     max_detections: int = Field(default=100, ge=1, le=300, description="Most boxes to return, best first.")

@@ -44,6 +44,11 @@
 
 const { fround } = Math;
 
+/** model/answers/suppression.py says what these are. */
+const NEAR_DEPTH = 4;
+const NEAR_IOU = fround(0.6);
+const ANY_IOU = fround(0.7);
+
 /**
  * Take over what the service found with hierarchy_threshold 0, iou_threshold 1 and alternatives along the path.
  * @param {Found[]} found
@@ -114,10 +119,20 @@ function suppressed(answers, { iou, most }) {
   const kept = [];
   for (const next of [...answers].sort(better)) {
     if (kept.length >= most) break;
-    const seen = kept.some((other) => overlap(other.candidate.box, next.candidate.box) > limit && related(other, next));
-    if (!seen) kept.push(next);
+    if (!kept.some((other) => sameObject(other, next, limit))) kept.push(next);
   }
   return kept;
+}
+
+/**
+ * Tell whether two boxes show one object: they overlap by more than an IoU that depends on how near their labels are.
+ * @param {Answer} one
+ * @param {Answer} other
+ * @param {number} limit the IoU asked for
+ */
+function sameObject(one, other, limit) {
+  const iou = overlap(one.candidate.box, other.candidate.box);
+  return iou > limit && (onOneLine(one, other) || iou > (near(one, other) ? NEAR_IOU : ANY_IOU));
 }
 
 /**
@@ -143,9 +158,19 @@ function better(a, b) {
  * @param {Answer} a
  * @param {Answer} b
  */
-function related(a, b) {
+function onOneLine(a, b) {
   const shared = Math.min(a.length, b.length) - 1;
   return a.candidate.nodes[shared] === b.candidate.nodes[shared];
+}
+
+/**
+ * Tell whether both labels are or lie below one concept of NEAR_DEPTH.
+ * @param {Answer} a
+ * @param {Answer} b
+ */
+function near(a, b) {
+  const deep = Math.min(a.length, b.length) > NEAR_DEPTH;
+  return deep && a.candidate.nodes[NEAR_DEPTH] === b.candidate.nodes[NEAR_DEPTH];
 }
 
 /**

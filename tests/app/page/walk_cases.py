@@ -156,12 +156,14 @@ def random_case(seed: int, *, exact: bool = False) -> WalkCase:
             logits come from an exponential function, whose last bit is not.
     """
     random = np.random.default_rng(seed)
-    parents = np.sort(random.integers(-1, np.arange(1, 25) // 2, dtype=np.int64))
+    nodes = np.arange(24)
+    parents = np.sort(random.integers(np.minimum(nodes // 2, 8) - 1, 3 * nodes // 4 + 1, dtype=np.int64))
+    parents = np.minimum(parents, nodes - 1)
     parents[0] = -1
     tree = WordTree([f"n{node:08}" for node in range(len(parents))], parents)
     trained = tree.closure(random.choice(len(tree), 12).tolist())
     unproven = random.random(len(trained)) < 0.15
-    raw = _raw_detections(random, int(random.integers(0, 14)), len(trained))
+    raw = _raw_detections(random, int(random.integers(0, 18)), len(trained))
     if exact:
         raw.class_logits[:] = random.choice(np.array([0, IMPOSSIBLE], np.float32), raw.class_logits.shape, p=[0.6, 0.4])
     under = random.choice(len(tree), int(random.choice([0, 0, 1, 3])), replace=False).tolist()
@@ -180,6 +182,9 @@ def _raw_detections(random: np.random.Generator, count: int, classes: int) -> Ra
     corners = random.integers(-2, 7, (count, 2))
     sides = random.integers(1, 5, (count, 2))
     boxes = np.hstack([corners, corners + sides]).astype(np.float32) * np.float32(7.3)
+    again = random.random(count) < 0.3  # nearly the place of the first box, but never twice the same
+    boxes[again] = boxes[:1]
+    boxes[again, 3] -= random.uniform(0.1, 0.5, again.sum()).astype(np.float32) * (boxes[again, 3] - boxes[again, 1])
     objectness = random.choice(np.array([0.05, 0.3, 0.61, 0.9], np.float32), count)
     logits = random.normal(0, 2, (count, classes)).astype(np.float32)
     coarse = random.random(count) < 0.5  # half of the boxes: many equal probabilities

@@ -14,7 +14,7 @@ TRAINED = tiny_metadata().trained_nodes
 TRAINED_TREE = tiny_metadata().trained_tree
 FRAME = Letterbox(96, 192, 96)  # half size, 24 rows of padding above and below
 
-LEFT, RIGHT, PADDING = (0, 24, 40, 72), (50, 24, 96, 72), (0, 0, 96, 20)
+LEFT, UPPER, RIGHT, PADDING = (0, 24, 40, 72), (0, 24, 40, 56), (50, 24, 96, 72), (0, 0, 96, 20)
 
 
 def logits(*path: str, sure: float = 12.0) -> list[float]:
@@ -79,7 +79,7 @@ def test_a_dog_and_a_beagle_at_one_place_are_one_animal() -> None:
 
 
 def test_a_dog_and_a_bicycle_at_one_place_are_two_things() -> None:
-    assert names(answer(raw((LEFT, 0.6, BICYCLE), (LEFT, 0.5, DOG)))) == ["bicycle", "dog"]
+    assert names(answer(raw((LEFT, 0.6, BICYCLE), (UPPER, 0.5, DOG)))) == ["bicycle", "dog"]
 
 
 def test_two_dogs_at_two_places_are_two_dogs() -> None:

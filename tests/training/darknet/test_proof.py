@@ -235,7 +235,8 @@ def test_detections_are_darknets_on_every_photo(imported: Imported, tmp_path: Pa
         (raw,) = detector.run(picture[None], 0.5)
         answers = walk(detector.trained_tree, raw.class_logits, threshold=0)
         scores = raw.objectness * answers.label_probability
-        kept = lineage_suppression(raw.boxes, scores, answers.nodes, detector.trained_tree, 0.45)
+        tree = detector.trained_tree
+        kept = lineage_suppression(raw.boxes, scores, answers.nodes, tree, 0.45, across_lines=False)
         kept = kept[scores[kept] > 0.5]
         centres, sides = expected.boxes[:, :2], expected.boxes[:, 2:]
         corners = SIZE * np.concatenate((centres - sides / 2, centres + sides / 2), axis=1)

@@ -93,6 +93,49 @@ describe("a path", () => {
   });
 });
 
+describe("two boxes", () => {
+  // A line 0 to 4; below 4 are 5 and 6, which are near relatives, and 7 is another child of 3.
+  const tree = new Tree({
+    digest: "",
+    wnids: ["n0", "n1", "n2", "n3", "n4", "n7", "n5", "n6"],
+    parents: [-1, 0, 1, 2, 3, 3, 4, 4],
+    names: ["object", "whole", "artifact", "instrumentality", "container", "device", "bottle", "box"],
+    trained: [0, 1, 2, 3, 4, 5, 6, 7],
+    unproven: [],
+  });
+  const thresholds = { objectness: 0, hierarchy: 0, most: 9 };
+
+  /**
+   * Count the objects two boxes show.
+   * @param {string} one
+   * @param {string} other
+   * @param {number} height of the other box, of 1: their overlap
+   * @param {number} iou the threshold
+   */
+  function objects(one, other, height, iou) {
+    const all = [one, other].map((wnid, id) => {
+      const nodes = tree.path(tree.index(wnid));
+      const box = { x1: 0, y1: 0, x2: 1, y2: id ? height : 1 };
+      return { id, box, objectness: 1, nodes, probabilities: nodes.map(() => 1), alternatives: nodes.map(() => []) };
+    });
+    return answer(all, { ...thresholds, iou }, tree).length;
+  }
+
+  for (const [kinds, one, other, iou] of /** @type {[string, string, string, number][]} */ ([
+    ["on one line", "n3", "n5", 0.45],
+    ["near relatives", "n5", "n6", 0.6],
+    ["others", "n5", "n7", 0.7],
+    ["others, one of them vague", "n3", "n7", 0.45],
+  ])) {
+    test(`are one object from an overlap that depends on their labels: ${kinds}`, () => {
+      assert.equal(objects(one, other, iou + 0.01, 0.45), 1);
+      assert.equal(objects(one, other, iou - 0.01, 0.45), 2);
+      assert.equal(objects(one, other, 0.8, 0.9), 2);
+      assert.equal(objects(one, other, 0.95, 0.9), 1);
+    });
+  }
+});
+
 test("boxes that do not touch, or are empty, do not overlap", () => {
   const box = { x1: 0, y1: 0, x2: 2, y2: 2 };
   assert.equal(overlap(box, { x1: 2, y1: 0, x2: 4, y2: 2 }), 0);
