@@ -12,6 +12,7 @@ from model.wordtree import WordTree
 from training.data.formats.detection_set import DetectionSet
 from training.evaluation.average_precision import Answers, CategoryPrecision, Truths, average_precision, recall
 from training.evaluation.challenges import best_threshold, pair
+from training.evaluation.confusions import confusions
 from training.evaluation.hierarchy import (
     CURVE_THRESHOLDS,
     accuracy_by_depth,
@@ -108,6 +109,13 @@ def _score(
         ),
         specificity=specificity_curve(
             tree, detector.metadata.trained_nodes, matched.curve, matched.nodes, CURVE_THRESHOLDS
+        ),
+        confusions=confusions(
+            tree,
+            (
+                (picture.boxes, picture.nodes, one.served)
+                for picture, one in zip(detection_set.pictures, found, strict=True)
+            ),
         ),
     )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from training.evaluation.confusions import Confusion
 from training.evaluation.hierarchy import Calibration, CurvePoint, DepthAccuracy
 from training.evaluation.lineage import LineageAccuracy
 
@@ -101,6 +102,7 @@ class SetReport(_Record):
         depths: lineage accuracy by depth, one entry a hierarchy threshold.
         calibration: of the probabilities along the paths of matched boxes.
         specificity: how much labels say and how often they are right, by hierarchy threshold.
+        confusions: the most frequent ones, of the answers at the model file's thresholds.
     """
 
     name: str
@@ -122,6 +124,12 @@ class SetReport(_Record):
     depths: tuple[DepthReport, ...] = ()
     calibration: Calibration | None = None
     specificity: tuple[CurvePoint, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+
+    def confusions_table(self) -> tuple[tuple[str, ...], ...]:
+        """Return the confusions as a table; the first row is its head."""
+        rows = [(one.truth_name, one.said_name, str(one.count), f"{one.probability:.2f}") for one in self.confusions]
+        return ("truth", "said", "objects", "probability"), *rows
 
 
 class ModelReport(_Record):

@@ -37,6 +37,13 @@ def evaluate(
     return evaluate_set(detector, detection_set, rules or Rules())[0]
 
 
+def test_a_kind_that_is_taken_for_another_is_told(tmp_path: Path) -> None:
+    report = evaluate(tmp_path, [[Drawn(LEFT, "red", "cat"), Drawn(RIGHT, "blue", "bicycle")]])
+    head, row = report.confusions_table()
+    assert head == ("truth", "said", "objects", "probability")
+    assert row == ("cat", "beagle", "1", "1.00")
+
+
 def test_perfect_detections_score_1(tmp_path: Path) -> None:
     report = evaluate(
         tmp_path,

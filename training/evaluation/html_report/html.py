@@ -48,6 +48,8 @@ def page(report: Report, drawings: Sequence[Drawings]) -> str:
     ]
     for one, drawn in zip(report.sets, drawings, strict=True):
         parts.append(f"<h2>{escape(one.name)}</h2><div class=row>{''.join(_plots(one))}</div>")
+        if one.confusions:
+            parts.append(f"<h3>Most frequent confusions</h3>{_table(one.confusions_table())}")
         for heading, pictures in (("Best pictures", drawn.best), ("Worst pictures", drawn.worst)):
             if pictures:
                 parts.append(f"<h3>{heading}</h3><div class=row>{''.join(map(_figure, pictures))}</div>")
