@@ -259,6 +259,19 @@ class ModelMetadata(_Record):
         found.flags.writeable = False
         return found
 
+    def answered_by(self, node: int) -> int | None:
+        """Return the concept that is the best answer to a picture of this one, both as indices of `tree`.
+
+        It is the concept itself if an answer may end there, else the nearest ancestor of which that is true; None if
+        there is none.
+        """
+        return next((above for above in reversed(self.tree.path(node)) if above in self._ends), None)
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        """The nodes of `tree` that answers may end at."""
+        return frozenset(self.trained_nodes[~self.unproven].tolist())
+
     def to_json(self) -> str:
         """Return the text to be stored under `METADATA_KEY`."""
         return self.model_dump_json(by_alias=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from model.wordtree import WordTree
+from model.metadata import ModelMetadata
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,21 @@ class Concept:
         """The concepts from the root to this one."""
         return self._concepts.path_to(self.wnid)
 
+    @property
+    def answered_by(self) -> "Concept | None":
+        """The best answer to a picture of it: itself, or the nearest above it that the model was trained on."""
+        return self._concepts.answer_to(self.wnid)
+
 
 class Concepts(Mapping[str, Concept]):
     """All concepts of a model's tree, by WordNet id.
 
     Args:
-        tree: the model's.
-        trained: the tree of the concepts that the model can answer with.
+        metadata: of the model.
     """
 
-    def __init__(self, tree: WordTree, trained: WordTree) -> None:
-        self._tree, self._trained = tree, trained
+    def __init__(self, metadata: ModelMetadata) -> None:
+        self._metadata, self._tree, self._trained = metadata, metadata.tree, metadata.trained_tree
 
     def __getitem__(self, wnid: str) -> Concept:
         """Return a concept.
@@ -91,6 +95,11 @@ class Concepts(Mapping[str, Concept]):
     def path_to(self, wnid: str) -> tuple[Concept, ...]:
         """Return the concepts from the root to one."""
         return tuple(map(self._concept, self._tree.path(self._tree.index(wnid))))
+
+    def answer_to(self, wnid: str) -> Concept | None:
+        """Return the best answer to a picture of a concept."""
+        node = self._metadata.answered_by(self._tree.index(wnid))
+        return None if node is None else self._concept(node)
 
     def _concept(self, node: int) -> Concept:
         tree = self._tree

@@ -52,7 +52,7 @@ class Detector:
             default_model_path() if model is None else model, provider=provider, threads=threads, cache=engine_cache()
         )
         self._max_pixels = max_pixels
-        self.concepts = Concepts(self._model.tree, self._model.trained_tree)
+        self.concepts = Concepts(self._model.metadata)
 
     def __repr__(self) -> str:
         return f"<Detector {self.name} {self.version}, {', '.join(self.providers)}>"

@@ -214,6 +214,10 @@ class ClassDetail(Concept):
     depth: int
     descendants: int
     trained: bool
+    answered_by: Concept | None = Field(
+        description="The best answer to a picture of it: the concept itself, or the nearest above it that the model "
+        "was trained on; null if there is none."
+    )
     path: list[Concept] = Field(description="From the root to this concept, itself included.")
     children: list[ClassSummary] = Field(description="The concepts directly below.")
 

@@ -82,6 +82,7 @@ EXAMPLES: dict[str, Any] = {
     "ClassList": {"total": 1, "items": [{**_BEAGLE, "children": 0}]},
     "ClassDetail": {
         **_BEAGLE,
+        "answered_by": {"wnid": "n02088364", "name": "beagle"},
         "path": [
             *({"wnid": wnid, "name": name} for wnid, name in _DOG),
             {"wnid": "n02087122", "name": "hunting dog"},

@@ -107,8 +107,10 @@ def class_summary(node: int, detector: OnnxDetector) -> ClassSummary:
 def class_detail(node: int, detector: OnnxDetector) -> ClassDetail:
     """Describe a node with its path from the root and its direct children."""
     summary = class_summary(node, detector).model_dump(exclude={"children"})
+    answer = detector.metadata.answered_by(node)
     return ClassDetail(
         **summary,
+        answered_by=None if answer is None else concept(answer, detector),
         path=[concept(step, detector) for step in detector.tree.path(node)],
         children=[class_summary(child, detector) for child in detector.tree.children(node)],
     )

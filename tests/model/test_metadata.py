@@ -148,5 +148,14 @@ def test_a_node_is_unproven_if_it_lost_its_siblings_and_not_its_parents_data() -
     trained = metadata.trained_tree
     found = {trained.names[index] for index in np.flatnonzero(metadata.unproven)}
     assert found == {"beagle"}  # a bicycle is all that is known of vehicles
+    answers = {name: metadata.answered_by(node(name)) for name in tree.names}
+    assert {name: None if answer is None else tree.names[answer] for name, answer in answers.items()} == {
+        **{name: name for name in ("object", "animal", "dog", "cat", "vehicle", "bicycle")},
+        "beagle": "dog",
+        "poodle": "dog",
+        "car": "vehicle",
+        "truck": "vehicle",
+        "matter": None,
+    }
     everything = tiny_metadata(trained=range(len(tree)), labelled=range(len(tree)))
     assert not everything.unproven.any()

@@ -23,6 +23,15 @@ def test_a_concept_is_found_by_its_id(concepts: Concepts) -> None:
     assert concepts.roots[0].parent is None
 
 
+def test_an_untrained_one_is_answered_by_the_nearest_trained_one_above(concepts: Concepts) -> None:
+    answers = {name: concepts.search(name)[0].answered_by for name in ("beagle", "car", "matter")}
+    assert {name: None if answer is None else answer.name for name, answer in answers.items()} == {
+        "beagle": "beagle",
+        "car": "vehicle",
+        "matter": None,
+    }
+
+
 def test_a_name_is_no_id(concepts: Concepts) -> None:
     with pytest.raises(KeyError, match="'dog' is a name, not an id: n02084071"):
         concepts["dog"]

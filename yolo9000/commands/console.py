@@ -138,10 +138,18 @@ def class_text(detail: ClassDetail) -> str:
         lines.append(f"synonyms: {', '.join(detail.synonyms)}")
     if detail.definition:
         lines.append(f"definition: {detail.definition}")
-    lines.append(f"trained: {'yes' if detail.trained else 'no'}")
+    lines.append(f"trained: {'yes' if detail.trained else 'no'}{_answered_as(detail)}")
     if detail.children:
         lines += ["", table([CLASS_HEADER, *map(class_row, detail.children)])]
     return "\n".join(lines)
+
+
+def _answered_as(detail: ClassDetail) -> str:
+    """Return what answers instead of a concept that no answer ends at."""
+    if detail.answered_by is None:
+        return "; never an answer"
+    other = detail.answered_by
+    return "" if other.wnid == detail.wnid else f"; a picture of it is at best answered as {other.name} ({other.wnid})"
 
 
 def settings_text(settings: Sequence[SettingValue]) -> str:

@@ -8,7 +8,7 @@ import { css } from "./tree.js";
  * @typedef {import("./tree.js").Tree} Tree
  * @typedef {{ wnid: string, name: string }} Concept
  * @typedef {{ wnid: string, name: string, synonyms: string[], definition: string, depth: number, descendants: number,
- *   trained: boolean, path: Concept[], children: (Concept & { trained: boolean })[] }} Detail the answer of GET /classes/{wnid}
+ *   trained: boolean, answered_by: Concept | null, path: Concept[], children: (Concept & { trained: boolean })[] }} Detail the answer of GET /classes/{wnid}
  */
 
 /** The largest sibling group of the published tree has 149. */
@@ -110,14 +110,16 @@ function path(detail) {
 }
 
 /** @param {Detail} detail */
-function facts({ depth, children: below, descendants, trained }) {
-  /** @type {[string, string][]} */
+function facts({ wnid, depth, children: below, descendants, trained, answered_by: answer }) {
+  /** @type {[string, string | HTMLElement][]} */
   const rows = [
     ["Steps from the root", String(depth)],
     ["Directly below", below.length.toLocaleString("en")],
     ["Below at any depth", descendants.toLocaleString("en")],
-    ["Model", trained ? "trained: can be an answer" : "had no pictures: never an answer"],
+    ["Model", trained ? "trained on it" : "not trained on it"],
   ];
+  if (!answer) rows.push(["Answered as", "nothing"]);
+  else if (answer.wnid !== wnid) rows.push(["Answered as", make("a", { href: `#${answer.wnid}` }, answer.name)]);
   return make("dl", {}, ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
 }
 

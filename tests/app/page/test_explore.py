@@ -41,9 +41,11 @@ def test_a_link_to_no_concept(visitor: Visitor) -> None:
 def test_an_untrained_concept_cannot_be_detected(visitor: Visitor) -> None:
     found = visitor.service.get("/tree").json()
     trained = set(found["trained"])
-    node = next(node for node in range(len(found["wnids"])) if node not in trained)
+    node = next(node for node, parent in enumerate(found["parents"]) if node not in trained and parent in trained)
     visitor.go(f"#{found['wnids'][node]}")
-    expect(visitor.page.locator("#concept")).to_contain_text("never an answer")
+    expect(visitor.page.locator("#concept")).to_contain_text("not trained on it")
+    answer = visitor.service.get(f"/classes/{found['wnids'][node]}").json()["answered_by"]
+    expect(visitor.page.locator("#concept dd a")).to_have_text(answer["name"])
     expect(visitor.page.get_by_role("button", name="Detect only this")).to_be_disabled()
 
 

@@ -13,6 +13,7 @@ from app.settings import Settings
 from model.version import VERSION
 from tests.app import pictures
 from tests.app.pictures import BLUE, draw, encode
+from tests.model_files import node, tiny_tree
 from yolo9000.commands import cli
 from yolo9000.commands.server import Server
 
@@ -134,6 +135,16 @@ class TestClasses:
         assert "path: object > animal > dog\n" in text
         assert "beagle" in text
         assert json.loads(run("classes", DOG, "--json").stdout)["children"][0]["name"] == "beagle"
+
+    def test_of_untrained_ones_it_says_what_answers_instead(self) -> None:
+        tree = tiny_tree()
+        said = {name: run("classes", tree.wnids[node(name)]).stdout for name in ("dog", "car", "matter")}
+        assert "trained: yes\n" in said["dog"]
+        assert (
+            f"trained: no; a picture of it is at best answered as vehicle ({tree.wnids[node('vehicle')]})"
+            in said["car"]
+        )
+        assert "trained: no; never an answer\n" in said["matter"]
 
     def test_search(self) -> None:
         assert [line.split()[1] for line in run("classes", "BEAGLE").stdout.splitlines()] == [

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.app.conftest import problem
-from tests.model_files import tiny_tree
+from tests.model_files import node, tiny_tree
 
 pytestmark = pytest.mark.anyio
 
@@ -101,6 +101,15 @@ async def test_one_class(client: httpx.AsyncClient) -> None:
         "descendants": 2,
         "trained": True,
     }
+
+
+async def test_an_untrained_class_is_answered_by_the_nearest_trained_one_above(client: httpx.AsyncClient) -> None:
+    tree = tiny_tree()
+    answered = {}
+    for name in ("beagle", "car", "matter"):
+        answer = (await get(client, f"/classes/{tree.wnids[node(name)]}"))["answered_by"]
+        answered[name] = None if answer is None else answer["name"]
+    assert answered == {"beagle": "beagle", "car": "vehicle", "matter": None}
 
 
 @pytest.mark.parametrize("path", ["/classes", f"/classes/{DOG}", "/classes?query=dog"])
