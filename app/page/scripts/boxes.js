@@ -52,9 +52,9 @@ export class Boxes {
       box.style.setProperty("--on-colour", readableOn(colour));
       box.classList.toggle("selected", id === selected);
       const [label] = box.children;
-      // Of the others the list tells; over the photo there is little room.
-      const inFull = id === selected || found.length <= VAGUE_LEVELS;
-      const text = inFull ? labelText(found, tree) : tree.names[found.node];
+      // The list says more; over the photo there is little room.
+      const hesitates = id === selected || found.length <= VAGUE_LEVELS;
+      const text = hesitates ? labelText(found, tree) : tree.names[found.node];
       if (label.textContent !== text) label.textContent = text;
     }
   }

@@ -22,12 +22,12 @@ export function hesitation({ alternatives }, tree, most = alternatives.length) {
 }
 
 /**
- * A label with its alternatives: "vehicle: car .41, truck .38".
+ * A label with its likeliest alternative: "vehicle: car .41".
  * @param {Answer} found
  * @param {Tree} tree
  */
 export function labelText(found, tree) {
-  return joined(tree.names[found.node], hesitation(found, tree));
+  return joined(tree.names[found.node], hesitation(found, tree, 1));
 }
 
 /**
