@@ -63,7 +63,7 @@ def asking(url: str, parameters: DetectionParameters, local: Mapping[str, object
     try:
         with Client(url, key, retries=0) as impatient, Client(url, key) as client:
             _reach(impatient)
-            yield partial(_look, client, impatient, parameters.model_dump(exclude_none=True))
+            yield partial(_look, client, impatient, parameters.model_dump(exclude_defaults=True))
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise NoServiceError(f"{url} cannot be reached: {error}") from error
     except ServiceError as error:
