@@ -157,15 +157,17 @@ def postprocess(
         )
     ]
     paths, probabilities = answers.paths[kept], answers.probabilities[kept]
-    label = (np.arange(len(kept)), answers.lengths[kept] - 1)
-    asked = paths >= 0 if along_paths else np.zeros(paths.shape, np.bool_)
-    asked[label] = True
-    row, depth = asked.nonzero()
-    hesitated = alternatives(
-        trained_tree, raw.class_logits, kept[row], paths[row, depth], probabilities[row, depth], unproven=unproven
-    )
-    every = Alternatives.none(*paths.shape)
-    every.nodes[row, depth], every.probabilities[row, depth] = _in(trained, hesitated.nodes), hesitated.probabilities
+
+    def hesitated(rows: NDArray[np.intp], nodes: Nodes, probabilities: Floats) -> Alternatives:
+        found = alternatives(trained_tree, raw.class_logits, rows, nodes, probabilities, unproven=unproven)
+        return Alternatives(_in(trained, found.nodes), found.probabilities)
+
+    along = Alternatives.none(*paths.shape) if along_paths else None
+    if along is not None:
+        row, depth = (paths >= 0).nonzero()
+        along.nodes[row, depth], along.probabilities[row, depth] = hesitated(
+            kept[row], paths[row, depth], probabilities[row, depth]
+        )
     return Detections(
         boxes=boxes[kept],
         objectness=raw.objectness[kept],
@@ -173,8 +175,8 @@ def postprocess(
         nodes=trained[answers.nodes[kept]],
         paths=_in(trained, paths),
         probabilities=probabilities,
-        alternatives=Alternatives(every.nodes[label], every.probabilities[label]),
-        path_alternatives=every if along_paths else None,
+        alternatives=hesitated(kept, answers.nodes[kept], answers.label_probability[kept]),
+        path_alternatives=along,
     )
 
 

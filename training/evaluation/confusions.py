@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from model.answers.detections import Detections
-from model.geometry import box_iou
 from model.wordtree import WordTree
-from training.evaluation.lineage import MATCH_IOU
+from training.evaluation.lineage import match
 
 MOST: Final = 20
 """Confusions of a set that a report lists."""
@@ -44,22 +43,16 @@ def confusions(
 
     Args:
         tree: of the labels.
-        pictures: of each the labelled boxes [N, 4], their nodes [N], and what is answered. Each labelled box is
-            compared with the answer that overlaps it most, if by `MATCH_IOU` and more.
+        pictures: of each the labelled boxes [N, 4], their nodes [N], and what is answered; `match` says which answer
+            is compared with which labelled box.
     """
     found: defaultdict[tuple[int, int], list[float]] = defaultdict(list)
     for boxes, nodes, answers in pictures:
-        if not len(boxes) or not len(answers):
-            continue
-        overlap = box_iou(boxes, answers.boxes)
-        best = overlap.argmax(axis=1)
-        matched = overlap[np.arange(len(boxes)), best] >= MATCH_IOU
-        wrong = matched & ~np.asarray(tree.same_lineage(nodes, answers.nodes[best]))
-        probabilities = answers.probabilities[best, answers.lengths[best] - 1]
-        for truth, said, probability in zip(
-            nodes[wrong].tolist(), answers.nodes[best][wrong].tolist(), probabilities[wrong].tolist(), strict=True
-        ):
-            found[truth, said].append(probability)
+        matches = match(boxes, answers.boxes, answers.objectness)
+        truths, said = nodes[matches.truth], answers.nodes[matches.box]
+        probabilities = answers.probabilities[matches.box, answers.lengths[matches.box] - 1]
+        for place in np.flatnonzero(~np.asarray(tree.same_lineage(truths, said))).tolist():
+            found[int(truths[place]), int(said[place])].append(float(probabilities[place]))
     every = [
         Confusion(
             truth=tree.wnids[truth],

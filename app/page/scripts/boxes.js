@@ -1,6 +1,6 @@
 /** The boxes over the photo: for eyes and pointers; the list of objects says the same to everyone else. */
 
-import { labelText, VAGUE_LEVELS } from "./captions.js";
+import { briefly, VAGUE_LEVELS } from "./captions.js";
 import { make } from "./dom.js";
 import { css, readableOn } from "./tree.js";
 
@@ -54,7 +54,7 @@ export class Boxes {
       const [label] = box.children;
       // The list says more; over the photo there is little room.
       const hesitates = id === selected || found.length <= VAGUE_LEVELS;
-      const text = hesitates ? labelText(found, tree) : tree.names[found.node];
+      const text = hesitates ? briefly(found, tree) : tree.names[found.node];
       if (label.textContent !== text) label.textContent = text;
     }
   }

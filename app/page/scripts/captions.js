@@ -1,4 +1,4 @@
-/** What is said of an object in one line, as app/engine/captions.py says it. */
+/** What is said of an object in one line; app/engine/captions.py says the same in the pictures of the service. */
 
 /**
  * @typedef {import("./walk.js").Answer} Answer
@@ -26,7 +26,7 @@ export function hesitation({ alternatives }, tree, most = alternatives.length) {
  * @param {Answer} found
  * @param {Tree} tree
  */
-export function labelText(found, tree) {
+export function briefly(found, tree) {
   return joined(tree.names[found.node], hesitation(found, tree, 1));
 }
 

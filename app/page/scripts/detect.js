@@ -130,8 +130,8 @@ async function askService() {
 }
 
 /**
- * Ask for every box with its whole path, and what it hesitates between at each step. An answer as long as the service gives may lack some: then only surer
- * boxes are asked for, so that what is at hand is complete.
+ * Ask for every box with its whole path, and what it hesitates between at each step. An answer as long as the service
+ * gives may lack some: then only surer boxes are asked for, so that what is at hand is complete.
  * @param {Blob} blob
  * @param {import("./api.js").Patience} patience
  */

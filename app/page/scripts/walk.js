@@ -1,6 +1,6 @@
 /**
- * The service's own answer at any thresholds, from one answer with low ones: model/answers/walk.py and model/answers/suppression.py
- * once more, to the last bit.
+ * The service's own answer at any thresholds, from one answer with low ones: model/answers/walk.py and
+ * model/answers/suppression.py once more, to the last bit.
  *
  * The walk through the tree always goes to the likeliest child, so the path of a walk with a high threshold is the
  * beginning of the path of a walk with threshold 0. The service gives its numbers out as float32 in full and compares
