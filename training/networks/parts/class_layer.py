@@ -20,11 +20,7 @@ probabilities on COCO's falls from .105 to .087.
 A detector may know some kinds by itself, as one trained on COCO knows 80. What it says of them is summed up the tree
 in the same way, and mixed with what the classifier says (`training.networks.parts.class_mixture`). So horse and sheep
 are told apart by whoever learned them on 118,000 pictures, two breeds of dogs, of which that one says nothing, by the
-classifier, and on a few pixels the classifier counts little. A classifier is sure of what it has no class for, too: to
-ImageNet's a giraffe is a zebra by 1.00. So where the detector is sure of such a kind (22 of COCO's 80, `SURE`), its
-opinion takes the place of the classifier's. Measured on the boxes that find val objects, labels on the path at .5 / to
-the leaf: coco_val .634 / .688 -> .635 / .692, voc_val .818 / .829 -> .814 / .829, ilsvrc_val .579 / .614 -> .583 /
-.623; with every opinion on such kinds, and on persons, ilsvrc_val falls to .495.
+classifier, and on a few pixels the classifier counts little.
 
 The classes are kept in the tree's depth-first order, in which those beneath a node stand side by side; their
 probability is a difference of two cumulative sums.
@@ -41,9 +37,6 @@ from model.wordtree import WordTree
 from training.networks.parts.class_mixture import SURENESS, ClassMixture, mix, sureness
 
 HALF_TRUSTED: Final = 30  # boxes labelled within a group at which its correction counts half
-SURE: Final = 0.8
-"""P(kind) from which a kind that the classifier has no class for begins to take the place of what the classifier says;
-at 1 it does so wholly."""
 LEAST_PROBABILITY: Final = 1e-3  # of a node; what a classifier says below that is no evidence between siblings
 
 
@@ -64,7 +57,6 @@ class TreeClassLayer(nn.Module):
     kind_order: Tensor
     kind_first: Tensor
     kind_last: Tensor
-    unnamed: Tensor
 
     def __init__(self, features: int, flat_classes: int, nodes: int, *, evidence: int, kinds: int = 0) -> None:
         super().__init__()
@@ -87,7 +79,6 @@ class TreeClassLayer(nn.Module):
             self.register_buffer("kind_order", torch.arange(kinds))
             self.register_buffer("kind_first", torch.zeros(nodes, dtype=torch.int64))
             self.register_buffer("kind_last", torch.zeros(nodes, dtype=torch.int64))
-            self.register_buffer("unnamed", torch.zeros(kinds))  # 1 for those the classifier has no class for
 
     @torch.no_grad()
     def start_from(self, weight: Tensor, bias: Tensor, wnids: Sequence[str], tree: WordTree) -> None:
@@ -106,9 +97,6 @@ class TreeClassLayer(nn.Module):
         """Say which synsets the detector's own kinds are; what it says of them counts nothing yet."""
         for known, found in zip((self.kind_order, self.kind_first, self.kind_last), _beneath(wnids, tree), strict=True):
             known.copy_(found)
-        nodes = {number: tree.index(wnid) for number, wnid in enumerate(wnids) if wnid in tree}
-        none = [number for number, node in nodes.items() if self.first[node] == self.last[node]]
-        self.unnamed.zero_()[none] = 1
         self.mixture.believe_the_classifier()
 
     def trust(self, boxes: Tensor, half: float = HALF_TRUSTED) -> None:
@@ -145,14 +133,8 @@ class TreeClassLayer(nn.Module):
         """
         known = self.classifier_probabilities(features)
         if shares is not None:
-            kinds = self.kind_probabilities(evidence)
-            known = mix(torch.lerp(known, kinds, self.giving_way(evidence)), kinds, shares)
+            known = mix(known, self.kind_probabilities(evidence), shares)
         return known.log() + self.reliability * correction
-
-    def giving_way(self, evidence: Tensor) -> Tensor:
-        """Return how far the classifier's opinion gives way to the kinds', [K, 1], 0 to 1: see `SURE`."""
-        sure = (evidence[:, -self.kinds :] * self.unnamed).amax(1, keepdim=True)
-        return ((sure - SURE) / (1 - SURE)).clamp(min=0)
 
     def kind_probabilities(self, evidence: Tensor) -> Tensor:
         """Return P(node) [K, nodes] as the detector's own kinds have it, of at least LEAST_PROBABILITY."""
@@ -172,11 +154,9 @@ class TreeClassLayer(nn.Module):
         return _summed(F.softmax(self.flat(features), dim=1), self.first, self.last)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Take what was saved before there were temperatures, or kinds that the classifier gives way to, too."""
+        """Take what was saved before there were temperatures, too."""
         for name, value in self.log_temperature.state_dict(prefix=f"{prefix}log_temperature.").items():
             state_dict.setdefault(name, torch.zeros_like(value))
-        if self.kinds:
-            state_dict.setdefault(f"{prefix}unnamed", torch.zeros_like(self.unnamed))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

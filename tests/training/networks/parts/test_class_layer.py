@@ -210,11 +210,11 @@ def test_with_the_published_weights_a_cat_is_a_cat() -> None:
 KINDS = ("dog", "car", "ghost")
 
 
-def knowing(kinds: tuple[str, ...] = KINDS) -> TreeClassLayer:
+def knowing() -> TreeClassLayer:
     """A layer whose last three numbers of evidence are what the detector says of its own kinds."""
-    made = TreeClassLayer(FEATURES, len(CLASSES), len(WNIDS), evidence=EVIDENCE + len(kinds), kinds=len(kinds))
+    made = TreeClassLayer(FEATURES, len(CLASSES), len(WNIDS), evidence=EVIDENCE + len(KINDS), kinds=len(KINDS))
     made.start_from(*flat_layer(), CLASSES, tree())
-    made.know(kinds, tree())
+    made.know(KINDS, tree())
     return made
 
 
@@ -262,33 +262,3 @@ def test_how_much_kinds_count_depends_on_the_box() -> None:
     shares = torch.stack((torch.zeros(6), raised, torch.zeros(6)), dim=1).softmax(1)
     car = WNIDS.index("car")
     torch.testing.assert_close(mixed[:, car], expected_mixture(car, shares), rtol=1e-4, atol=1e-5)
-
-
-NAMELESS = ("dog", "rust", "ghost")
-"""Kinds of which the classifier has no class for rust; a ghost is none of the tree's concepts."""
-
-
-@pytest.mark.parametrize(("sure", "part"), [(0.5, 0), (0.8, 0), (0.9, 0.5), (1.0, 1)])
-def test_the_classifier_gives_way_where_a_kind_is_seen_surely_that_it_has_no_class_for(
-    sure: float, part: float
-) -> None:
-    made = knowing(NAMELESS)
-    assert made.unnamed.tolist() == [0, 1, 0]
-    said = said_of_kinds(0.0, sure, 1 - sure)
-    kinds = made.kind_probabilities(said)
-    expected = (1 - part) * started()(features(), evidence()).exp() + part * kinds
-    torch.testing.assert_close(made(features(), said).exp(), expected, rtol=1e-3, atol=1e-4)
-
-
-def test_it_does_not_give_way_to_kinds_it_has_a_class_for() -> None:
-    made = knowing(NAMELESS)
-    torch.testing.assert_close(
-        made(features(), said_of_kinds(1.0, 0.0, 0.0)), started()(features(), evidence()), rtol=1e-3, atol=1e-3
-    )
-
-
-def test_a_layer_saved_before_it_could_give_way_does_not() -> None:
-    made, old = knowing(NAMELESS), knowing(NAMELESS).state_dict()
-    del old["unnamed"]
-    made.load_state_dict(old)
-    assert made.unnamed.tolist() == [0, 0, 0]
