@@ -174,6 +174,8 @@ class ModelMetadata(_Record):
         trained: ascending indices of the tree's nodes with a class logit; with a node always its parent.
         labelled: ascending, those of them that had pictures or boxes of their own and not only beneath them; () where
             that is not known.
+        others: ascending, those of them that stand for all other kinds of their parent and end no answer; `teach` adds
+            them beside a concept that has no trained sibling.
         boxed: ascending, those of them that had boxes of their own; () where that is not known.
         anchors: [A] width and height of each anchor in cells.
         stride: pixels of the input to one cell.
@@ -191,6 +193,7 @@ class ModelMetadata(_Record):
     tree_metadata: TreeMetadata = Field(alias="tree")
     trained: Annotated[tuple[int, ...], Field(min_length=1)]
     labelled: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
     boxed: tuple[int, ...] = ()
     anchors: Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(min_length=1)]
     stride: PositiveInt = 32
@@ -209,6 +212,8 @@ class ModelMetadata(_Record):
             raise ValueError("a labelled node is not a trained one")
         if not set(self.boxed) <= set(self.trained):
             raise ValueError("a node with boxes is not a trained one")
+        if not set(self.others) <= set(self.trained):
+            raise ValueError("a node for all other kinds is not a trained one")
         tree = self.tree
         if any(a >= b for a, b in zip(self.trained, self.trained[1:], strict=False)):
             raise ValueError("the trained nodes are not ascending")
@@ -249,13 +254,13 @@ class ModelMetadata(_Record):
 
         Such a node has siblings in the whole tree, but none that was trained, so it always has its parent's
         probability; and its parent had data of its own, of which the node's may be the smaller part. Sorrels are the
-        only trained kind of horse, but few horses are sorrels: `walk` ends no answer there.
+        only trained kind of horse, but few horses are sorrels: `walk` ends no answer there, nor at `others`.
         """
         tree, trained = self.tree, self.trained_tree
         alone = trained.group_size[trained.group_of] == 1
         lost_siblings = tree.group_size[tree.group_of[self.trained_nodes]] > 1
         parent_labelled = np.isin(tree.parents[self.trained_nodes], self.labelled)
-        found: NDArray[np.bool_] = alone & lost_siblings & parent_labelled
+        found: NDArray[np.bool_] = alone & lost_siblings & parent_labelled | np.isin(self.trained_nodes, self.others)
         found.flags.writeable = False
         return found
 

@@ -4,6 +4,8 @@ wordtree         build a WordTree of a list of labels from WordNet
 anchors          find a detector's anchors by k-means over the boxes of data sets
 pretrain         train a backbone, Darknet-19 or an EfficientNet-Lite, on pictures with labels
 train            train a detector on pictures with boxes and pictures with labels
+teach            teach a model file new concepts, from a few pictures of each
+remember         keep of a model's training pictures what teach needs
 refit            learn the class layer of a yolov2-lite anew, on the boxes its run finds
 export           write a run's weights as one model file
 evaluate         score a model file on detection sets
@@ -70,6 +72,26 @@ def refit(arguments: Sequence[str]) -> int:
     configuration = configure(RefitConfiguration, f"{PROGRAM} refit", arguments)
     count = refit_run(configuration)
     sys.stdout.write(f"{configuration.output}: a class layer learned from {count} objects\n")
+    return 0
+
+
+def teach(arguments: Sequence[str]) -> int:
+    """Teach a model file."""
+    from training.command_line import configure
+    from training.teaching.teach import TeachConfiguration
+    from training.teaching.teach import teach as teach_model
+
+    sys.stdout.write(f"{teach_model(configure(TeachConfiguration, f'{PROGRAM} teach', arguments)).table()}\n")
+    return 0
+
+
+def remember(arguments: Sequence[str]) -> int:
+    """Keep what teaching needs."""
+    from training.command_line import configure
+    from training.teaching.remember import RememberConfiguration
+    from training.teaching.remember import remember as remember_pictures
+
+    sys.stdout.write(f"{remember_pictures(configure(RememberConfiguration, f'{PROGRAM} remember', arguments))}\n")
     return 0
 
 
@@ -149,6 +171,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "anchors": anchors,
     "pretrain": pretrain,
     "train": train,
+    "teach": teach,
+    "remember": remember,
     "refit": refit,
     "export": export,
     "evaluate": evaluate,
@@ -192,6 +216,8 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
     from training.data.formats.detection_set import InvalidDatasetError
     from training.export.model_file import ExportError
     from training.export.quantization.errors import QuantizationError
+    from training.teaching.file.seen import NotTeachableError
+    from training.teaching.memory import InvalidMemoryError
     from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError
 
     try:
@@ -208,6 +234,8 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         InvalidModelError,
         InvalidCheckpointError,
         InvalidDatasetError,
+        InvalidMemoryError,
+        NotTeachableError,
         OSError,
         ProviderUnavailableError,
         QuantizationError,

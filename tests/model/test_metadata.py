@@ -112,6 +112,7 @@ def test_metadata_cannot_be_changed() -> None:
         (lambda fields: fields["trained"].remove(node("dog")), "without its parent"),
         (lambda fields: fields.update(trained=[]), "trained: "),
         (lambda fields: fields.update(labelled=[node("matter")]), "a labelled node is not a trained one"),
+        (lambda fields: fields.update(others=[node("matter")]), "a node for all other kinds is not a trained one"),
         (lambda fields: fields.update(boxed=[node("matter")]), "a node with boxes is not a trained one"),
         (lambda fields: fields.update(anchors=[]), "anchors: "),
         (lambda fields: fields.update(anchors=[[1, 0]]), "anchors.0.1: "),
@@ -159,3 +160,10 @@ def test_a_node_is_unproven_if_it_lost_its_siblings_and_not_its_parents_data() -
     }
     everything = tiny_metadata(trained=range(len(tree)), labelled=range(len(tree)))
     assert not everything.unproven.any()
+
+
+def test_no_answer_ends_at_a_node_for_all_other_kinds() -> None:
+    metadata = tiny_metadata(others=[node("poodle")])
+    found = [metadata.trained_tree.names[index] for index in np.flatnonzero(metadata.unproven)]
+    assert found == ["poodle"]
+    assert metadata.answered_by(node("poodle")) == node("dog")
