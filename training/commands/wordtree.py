@@ -27,8 +27,9 @@ class WordTreeConfiguration(BaseModel):
 
     labels: str = Field(
         description=(
-            "text file with a WordNet id, an id and a name, or a name of your own on each line; a"
-            " folder with a folder per label; a COCO JSON file; imagenet-1k: its 1,000 classes; "
+            "text file with a WordNet id, an id and a name, or a name of your own on each line; a CSV file "
+            "of your own hierarchy, label,parent; a folder with a folder per label; a COCO JSON file; "
+            "imagenet-1k: its 1,000 classes; "
             "packaged: the 9,418 of the packaged tree"
         )
     )
@@ -122,7 +123,8 @@ def build_wordtree(configuration: WordTreeConfiguration) -> WordTreeReport:
         InvalidDatasetError: the labels cannot be used; it names the line or record.
     """
     labels = _labels(configuration.labels)
-    alone = all(label.own and label.parent is None for label in labels) and not is_wnid(configuration.own_root)
+    given = {configuration.own_root, *(node for label in labels for node in (label.node, label.parent) if node)}
+    alone = not any(is_wnid(node) for node in given)
     wordnet = WordNet(configuration.wordnet, b"") if alone else WordNet.read(configuration.wordnet)
     reference = None if configuration.compare is None else _reference(configuration.compare)
     tree = assemble(

@@ -29,14 +29,15 @@ def assemble(
         ConfigurationError: WordNet's file is damaged.
     """
     for label in labels:
-        for wnid in (None if label.own else label.node, label.parent):
-            if wnid is not None and wnid not in wordnet:
+        for wnid in (label.node, label.parent):
+            if wnid is not None and is_wnid(wnid) and wnid not in wordnet:
                 raise InvalidDatasetError(
                     f"{label.place}: {wnid} is not a noun of WordNet 3.0; correct the id, or leave it out to make the "
                     f"label one of your own"
                 )
     own = [label for label in labels if label.own]
-    concepts = {label.node for label in labels if not label.own} | {label.parent for label in own if label.parent}
+    concepts = {label.node for label in labels if not label.own}
+    concepts |= {label.parent for label in own if label.parent is not None and is_wnid(label.parent)}
     orphans = any(label.parent is None for label in own)
     if orphans and is_wnid(own_root):
         concepts.add(own_root)

@@ -1,4 +1,4 @@
-"""The labels a WordTree is asked for: from a text file, a folder of synset folders, or COCO JSON.
+"""The labels a WordTree is asked for: from a text file, a CSV file, a folder of synset folders, or COCO JSON.
 
 A text file has a label a line; empty lines and what follows a # are nothing. A line is one of
 
@@ -6,8 +6,16 @@ A text file has a label a line; empty lines and what follows a # are nothing. A 
     n02508021 raccoon       the same, with the name that a data set has for it
     garden gnome            a label of one's own, which WordNet does not have: its id is garden_gnome
     garden gnome<TAB>n04157320   the same, as a kind of that concept
+
+A CSV file is a hierarchy of one's own. Its first line is `label,parent`; a parent is another label, a concept of
+WordNet, or empty:
+
+    label,parent
+    Volvo,car
+    V70,Volvo
 """
 
+import csv
 import json
 import re
 from collections.abc import Iterable
@@ -33,7 +41,8 @@ class Label:
     Attributes:
         node: its id in the tree: a wnid, or for a label of one's own its name with _ for white space.
         name: what the data set calls it; "" where it does not say.
-        parent: the wnid of what a label of one's own is a kind of; None where that is not said.
+        parent: the id of what a label of one's own is a kind of, a wnid or another such label's; None where that is not
+            said.
         place: where it was read, for messages.
     """
 
@@ -57,7 +66,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     """Read the labels of a file or a folder; one that stands twice is one label.
 
     Args:
-        path: a folder of folders named by label, COCO JSON (*.json) or a text file.
+        path: a folder of folders named by label, COCO JSON (*.json), a hierarchy (*.csv) or a text file.
 
     Raises:
         InvalidDatasetError: it cannot be read, names nothing, or names one id in two ways; with the line or record.
@@ -69,7 +78,8 @@ def read_labels(path: Path) -> tuple[Label, ...]:
             content = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidDatasetError(f"{path}: the labels cannot be read ({error}); give a text file") from error
-        found = _of_coco(path, content) if path.suffix.lower() == ".json" else _of_text(path, content)
+        read = {".json": _of_coco, ".csv": _of_csv}.get(path.suffix.lower(), _of_text)
+        found = read(path, content)
     labels = _once_each(found)
     if not labels:
         raise InvalidDatasetError(f"{path}: names no label; give a label on each line, such as n02084071 dog")
@@ -98,6 +108,52 @@ def _of_text(path: Path, content: str) -> list[Label]:
         if text:
             labels.append(_label(text, f"{path}, line {number}"))
     return labels
+
+
+def _of_csv(path: Path, content: str) -> list[Label]:
+    rows = csv.reader(content.splitlines())
+    head = [cell.strip().casefold() for cell in next(rows, [])]
+    if head != ["label", "parent"]:
+        raise InvalidDatasetError(f"{path}, line 1: is {','.join(head)!r}; the first line must be label,parent")
+    labels: list[Label] = []
+    for cells in rows:
+        place = f"{path}, line {rows.line_num}"
+        if not any(cell.strip() for cell in cells):
+            continue
+        name, parent = (" ".join(cell.split()) for cell in (*cells, "")[:2])
+        if len(cells) > 2 or not name:
+            raise InvalidDatasetError(
+                f"{place}: {','.join(cells)!r} must be a label, a comma and its parent, or nothing"
+            )
+        if is_wnid(name):
+            if parent:
+                raise InvalidDatasetError(
+                    f"{place}: {name} is a concept of WordNet, which knows its parents; leave it out"
+                )
+            labels.append(Label(name, "", None, place))
+        else:
+            labels.append(Label(own_node(name), name, own_node(parent) if parent else None, place))
+    named = {label.node for label in labels}
+    # What is only a parent is a label, too: the root of its part of the hierarchy.
+    tops = {label.parent: label.place for label in reversed(labels) if label.parent and label.parent not in named}
+    names = {
+        own_node(cells[1]): " ".join(cells[1].split()) for cells in csv.reader(content.splitlines()) if len(cells) > 1
+    }
+    labels += [Label(top, "" if is_wnid(top) else names[top], None, place) for top, place in tops.items()]
+    _refuse_circles(labels)
+    return labels
+
+
+def _refuse_circles(labels: list[Label]) -> None:
+    parents = {label.node: label.parent for label in labels}
+    for label in labels:
+        above, node = [label.node], label.parent
+        while node is not None and node not in above:
+            above.append(node)
+            node = parents.get(node)
+        if node == label.node:
+            circle = " < ".join([*above, node])
+            raise InvalidDatasetError(f"{label.place}: {label.name!r} is a kind of itself: {circle}")
 
 
 def _of_coco(path: Path, content: str) -> list[Label]:

@@ -82,3 +82,19 @@ def test_siblings_are_adjacent_and_levels_in_order(tmp_path: Path) -> None:
 def test_labels_that_do_not_fit_are_refused(tmp_path: Path, label: tuple[str, str, str | None], message: str) -> None:
     with pytest.raises(InvalidDatasetError, match=message):
         built(tmp_path, [label])
+
+
+def test_a_hierarchy_of_one_s_own(tmp_path: Path) -> None:
+    labels: list[tuple[str, str, str | None]] = [
+        ("V70", "V70", "Volvo"),
+        ("Volvo", "Volvo", "cars"),
+        ("Saab", "Saab", "cars"),
+        ("cars", "cars", None),
+    ]
+    tree = built(tmp_path, labels, own_root="all")
+    assert sorted(outline(tree)) == ["all > cars > Saab", "all > cars > Volvo > V70"]
+
+
+def test_a_hierarchy_of_one_s_own_beneath_a_concept(tmp_path: Path) -> None:
+    labels: list[tuple[str, str, str | None]] = [("Fido", "Fido", "strays"), ("strays", "strays", "dog")]
+    assert sorted(outline(built(tmp_path, labels))) == ["dog > strays > Fido"]

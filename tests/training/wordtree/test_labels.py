@@ -89,3 +89,39 @@ def test_ids() -> None:
     assert is_wnid("n02084071")
     assert not is_wnid("n0208407")
     assert not is_wnid("n02084071x")
+
+
+def test_a_hierarchy(tmp_path: Path) -> None:
+    path = tmp_path / "cars.csv"
+    path.write_text("Label, Parent\nVolvo,car maker\nV70,Volvo\n\nVolvo  P1800 ,Volvo\nlorry,n04490091\nn02084071,\n")
+    found = {label.node: (label.name, label.parent) for label in read_labels(path)}
+    assert found == {
+        "Volvo": ("Volvo", "car_maker"),
+        "V70": ("V70", "Volvo"),
+        "Volvo_P1800": ("Volvo P1800", "Volvo"),
+        "lorry": ("lorry", "n04490091"),
+        "n02084071": ("", None),
+        "car_maker": ("car maker", None),
+        "n04490091": ("", None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1.*must be label,parent"),
+        ("name,parent\nV70,Volvo\n", "line 1.*must be label,parent"),
+        ("label,parent\nV70,Volvo,car\n", "line 2.*must be a label, a comma and its parent"),
+        ("label,parent\n,Volvo\n", "line 2.*must be a label"),
+        ("label,parent\nn02084071,animal\n", "line 2.*WordNet, which knows its parents"),
+        ("label,parent\nV70,Volvo\nV70,Saab\n", "line 3.*otherwise"),
+        ("label,parent\nV70,V70\n", "line 2.*kind of itself: V70 < V70"),
+        ("label,parent\na,b\nb,c\nc,a\n", "line 2.*kind of itself: a < b < c < a"),
+        ("label,parent\n", "names no label"),
+    ],
+)
+def test_a_wrong_hierarchy_is_refused_with_the_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "cars.csv"
+    path.write_text(text)
+    with pytest.raises(InvalidDatasetError, match=message):
+        read_labels(path)
