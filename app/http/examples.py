@@ -18,20 +18,20 @@ _DOG = (
     ("n02084071", "dog"),
 )
 _CAR = (
-    ("n00002684", "object", 0.9986632),
-    ("n00003553", "whole", 0.9985428),
-    ("n00021939", "artifact", 0.9781078),
-    ("n03575240", "instrumentality", 0.9684115),
-    ("n03094503", "container", 0.9418898),
-    ("n04576211", "wheeled vehicle", 0.9375239),
-    ("n04170037", "self-propelled vehicle", 0.9369803),
-    ("n03791235", "motor vehicle", 0.9366477),
-    ("n02958343", "car", 0.9317494),
+    ("n00002684", "object", 0.9998867),
+    ("n00003553", "whole", 0.99987745),
+    ("n00021939", "artifact", 0.9978191),
+    ("n03575240", "instrumentality", 0.99731743),
+    ("n03094503", "container", 0.9945894),
+    ("n04576211", "wheeled vehicle", 0.99426764),
+    ("n04170037", "self-propelled vehicle", 0.9942357),
+    ("n03791235", "motor vehicle", 0.9942087),
+    ("n02958343", "car", 0.992929),
 )
 _KINDS_OF_CAR = (
-    ("n03770679", "minivan", 0.1870529),
-    ("n03670208", "limousine", 0.12973988),
-    ("n03100240", "convertible", 0.12957332),
+    ("n03770679", "minivan", 0.16401373),
+    ("n03670208", "limousine", 0.12419027),
+    ("n03100240", "convertible", 0.12412456),
 )
 _TREE = "sha256:124b05033e928707069995e1b61823c80f10fc14d82f84c9cd5575443b61be54"
 
@@ -46,13 +46,13 @@ _RESULT: dict[str, Any] = {
         {
             "box": {"x1": 467.06406, "y1": 79.82463, "x2": 694.34216, "y2": 173.76283},
             "label": {"wnid": "n02958343", "name": "car"},
-            "score": 0.76191324,
+            "score": 0.8119412,
             "objectness": 0.81772333,
             "path": _steps(_CAR),
             "alternatives": _steps(_KINDS_OF_CAR),
         }
     ],
-    "model": {"name": "yolov2-lite", "version": "5.2", "tree": _TREE},
+    "model": {"name": "yolov2-lite", "version": "5.1", "tree": _TREE},
     "timing_ms": {"decode": 29.1, "queue": 0.0, "inference": 160.89, "postprocess": 2.5},
 }
 
@@ -93,10 +93,10 @@ EXAMPLES: dict[str, Any] = {
     },
     "ModelDescription": {
         "name": "yolov2-lite",
-        "version": "5.2",
+        "version": "5.1",
         "schema_version": 1,
         "licence": "Apache-2.0",
-        "tree": {"digest": _TREE, "nodes": 9418, "roots": 4, "leaves": 7573, "trained": 1796},
+        "tree": {"digest": _TREE, "nodes": 9418, "roots": 4, "leaves": 7573, "trained": 1790},
         "anchors": [[1.0, 1.0], [2.0, 2.0], [4.0, 4.0]],
         "stride": 8,
         "sizes": [256, 288, 320, 352, 384, 416, 448, 480, 512, 544],
@@ -120,7 +120,7 @@ EXAMPLES: dict[str, Any] = {
             {
                 "name": "default",
                 "default": True,
-                "model": {"name": "yolov2-lite", "version": "5.2", "tree": _TREE},
+                "model": {"name": "yolov2-lite", "version": "5.1", "tree": _TREE},
                 "providers": ["CPUExecutionProvider"],
                 "loaded_at": "2026-11-24T08:00:00Z",
                 "loading": False,
