@@ -22,7 +22,8 @@ def assemble(
         labels: what the tree must hold.
         wordnet: where concepts, their names and their paths come from.
         without, contract: see `trim`; what a label names or hangs on stays.
-        own_root: id of the root above labels of one's own that name no parent: a word, or a wnid.
+        own_root: id of the root above labels of one's own that name no parent: a word, or a wnid. It is left out where
+            there is one such label and it is the parent of others.
 
     Raises:
         InvalidDatasetError: a label's wnid is not in WordNet.
@@ -38,7 +39,9 @@ def assemble(
     own = [label for label in labels if label.own]
     concepts = {label.node for label in labels if not label.own}
     concepts |= {label.parent for label in own if label.parent is not None and is_wnid(label.parent)}
-    orphans = any(label.parent is None for label in own)
+    orphans = [label for label in own if label.parent is None]
+    top = _own_top(orphans, own, own_root)
+    orphans = [label for label in orphans if label is not top]
     if orphans and is_wnid(own_root):
         concepts.add(own_root)
     parents = trim(grow(concepts, wordnet.hypernyms), concepts, without, contract)
@@ -49,8 +52,14 @@ def assemble(
             raise InvalidDatasetError(
                 f"{label.place}: {label.node!r} is the root of such labels; give another own-root"
             )
-        parents[label.node] = label.parent or own_root
+        parents[label.node] = None if label is top else label.parent or own_root
     return _in_order(parents, labels, wordnet)
+
+
+def _own_top(orphans: Sequence[Label], own: Sequence[Label], root: str) -> Label | None:
+    """Return the one label of one's own that all others hang on, so that no root need be put above it."""
+    alone = len(orphans) == 1 and not is_wnid(root)
+    return orphans[0] if alone and any(label.parent == orphans[0].node for label in own) else None
 
 
 def _in_order(parents: Parents, labels: Sequence[Label], wordnet: WordNet) -> WordTree:

@@ -91,8 +91,13 @@ def test_a_hierarchy_of_one_s_own(tmp_path: Path) -> None:
         ("Saab", "Saab", "cars"),
         ("cars", "cars", None),
     ]
-    tree = built(tmp_path, labels, own_root="all")
-    assert sorted(outline(tree)) == ["all > cars > Saab", "all > cars > Volvo > V70"]
+    assert sorted(outline(built(tmp_path, labels))) == ["cars > Saab", "cars > Volvo > V70"]
+    two = [*labels, ("lorries", "lorries", None)]
+    assert sorted(outline(built(tmp_path, two, own_root="all"))) == [
+        "all > cars > Saab",
+        "all > cars > Volvo > V70",
+        "all > lorries",
+    ]
 
 
 def test_a_hierarchy_of_one_s_own_beneath_a_concept(tmp_path: Path) -> None:
