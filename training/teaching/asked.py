@@ -8,7 +8,7 @@ from training.command_line import ConfigurationError
 from training.teaching.file.grown_tree import NewConcept
 from training.wordtree.labels import own_node
 
-FORM = 'give a WordNet id and its pictures, as n03481172=photos/hammers, or "garden gnome<n03903424=photos/gnomes"'
+FORM = 'give a WordNet id and its pictures, as n02966545=photos/hammers, or "garden gnome<n03169390=photos/gnomes"'
 
 
 class Asked(NamedTuple):

@@ -12,8 +12,11 @@ from training.teaching.rows import Rows, fewer, fit_rows
 
 DOUBTFUL: Final = 0.1
 """Probability of its own concept below which a picture looks wrong."""
-SAME_THING: Final = 0.4
-"""Share of two concepts' pictures that are rather the other one, from which both are one thing; by chance it is .5."""
+SAME_THING: Final = 0.35
+"""Share of the pictures of each of two concepts that are rather the other one, from which both are one thing.
+
+Where they are, it is .5 by chance.
+"""
 
 
 class LeftOut(NamedTuple):
@@ -68,12 +71,16 @@ def taken_for(found: Sequence[LeftOut]) -> list[tuple[int, int]]:
 
 
 def one_thing(found: Sequence[LeftOut]) -> tuple[int, int] | None:
-    """Return two concepts whose pictures cannot be told apart, if there are any."""
+    """Return two concepts whose pictures cannot be told apart, if there are any: each is taken for the other."""
     numbers = sorted({one.concept for one in found})
     for place, one in enumerate(numbers):
         for other in numbers[place + 1 :]:
-            both = [left for left in found if left.concept in (one, other)]
-            swapped = [left for left in both if left.rival == (other if left.concept == one else one)]
-            if len(swapped) >= SAME_THING * len(both):
+            shares = [_taken_for_other(found, *pair) for pair in ((one, other), (other, one))]
+            if min(shares) >= SAME_THING:
                 return one, other
     return None
+
+
+def _taken_for_other(found: Sequence[LeftOut], concept: int, other: int) -> float:
+    own = [left for left in found if left.concept == concept]
+    return sum(left.rival == other for left in own) / len(own)

@@ -44,8 +44,8 @@ class TeachConfiguration(BaseModel):
     concept: tuple[str, ...] = Field(
         (),
         description=(
-            'what to learn and from which pictures: n03481172=FOLDER for a concept of the tree, "garden '
-            'gnome<n03903424=FOLDER" for a new one, a kind of that concept; ANNOTATIONS:FOLDER for a set with boxes; '
+            'what to learn and from which pictures: n02966545=FOLDER for a concept of the tree, "garden '
+            'gnome<n03169390=FOLDER" for a new one, a kind of that concept; ANNOTATIONS:FOLDER for a set with boxes; '
             "again for each concept"
         ),
     )
