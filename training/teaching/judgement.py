@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 from training.teaching.examples import Gathered
 from training.teaching.file.columns import Columns, ends, mixed_probabilities
 from training.teaching.rows import Rows, fewer, fit_rows
 
+FOLDS: Final = 20
+"""Times that rows are fitted without some of the pictures, at most."""
 DOUBTFUL: Final = 0.1
 """Probability of its own concept below which a picture looks wrong."""
 SAME_THING: Final = 0.35
@@ -40,29 +43,40 @@ class LeftOut(NamedTuple):
 
 
 def judge(gathered: Gathered, columns: Columns, rows: Rows, which: range) -> list[LeftOut]:
-    """Leave out one new picture after another; progress is shown on a terminal.
+    """Leave out every new picture once, one of each concept at a time; progress is shown on a terminal.
+
+    Of a concept with more than FOLDS pictures several are left out together.
 
     Args:
         gathered: what the rows were fitted to.
         columns: of the taught model.
         rows: fitted to all.
         which: numbers of the new concepts, from 0.
+
+    Returns:
+        One for each picture, in their order.
     """
-    examples, found = gathered.examples, []
-    most = fewer(examples, rows)
-    places = tqdm(gathered.first_views, desc="leaving one out", unit="picture", mininterval=1)
-    for view, logits in zip(places, gathered.logits[:, None], strict=True):
-        concept, picture = int(examples.classes[view]) - 1, int(examples.pictures[view])
-        if concept not in which:
-            continue
-        without = fit_rows(most.without(picture), len(columns.new))
-        chances = without.probabilities(examples.components[[view]], examples.sureness[[view]])
-        label = int(ends(columns, mixed_probabilities(columns, logits, chances))[0])
-        named = bool(columns.tree.is_within(label, columns.new[concept]))
-        likeliest = int(chances[0, 1:].argmax())
-        rival = -1 if likeliest == concept else likeliest
-        found.append(LeftOut(concept, picture, float(chances[0, 1 + concept]), rival, label, named))
-    return found
+    examples = gathered.examples
+    views = np.array(gathered.first_views, np.int64)
+    concepts = examples.classes[views] - 1
+    fold = np.zeros(len(views), np.int64)
+    for concept in which:
+        own = np.flatnonzero(concepts == concept)
+        fold[own] = np.arange(len(own)) % FOLDS
+    most, found = fewer(examples, rows), []
+    for number in tqdm(range(fold.max(initial=-1) + 1), desc="leaving out", unit="fold", mininterval=1):
+        places = np.flatnonzero(fold == number)
+        without = fit_rows(most.without(examples.pictures[views[places]]), len(columns.new))
+        chances = without.probabilities(examples.components[views[places]], examples.sureness[views[places]])
+        labels = ends(columns, mixed_probabilities(columns, gathered.logits[places], chances))
+        for place, given, label in zip(places.tolist(), chances, labels.tolist(), strict=True):
+            concept = int(concepts[place])
+            likeliest = int(given[1:].argmax())
+            named = bool(columns.tree.is_within(label, columns.new[concept]))
+            rival = -1 if likeliest == concept else likeliest
+            picture = int(examples.pictures[views[place]])
+            found.append(LeftOut(concept, picture, float(given[1 + concept]), rival, label, named))
+    return sorted(found, key=lambda one: one.picture)
 
 
 def taken_for(found: Sequence[LeftOut]) -> list[tuple[int, int]]:

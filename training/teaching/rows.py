@@ -47,9 +47,9 @@ class Examples(NamedTuple):
         """Return views that each stand for themselves."""
         return cls(components, sureness, classes, pictures, np.ones(len(classes), np.float32))
 
-    def without(self, picture: int) -> Self:
-        """Leave out all views of a picture."""
-        kept = self.pictures != picture
+    def without(self, pictures: NDArray[np.int64]) -> Self:
+        """Leave out all views of some pictures."""
+        kept = ~np.isin(self.pictures, pictures)
         return self._replace(**{name: column[kept] for name, column in self._asdict().items()})
 
 

@@ -180,6 +180,13 @@ def test_what_cannot_work_is_refused_with_a_reason(school: School, concepts: tup
     assert not school.output.exists()
 
 
+def test_many_pictures_are_left_out_together(school: School) -> None:
+    many = paint(school.folder / "many", GREEN, 45)
+    car, boat = school.teach(f"{CAR}={school.red}", f"boat<{VEHICLE}={many}").concepts
+    assert (car.pictures, car.named) == (8, 8)
+    assert (boat.pictures, boat.named) == (45, 45)
+
+
 @pytest.mark.parametrize("forgotten", ["zebra", "animal"])
 def test_what_cannot_be_forgotten_is_refused(school: School, forgotten: str) -> None:
     with pytest.raises(ConfigurationError, match="forget: "):
