@@ -247,8 +247,9 @@ def _refuse_one_thing(found: Sequence[LeftOut], concepts: Sequence[NewConcept]) 
     if same is not None:
         one, other = (concepts[number].name for number in same)
         raise ConfigurationError(
-            f"concept: the pictures of {one!r} and {other!r} cannot be told apart: of those left out of learning half "
-            f"or more are taken for the other one. Give them as one concept, or pictures that show the difference"
+            f"concept: the pictures of {one!r} and {other!r} cannot be told apart: of those left out of learning more "
+            f"than a third of each are taken for the other one. Give them as one concept, or pictures that show the "
+            f"difference"
         )
 
 
@@ -296,7 +297,7 @@ def described(lesson: Lesson, curriculum: Curriculum, version: str | None) -> Mo
     }
     changed = {
         "version": version or f"{base.version}+taught",
-        "tree_metadata": TreeMetadata.of(tree),
+        "tree": TreeMetadata.of(tree),
         "trained": tuple(curriculum.trained.tolist()),
         "labelled": moved(base.labelled, *(one.wnid for one in lesson.concepts)),
         "boxed": moved(base.boxed),
@@ -304,6 +305,5 @@ def described(lesson: Lesson, curriculum: Curriculum, version: str | None) -> Mo
         "training": {**base.training, "taught": taught, "forgotten": list(lesson.forgotten)},
         "evaluation": {"before_it_was_taught": base.evaluation},
     }
-    kept = {name: getattr(base, name) for name in type(base).model_fields if name not in changed}
-    kept["tree"] = changed.pop("tree_metadata")
+    kept = {name: getattr(base, name) for name in type(base).model_fields if name != "tree_metadata"}
     return ModelMetadata.model_validate(kept | changed)

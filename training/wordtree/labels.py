@@ -116,6 +116,7 @@ def _of_csv(path: Path, content: str) -> list[Label]:
     if head != ["label", "parent"]:
         raise InvalidDatasetError(f"{path}, line 1: is {','.join(head)!r}; the first line must be label,parent")
     labels: list[Label] = []
+    above: dict[str, Label] = {}
     for cells in rows:
         place = f"{path}, line {rows.line_num}"
         if not any(cell.strip() for cell in cells):
@@ -133,13 +134,13 @@ def _of_csv(path: Path, content: str) -> list[Label]:
             labels.append(Label(name, "", None, place))
         else:
             labels.append(Label(own_node(name), name, own_node(parent) if parent else None, place))
+            if parent:
+                above.setdefault(
+                    own_node(parent), Label(own_node(parent), "" if is_wnid(parent) else parent, None, place)
+                )
     named = {label.node for label in labels}
     # What is only a parent is a label, too: the root of its part of the hierarchy.
-    tops = {label.parent: label.place for label in reversed(labels) if label.parent and label.parent not in named}
-    names = {
-        own_node(cells[1]): " ".join(cells[1].split()) for cells in csv.reader(content.splitlines()) if len(cells) > 1
-    }
-    labels += [Label(top, "" if is_wnid(top) else names[top], None, place) for top, place in tops.items()]
+    labels += [label for node, label in above.items() if node not in named]
     _refuse_circles(labels)
     return labels
 

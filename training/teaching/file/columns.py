@@ -60,7 +60,7 @@ def plan(base: ModelMetadata, concepts: Sequence[NewConcept], forgotten: Sequenc
     Args:
         base: of the model before.
         concepts: those of the tree and new ones; none that the model has class logits for, unless it forgets them.
-        forgotten: wnids, `may_forget`.
+        forgotten: wnids of trained nodes.
     """
     tree = base.tree
     kept = _kept(base, forgotten)
