@@ -70,14 +70,14 @@ class Memory:
             identity: see there.
             vectors, sureness, wnids: of all objects, [N, D], [N, 3] and N.
             components: how many principal components to keep.
-            most: how many objects to keep; each label gets the same number, as far as it has them.
+            most: how many objects to keep, spread evenly over all, so that what is frequent stays frequent.
         """
         mean: Floats = vectors.mean(0)
         deviation: Floats = np.maximum(vectors.std(0), np.float32(LEAST_DEVIATION))
         standard = (vectors - mean) / deviation
         _, directions = np.linalg.eigh(standard.T @ standard)
         found = np.ascontiguousarray(directions[:, ::-1][:, :components]).astype(np.float32)
-        kept = _evenly(wnids, most)
+        kept = np.linspace(0, len(wnids) - 1, min(len(wnids), most)).round().astype(np.intp)
         return cls(
             identity,
             mean,
@@ -177,21 +177,6 @@ def sureness(logits: Floats) -> Floats:
 
 LEAST_REST: Final = 1e-4
 """Least probability that the classifier is taken to leave to all other classes."""
-
-
-def _evenly(wnids: Sequence[str], most: int) -> NDArray[np.intp]:
-    """Choose at most so many places, the same number of each label as far as it has them, spread over its objects."""
-    _, labels = np.unique(np.array(wnids), return_inverse=True)
-    counts = np.bincount(labels)
-    low, high = 1, int(counts.max())
-    while low < high:  # the greatest number of each that fits
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if np.minimum(counts, middle).sum() <= most else (low, middle - 1)
-    chosen = []
-    for label, count in enumerate(counts.tolist()):
-        places = np.flatnonzero(labels == label)
-        chosen.append(places[np.unique(np.linspace(0, count - 1, min(count, low)).round().astype(int))])
-    return np.sort(np.concatenate(chosen))
 
 
 def _rounded(values: Floats) -> tuple[NDArray[np.int8], Floats]:

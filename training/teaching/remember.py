@@ -51,8 +51,8 @@ class RememberConfiguration(BaseModel):
     pictures: tuple[Path, ...] = Field((), description="folders of pictures with a label alone: FOLDER/WNID/NAME.jpg")
     held_out_every: int = Field(0, ge=0, description="leave out every n-th picture of each set and synset; 0: none")
     most_pictures: PositiveInt = Field(5000, description="pictures to look at, spread evenly over all")
-    components: PositiveInt = Field(512, description="principal components to keep of each vector")
-    most: PositiveInt = Field(8000, description="objects to keep, of each label the same number if it has them")
+    components: PositiveInt = Field(1000, description="principal components to keep of each vector")
+    most: PositiveInt = Field(15000, description="objects to keep, spread evenly over all")
     threads: PositiveInt | None = Field(
         None, description="CPU threads of an inference; by default as many as there are physical cores"
     )

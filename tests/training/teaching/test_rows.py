@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.teaching.rows import CONCEPT_WEIGHT, Examples, fewer, fit_rows
+from training.teaching.rows import CONCEPT_WEIGHT, DECAY, TOGETHER, Examples, fewer, fit_rows
 
 
 def examples(views: int = 1, pictures: int = 10) -> Examples:
@@ -72,3 +72,20 @@ def test_a_concept_counts_as_much_however_many_pictures_it_has() -> None:
     middle = np.array([[1.5, 0]], np.float32)
     nothing = np.zeros((1, 3), np.float32)
     np.testing.assert_allclose(few.probabilities(middle, nothing), many.probabilities(middle, nothing), atol=0.15)
+
+
+def test_all_concepts_together_count_no_more_than_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty concepts with the same pictures are together as likely as one that counts as much as the memory."""
+    given = examples()
+    memory, own = (np.flatnonzero(given.classes == concept) for concept in (0, 1))
+    one = Examples(*(column[np.concatenate([memory, own])] for column in given))
+    many = Examples(*(column[np.concatenate([memory, np.tile(own, 20)])] for column in given))
+    many = many._replace(classes=np.concatenate([np.zeros(len(memory), np.int64), np.arange(1, 21).repeat(len(own))]))
+    asked = np.array([[1.2, 0], [1.5, 0], [1.8, 0]], np.float32)
+    nothing = np.zeros((3, 3), np.float32)
+    monkeypatch.setattr("training.teaching.rows.DECAY", DECAY / 20)  # twenty rows have it twenty times
+    none_of_many = fit_rows(many, 20).probabilities(asked, nothing)[:, 0]
+    monkeypatch.setattr("training.teaching.rows.DECAY", DECAY)
+    monkeypatch.setattr("training.teaching.rows.CONCEPT_WEIGHT", TOGETHER)
+    none_of_one = fit_rows(one, 1).probabilities(asked, nothing)[:, 0]
+    np.testing.assert_allclose(none_of_many, none_of_one, atol=0.01)
