@@ -1,7 +1,8 @@
 """Puts together what rows are fitted to: the memory, what was taught before, and the new pictures."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,12 @@ from training.teaching.file.grown_tree import NewConcept
 from training.teaching.file.lesson import Matrix, TaughtConcept
 from training.teaching.memory import Memory
 from training.teaching.pictures import LabelledPicture, Views
-from training.teaching.rows import Examples
+from training.teaching.rows import Examples, Rows
 
 Floats = NDArray[np.float32]
+
+SHOWN_TOO: Final = 0.5
+"""Probability of the concept from which another object of its picture is an example of it as well."""
 
 
 class Shown(NamedTuple):
@@ -81,11 +85,36 @@ def gather(memory: Memory, tree: WordTree, before: Sequence[TaughtConcept], show
             components = memory.project(views.vectors)
             parts.append(Examples.of(components, views.sureness, np.full(count, known), np.full(count, number)))
             first_views.append(place)
-            logits.append(views.class_logits[:1])
+            logits.append(views.class_logits)
             place, number = place + count, number + 1
     columns = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Gathered(
         Examples(*columns), tuple(first_views), np.concatenate(logits) if logits else np.empty((0, 0), np.float32)
+    )
+
+
+def with_more(shown: Sequence[Shown], memory: Memory, rows: Rows, before: int) -> list[Shown]:
+    """Add what else shows the concept in its pictures: ten pictures of herds are more than ten kangaroos.
+
+    Args:
+        shown: new concepts.
+        memory: of the model.
+        rows: fitted to one object of each picture.
+        before: how many concepts the rows have before the new ones.
+    """
+    return [
+        one._replace(views=tuple(_with_more(views, memory, rows, number) for views in one.views))
+        for number, one in enumerate(shown, start=before + 1)
+    ]
+
+
+def _with_more(views: Views, memory: Memory, rows: Rows, number: int) -> Views:
+    vectors, sureness = views.others
+    more = rows.probabilities(memory.project(vectors), sureness)[:, number] >= SHOWN_TOO
+    return replace(
+        views,
+        vectors=np.concatenate([views.vectors, vectors[more]]),
+        sureness=np.concatenate([views.sureness, sureness[more]]),
     )
 
 

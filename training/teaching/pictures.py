@@ -2,7 +2,8 @@
 
 For a picture with a label alone the paper takes the box that says the label with the greatest probability (section 4).
 A concept that is to be learned has no probability yet, so it is the box of greatest objectness, and in doubt the one
-nearer to the middle, where people put what they photograph.
+nearer to the middle, where people put what they photograph. What else is found in the picture may show the concept too,
+a second kangaroo: once rows are fitted, they say so (`training.teaching.examples.with_more`).
 """
 
 import hashlib
@@ -36,6 +37,10 @@ DRAWN: Final = 0.5
 """IoU with a drawn box from which a found box shows what was drawn."""
 MOST_VIEWS: Final = 3
 """Boxes of one object in one look."""
+OTHER_OBJECT: Final = 0.5
+"""IoU with all boxes before it below which a box shows something else."""
+MOST_OTHERS: Final = 5
+"""Other objects in one look."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +69,16 @@ class Views:
 
     Attributes:
         vectors: float32 [V, D]; sureness: float32 [V, 3], see `training.teaching.memory`.
-        class_logits: float32 [V, T], of the old class layer.
+        class_logits: float32 [1, T], what the old class layer says of the first.
         objectness: of the first.
+        others: vectors [O, D] and sureness [O, 3] of what else is found in the picture; none where boxes are drawn.
     """
 
     vectors: Floats
     sureness: Floats
     class_logits: Floats
     objectness: float
+    others: tuple[Floats, Floats]
 
 
 def read_pictures(place: str, wnid: str, tree: WordTree, label_map: Path | None) -> tuple[LabelledPicture, ...]:
@@ -126,19 +133,36 @@ def look_at(eye: Eye, picture: LabelledPicture, sizes: Sequence[int], *, mirrore
             f"{picture.path}: this picture cannot be read: {error}; replace it, or take it away"
         ) from error
     views: list[Seen] = []
+    others: list[Seen] = []
     for size in sizes:
         square, frame = letterbox(image, size)
         for turned in (False, True) if mirrored else (False,):
             given = np.ascontiguousarray(square[:, ::-1]) if turned else square
             seen = eye.look(given, LEAST_OBJECTNESS)
             boxes = _mirrored(seen.boxes, size) if turned else seen.boxes
-            views += _chosen(seen._replace(boxes=frame.to_picture(boxes)), picture.boxes, frame)
+            seen = seen._replace(boxes=frame.to_picture(boxes))
+            chosen = list(_chosen(seen, picture.boxes, frame))
+            views += chosen
+            if chosen and picture.boxes is None:
+                others.append(_others(seen, chosen[0].boxes[:1]))
     if not views:
         return None
-    vectors, classifier, logits = (
-        np.concatenate([getattr(view, name) for view in views]) for name in ("vectors", "classifier", "class_logits")
+    every, rest = _joined(views), _joined(others or [_some(views[0], [])])
+    return Views(
+        every.vectors,
+        sureness(every.classifier),
+        every.class_logits[:1],
+        float(every.objectness[0]),
+        (rest.vectors, sureness(rest.classifier)),
     )
-    return Views(vectors, sureness(classifier), logits, float(views[0].objectness[0]))
+
+
+def _some(seen: Seen, rows: Sequence[int] | NDArray[np.intp]) -> Seen:
+    return Seen(*(column[np.asarray(rows, np.intp)] for column in seen))
+
+
+def _joined(seen: Sequence[Seen]) -> Seen:
+    return Seen(*(np.concatenate(column) for column in zip(*seen, strict=True)))
 
 
 def _mirrored(boxes: Floats, size: int) -> Floats:
@@ -159,7 +183,20 @@ def _chosen(seen: Seen, drawn: Floats | None, frame: Letterbox) -> Iterator[Seen
         else:
             rows = np.concatenate([[best], rows[rows != best][np.argsort(-seen.objectness[rows[rows != best]])]])
         if len(rows):
-            yield Seen(*(column[rows[:MOST_VIEWS]] for column in seen))
+            yield _some(seen, rows[:MOST_VIEWS])
+
+
+def _others(seen: Seen, chosen: Floats) -> Seen:
+    """Return a box of each other object: the surest boxes that overlap neither the chosen one [1, 4] nor each other."""
+    taken, rows = chosen, list[int]()
+    for row in np.argsort(-seen.objectness, kind="stable").tolist():
+        if len(rows) == MOST_OTHERS:
+            break
+        box = seen.boxes[row : row + 1]
+        if (box_iou(box, taken) < OTHER_OBJECT).all():
+            taken = np.concatenate([taken, box])
+            rows.append(row)
+    return _some(seen, rows)
 
 
 def _best(seen: Seen, frame: Letterbox) -> int | None:

@@ -18,7 +18,7 @@ from training.data.formats.detection_set import some_of
 from training.export.onnx_model import write_model
 from training.files import replacing
 from training.teaching.asked import Asked, read_asked
-from training.teaching.examples import Shown, gather, remembered
+from training.teaching.examples import Shown, gather, remembered, with_more
 from training.teaching.file.columns import Columns, Curriculum, plan
 from training.teaching.file.graph import GraphRows, add_rows, remove_rows
 from training.teaching.file.grown_tree import NewConcept
@@ -141,6 +141,10 @@ def teach(configuration: TeachConfiguration) -> TeachReport:
     shown = _shown(configuration, model, asked, curriculum, lesson)
     gathered = gather(memory, curriculum.tree, lesson.concepts, shown)
     rows = fit_rows(gathered.examples, len(every))
+    if shown:
+        shown = with_more(shown, memory, rows, len(lesson.concepts))
+        gathered = gather(memory, curriculum.tree, lesson.concepts, shown)
+        rows = fit_rows(gathered.examples, len(every))
     new = range(len(lesson.concepts), len(every))
     found = judge(gathered, curriculum.columns, rows, new)
     _refuse_one_thing(found, every)

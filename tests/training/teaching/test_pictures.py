@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training.teaching.file.seen import Eye, Seen
-from training.teaching.pictures import MOST_VIEWS, LabelledPicture, look_at
+from training.teaching.pictures import MOST_OTHERS, MOST_VIEWS, LabelledPicture, Views, look_at
 
 SIZE = 100
 
@@ -29,14 +29,18 @@ class FakeEye:
         return Seen(boxes, self.objectness, numbers, np.zeros((len(boxes), 2), np.float32), numbers)
 
 
-def seen_of(tmp_path: Path, eye: FakeEye, drawn: Any = None) -> list[int] | None:
-    """Return the numbers of the boxes that are taken of a picture, in order."""
+def views_of(tmp_path: Path, eye: FakeEye, drawn: Any = None) -> Views | None:
     image = Image.new("RGB", (SIZE, SIZE))
     image.paste((255, 255, 255), (0, 0, SIZE // 2, SIZE))
     image.save(tmp_path / "picture.png")
     content = (tmp_path / "picture.png").read_bytes()
     boxes = None if drawn is None else np.array(drawn, np.float32).reshape(-1, 4)
-    views = look_at(cast("Eye", eye), LabelledPicture(tmp_path / "picture.png", content, boxes), (SIZE,))
+    return look_at(cast("Eye", eye), LabelledPicture(tmp_path / "picture.png", content, boxes), (SIZE,))
+
+
+def seen_of(tmp_path: Path, eye: FakeEye, drawn: Any = None) -> list[int] | None:
+    """Return the numbers of the boxes that are taken of a picture, in order."""
+    views = views_of(tmp_path, eye, drawn)
     return None if views is None else views.vectors[:, 0].astype(int).tolist()
 
 
@@ -65,3 +69,25 @@ def test_where_boxes_are_drawn_those_are_taken_that_show_them(tmp_path: Path) ->
 
 def test_where_nothing_is_found_there_is_no_view(tmp_path: Path) -> None:
     assert seen_of(tmp_path, FakeEye([], [])) is None
+
+
+def others_of(tmp_path: Path, eye: FakeEye, drawn: Any = None) -> list[int]:
+    views = views_of(tmp_path, eye, drawn)
+    assert views is not None
+    vectors, sureness = views.others
+    assert len(vectors) == len(sureness)
+    numbers: list[int] = vectors[:, 0].astype(int).tolist()
+    return numbers
+
+
+def test_what_else_is_found_is_kept_once_for_each_object(tmp_path: Path) -> None:
+    boxes = [(30, 30, 70, 70), (31, 30, 70, 70), (0, 0, 20, 20), (1, 0, 20, 20), (80, 80, 99, 99)]
+    assert others_of(tmp_path, FakeEye(boxes, [0.9, 0.8, 0.3, 0.4, 0.6])) == [4, 3] * 2
+    assert others_of(tmp_path, FakeEye(boxes[:2], [0.9, 0.8])) == []
+    assert others_of(tmp_path, FakeEye(boxes, [0.9, 0.8, 0.3, 0.4, 0.6]), [(30, 30, 70, 70)]) == []
+
+
+def test_a_crowd_is_kept_in_part(tmp_path: Path) -> None:
+    boxes = [(40.0, 40, 60, 60)] + [(10.0 * number, 0, 10.0 * number + 9, 9) for number in range(9)]
+    objectness = [0.95] + [0.9 - 0.05 * number for number in range(9)]
+    assert others_of(tmp_path, FakeEye(boxes, objectness)) == [*range(1, 1 + MOST_OTHERS)] * 2
