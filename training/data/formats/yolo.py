@@ -2,9 +2,9 @@
 
 A line is `class x y width height`: the class's number from 0, the box's centre and sides as fractions of the picture's.
 A line of more coordinates is a polygon's corners, x y x y ...; its box is the least that holds them. Where data.yaml
-has `kpt_shape`, a line is a box and its keypoints, which are left aside. The text files lie
-in a folder beside the pictures', `labels` where theirs is `images`, or with the pictures themselves. A picture without
-a text file is a picture of background.
+has `kpt_shape`, a line is a box and its keypoints, which are left aside. So is a detector's confidence behind a box.
+The text files lie in a folder beside the pictures', `labels` where theirs is `images`, or with the pictures themselves.
+A picture without a text file is a picture of background.
 """
 
 import logging
@@ -55,18 +55,19 @@ def read_yolo(names: Path, pictures: Path, tree: WordTree, label_map: Mapping[st
         )
     _tell_unused(labels, names)
     read = [_read(label, classes) for label in labels]
-    used = {classes.names[number] for _, numbers, _ in read for number in numbers}
+    _tell_confidences(pictures, read)
+    used = {classes.names[number] for one in read for number in one.classes}
     categories = categories_of(classes.names, tree, label_map, names, used=used)
     sizes = inspect_pictures(files)
     clipped = []
-    for picture, size, (corners, numbers, lines), label in zip(files, sizes, read, labels, strict=True):
+    for picture, size, one, label in zip(files, sizes, read, labels, strict=True):
         clipped.append(
             clip_picture(
                 picture,
                 size,
-                corners * np.array([*size, *size]),
-                np.array([categories[classes.names[number]].node for number in numbers], np.int32),
-                [f"{label.name}, line {line}" for line in lines],
+                one.corners * np.array([*size, *size]),
+                np.array([categories[classes.names[number]].node for number in one.classes], np.int32),
+                [f"{label.name}, line {line}" for line in one.lines],
             )
         )
     return gather(pictures, pictures.name, clipped, list(categories.values()), BOX_FORM)
@@ -143,33 +144,68 @@ def _labels_of(picture: Path) -> Path:
     return picture.with_suffix(".txt")
 
 
-def _read(path: Path, classes: Classes) -> tuple[NDArray[np.float64], list[int], list[int]]:
-    """Return corners as fractions [N, 4], class numbers [N] and line numbers [N]; none where there is no file."""
+class _Boxes(NamedTuple):
+    """What a text file says.
+
+    Attributes:
+        corners: [N, 4], fractions of the picture's sides.
+        classes: N numbers.
+        lines: N numbers of lines, from 1.
+        confident: the lines among these that end with a detector's confidence.
+    """
+
+    corners: NDArray[np.float64]
+    classes: list[int]
+    lines: list[int]
+    confident: list[str]
+
+
+def _tell_confidences(pictures: Path, read: Sequence[_Boxes]) -> None:
+    found = [where for one in read for where in one.confident]
+    if found:
+        count = sum(len(one.lines) for one in read)
+        logger.warning(
+            "%s: %d of %d boxes have a sixth number, a detector's confidence, which was left aside: %s. Did anybody "
+            "look at these boxes?",
+            pictures,
+            len(found),
+            count,
+            some_of(found),
+        )
+
+
+def _read(path: Path, classes: Classes) -> _Boxes:
+    """Read a text file; there is nothing in one that does not exist."""
     try:
         lines = read_text(path).splitlines()
     except FileNotFoundError:
         lines = []
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidDatasetError(f"{path}: the boxes cannot be read ({error})") from error
-    corners, numbers, places = [], [], []
+    corners, numbers, places, confident = [], [], [], []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                label, box = _parse(line, classes)
+                label, box, sure = _parse(line, classes)
             except ValueError as error:
                 raise InvalidDatasetError(f"{path}, line {number}: {error}") from error
             numbers.append(label)
             corners.append(box)
             places.append(number)
-    return np.array(corners, np.float64).reshape(-1, 4), numbers, places
+            if sure:
+                confident.append(f"{path.name}, line {number}")
+    return _Boxes(np.array(corners, np.float64).reshape(-1, 4), numbers, places, confident)
 
 
-def _parse(line: str, classes: Classes) -> tuple[int, tuple[float, float, float, float]]:
-    fields = line.split()
+def _parse(line: str, classes: Classes) -> tuple[int, tuple[float, float, float, float], bool]:
+    """Return the class, the corners, and whether a confidence stands behind them."""
     try:
-        label, values = int(fields[0]), [float(field) for field in fields[1:]]
+        first, *values = (float(field) for field in line.split())
     except ValueError:
-        raise ValueError(f"{line!r} is not `class x y width height`; put it right or remove it") from None
+        first = math.nan
+    if not first.is_integer():  # some programs write 0.0
+        raise ValueError(f"{line!r} is not `class x y width height`; put it right or remove it")
+    label = int(first)
     if not 0 <= label < len(classes.names):
         raise ValueError(f"there is no class {label}; the classes are 0 to {len(classes.names) - 1}")
     if classes.keypoints is not None:
@@ -179,13 +215,16 @@ def _parse(line: str, classes: Classes) -> tuple[int, tuple[float, float, float,
                 f"{classes.keypoints}"
             )
         values = values[:4]
+    confident = len(values) == 5 and 0 <= values[4] <= 1
+    if confident:
+        values.pop()
     if not all(math.isfinite(value) and -1 <= value <= 2 for value in values):  # more is no rounding: it is pixels
         raise ValueError("a coordinate is far outside 0 to 1; give fractions of the picture's sides")
     if len(values) == 4:
         x, y, width, height = values
-        return label, (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        return label, (x - width / 2, y - height / 2, x + width / 2, y + height / 2), confident
     if len(values) >= 6 and len(values) % 2 == 0:
-        return label, (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))
+        return label, (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])), False
     raise ValueError(
         f"has {len(values)} coordinates; a box has 4, a polygon two for each of its corners. If keypoints follow the "
         f"box, give data.yaml with its `kpt_shape`"

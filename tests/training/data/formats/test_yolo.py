@@ -63,7 +63,10 @@ def test_boxes_may_lie_beside_the_pictures(tmp_path: Path) -> None:
         ("-1 0.5 0.5 1 1", "there is no class -1"),
         ("dog 0.5 0.5 1 1", "is not `class x y width height`"),
         ("0 0.5 0.5 1", "has 3 coordinates; a box has 4"),
-        ("0 0.5 0.5 1 1 0.9", "has 5 coordinates"),
+        ("0 0.5 0.5 1 1 1.2", "has 5 coordinates"),
+        ("0.5 0.5 0.5 1 1", "is not `class x y width height`"),
+        ("nan 0.5 0.5 1 1", "is not `class x y width height`"),
+        ("inf 0.5 0.5 1 1", "is not `class x y width height`"),
         ("0 120 80 40 40", "far outside 0 to 1; give fractions"),
         ("0 nan 0.5 1 1", "far outside 0 to 1"),
     ],
@@ -183,3 +186,22 @@ def test_a_negative_side_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     write(tmp_path, "0 0.5 0.5 -0.5 0.5\n")
     with pytest.raises(InvalidDatasetError, match=r"none of the 1 boxes can be used: a\.txt, line 1"):
         read_yolo(names, pictures, tiny_tree(), LABEL_MAP)
+
+
+@pytest.mark.parametrize(
+    "line", ["1\t0.5\t0.5\t0.5\t0.5", "1 0.5 0.5 0.5 0.5 \t ", "1.0 0.5 0.5 0.5 0.5", "\ufeff1 .5 .5 .5 .5\r"]
+)
+def test_lines_as_other_programs_write_them(tmp_path: Path, line: str) -> None:
+    names, pictures = write(tmp_path, f"{line}\n")
+    (picture,) = read_yolo(names, pictures, tiny_tree(), LABEL_MAP).pictures
+    np.testing.assert_allclose(picture.boxes, [[10, 5, 30, 15]])
+    assert picture.nodes.tolist() == [node("bicycle")]
+
+
+def test_a_confidence_is_left_aside_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names, pictures = write(tmp_path, "0 0.5 0.5 0.5 0.5 0.87\n0 0.5 0.5 1 1\n")
+    found = read_yolo(names, pictures, tiny_tree(), LABEL_MAP)
+    np.testing.assert_allclose(found.pictures[0].boxes, [[10, 5, 30, 15], [0, 0, 40, 20]])
+    assert (
+        "1 of 2 boxes have a sixth number, a detector's confidence, which was left aside: a.txt, line 1" in caplog.text
+    )
