@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, FiniteFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, FiniteFloat, NonNegativeInt, ValidationError
 
 from model.files.text import read_json
 from model.wordtree import WordTree
@@ -23,6 +23,8 @@ from training.data.formats.detection_set import (
     gather,
     some_of,
 )
+from training.data.formats.picture_files import PictureFinder
+from training.data.formats.picture_headers import sizes_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +34,8 @@ BOX_FORM: Final = "x, y, width, height in pixels"
 class _Image(BaseModel):
     id: int | str
     file_name: str
-    width: PositiveInt
-    height: PositiveInt
+    width: NonNegativeInt | None = None
+    height: NonNegativeInt | None = None
 
 
 class _Annotation(BaseModel):
@@ -78,20 +80,22 @@ def read_coco(
     _check_unique(annotations, "categories", [category.id for category in content.categories])
     used = {record.category_id for record in content.annotations}
     categories = _categories(annotations, content.categories, used, tree, label_map or {})
-    _check_pictures(annotations, pictures, content.images)
+    paths = _find_pictures(annotations, pictures, content.images)
     grouped = _group(annotations, content)
-    _check_sides(annotations, content)
+    given = [(one.width, one.height) if one.width and one.height else None for one in content.images]
+    sizes = sizes_of(annotations, paths, given)
+    _check_sides(annotations, content, dict(zip((one.id for one in content.images), sizes, strict=True)))
     known = any("difficult" in record.model_fields_set for record in content.annotations)
     clipped = []
-    for image in content.images:
+    for image, path, size in zip(content.images, paths, sizes, strict=True):
         numbers = grouped[image.id]
         boxes = [content.annotations[number] for number in numbers]
         corners = np.array([record.bbox for record in boxes], np.float64).reshape(-1, 4)
         corners[:, 2:] += corners[:, :2]
         clipped.append(
             clip_picture(
-                pictures / image.file_name,
-                (image.width, image.height),
+                path,
+                size,
                 corners,
                 np.array([categories[record.category_id].node for record in boxes], np.int32),
                 [f"annotations[{number}]" for number in numbers],
@@ -165,14 +169,13 @@ def _categories(
     }
 
 
-def _check_sides(annotations: Path, content: _CocoFile) -> None:
+def _check_sides(annotations: Path, content: _CocoFile, sizes: Mapping[int | str, tuple[int, int]]) -> None:
     """Refuse boxes that are given as corners, x1, y1, x2, y2: most of them would be cut at the picture's edge.
 
     As corners every box must make sense, and as sides half of them must not fit into their picture.
     """
     if not content.annotations:
         return
-    sizes = {image.id: (image.width, image.height) for image in content.images}
     boxes = np.array([record.bbox for record in content.annotations])
     size = np.array([sizes[record.image_id] for record in content.annotations])
     start, given = boxes[:, :2], boxes[:, 2:]
@@ -185,13 +188,17 @@ def _check_sides(annotations: Path, content: _CocoFile) -> None:
         )
 
 
-def _check_pictures(annotations: Path, pictures: Path, images: Sequence[_Image]) -> None:
-    missing = [image.file_name for image in images if not (pictures / image.file_name).is_file()]
+def _find_pictures(annotations: Path, pictures: Path, images: Sequence[_Image]) -> list[Path]:
+    finder = PictureFinder(pictures)
+    found = [finder.find(image.file_name) for image in images]
+    missing = [image.file_name for image, path in zip(images, found, strict=True) if path is None]
     if missing:
         raise InvalidDatasetError(
             f"{annotations}: {len(missing)} of its {len(images)} pictures are not in {pictures}: "
             f"{some_of(missing)}; fetch them, or give the folder that the file names are relative to."
         )
+    finder.tell(annotations)
+    return [path for path in found if path is not None]
 
 
 def _group(annotations: Path, content: _CocoFile) -> dict[int | str, list[int]]:

@@ -1,8 +1,8 @@
-"""Which files of a folder are pictures, and a word about those that are not."""
+"""Which files of a folder are pictures, a word about those that are not, and which one a name means."""
 
 import logging
-from collections import Counter
-from pathlib import Path
+from collections import Counter, defaultdict
+from pathlib import Path, PurePath, PureWindowsPath
 
 from model.pictures.suffixes import has_picture_suffix
 from training.data.formats.detection_set import some_of
@@ -29,3 +29,52 @@ def list_pictures(folder: Path, *, deep: bool = False, beside: frozenset[str] = 
     if folders and not deep:
         logger.warning("%s: skipped %d folders in it", folder, folders)
     return found
+
+
+class PictureFinder:
+    """Finds the pictures that annotations name, though many programs name them inexactly.
+
+    A name may lack its ending or have another one (`a.png` was stored again as `a.jpg`), and may begin with folders of
+    the machine it was written on.
+
+    Args:
+        folder: of the pictures.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stems: dict[Path, dict[str, list[Path]]] = {}
+        self._otherwise: list[str] = []
+
+    def find(self, *names: str) -> Path | None:
+        """Return the file that the first of some names means that means one, or None."""
+        if (self._folder / names[0]).is_file():
+            return self._folder / names[0]
+        for name in names:
+            for place in dict.fromkeys((PurePath(name), PurePath(PureWindowsPath(name).name))):
+                found = self._like(place)
+                if found is not None:
+                    self._otherwise.append(f"{names[0]} is {found.name}")
+                    return found
+        return None
+
+    def tell(self, source: Path) -> None:
+        """Log how many pictures were found under another name, and the first."""
+        if self._otherwise:
+            count, some = len(self._otherwise), some_of(self._otherwise)
+            logger.warning("%s: found %d pictures under another name: %s", source, count, some)
+
+    def _like(self, place: PurePath) -> Path | None:
+        """Return the file of this name, else the only picture of this name but for its ending."""
+        path = self._folder / place
+        if path.is_file():
+            return path
+        folder = path.parent
+        if folder not in self._stems:
+            stems = defaultdict(list)
+            for one in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if has_picture_suffix(one.name) and one.is_file():
+                    stems[one.stem].append(one)
+            self._stems[folder] = stems
+        alike = self._stems[folder].get(path.name) or self._stems[folder].get(path.stem) or []
+        return alike[0] if len(alike) == 1 else None

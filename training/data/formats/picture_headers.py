@@ -4,6 +4,7 @@ So all files that are cut short or no pictures are found before work starts, in 
 a file shows only when it is decoded.
 """
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from model.pictures.decoding import decode_picture
 from model.pictures.errors import PictureError
 from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError, some_of
 from training.data.formats.folder import LabelOnlyPicture
+
+logger = logging.getLogger(__name__)
 
 LYING: Final = frozenset({5, 6, 7, 8})
 """EXIF orientations that turn a picture by 90 degrees, so that width and height change places."""
@@ -73,6 +76,24 @@ def other_shape(size: tuple[int, int], picture: BoxedPicture) -> str | None:
     if shift <= picture.width + picture.height:  # rounding the sides to whole pixels explains it
         return None
     return f"{picture.path} is {width}x{height} pixels, held upright, not {picture.width}x{picture.height}"
+
+
+def sizes_of(source: Path, paths: Sequence[Path], given: Sequence[tuple[int, int] | None]) -> list[tuple[int, int]]:
+    """Return the size of each picture as its annotations give it, or, where they give none, as its file does.
+
+    Args:
+        source: of the annotations, for messages.
+        paths: of the pictures.
+        given: width and height in pixels; None where that is not known.
+
+    Raises:
+        InvalidDatasetError: such a picture cannot be used.
+    """
+    unknown = [path for path, size in zip(paths, given, strict=True) if size is None]
+    if unknown:
+        logger.info("%s: looked up the size of %d of %d pictures in their files", source, len(unknown), len(paths))
+    found = iter(inspect_pictures(unknown))
+    return [next(found) if size is None else size for size in given]
 
 
 def inspect_pictures(paths: Sequence[Path]) -> list[Size]:

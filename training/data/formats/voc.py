@@ -19,6 +19,8 @@ from model.files.text import read_text
 from model.wordtree import WordTree
 from training.data.formats.detection_set import ClippedPicture, DetectionSet, InvalidDatasetError, clip_picture, gather
 from training.data.formats.label_map import categories_of
+from training.data.formats.picture_files import PictureFinder
+from training.data.formats.picture_headers import sizes_of
 
 
 class _Object(NamedTuple):
@@ -30,7 +32,7 @@ class _Object(NamedTuple):
 class _Record(NamedTuple):
     source: Path
     picture: Path
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     objects: tuple[_Object, ...]
 
 
@@ -49,11 +51,14 @@ def read_voc(
     Raises:
         InvalidDatasetError: a file cannot be read or is not such an XML, a picture is missing, or a class has no node.
     """
-    records = [_read(path, pictures) for path in _files(annotations)]
+    finder = PictureFinder(pictures)
+    records = [_read(path, pictures, finder) for path in _files(annotations)]
+    finder.tell(annotations)
+    sizes = sizes_of(annotations, [one.picture for one in records], [one.size for one in records])
     names = sorted({thing.name for record in records for thing in record.objects})
     categories = categories_of(names, tree, label_map, annotations)
     nodes = {name: category.node for name, category in categories.items()}
-    clipped = [_clipped(record, nodes) for record in records]
+    clipped = [_clipped(record, size, nodes) for record, size in zip(records, sizes, strict=True)]
     return gather(annotations, annotations.stem, clipped, list(categories.values()), "xmin, ymin, xmax, ymax in pixels")
 
 
@@ -75,7 +80,7 @@ def _files(annotations: Path) -> Sequence[Path]:
     return [folder / f"{stem}.xml" for stem in stems]
 
 
-def _read(path: Path, pictures: Path) -> _Record:
+def _read(path: Path, pictures: Path, finder: PictureFinder) -> _Record:
     try:
         root = parse(path, forbid_dtd=True).getroot()
         assert root is not None  # what was parsed has one
@@ -85,12 +90,14 @@ def _read(path: Path, pictures: Path) -> _Record:
         ) from error
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise InvalidDatasetError(f"{path}: is not XML ({error}); export the file again") from error
-    picture = pictures / _text(path, root, "filename")
-    if not picture.is_file():
-        raise InvalidDatasetError(f"{path}: its picture {picture} is not there; fetch it, or remove the XML file")
-    size = (_side(path, root, "size/width"), _side(path, root, "size/height"))
+    names = [name for name in ((root.findtext("filename") or "").strip(), path.stem) if name]
+    picture = finder.find(*names)
+    if picture is None:
+        raise InvalidDatasetError(
+            f"{path}: its picture {pictures / names[0]} is not there; fetch it, or remove the XML file"
+        )
     things = [_object(path, number, element) for number, element in enumerate(root.findall("object"), start=1)]
-    return _Record(path, picture, size, tuple(things))
+    return _Record(path, picture, _size(root), tuple(things))
 
 
 def _object(path: Path, number: int, element: Element) -> _Object:
@@ -103,11 +110,13 @@ def _object(path: Path, number: int, element: Element) -> _Object:
     )
 
 
-def _side(path: Path, root: Element, name: str) -> int:
-    value = _number(path, root, name)
-    if value < 1 or value != int(value):
-        raise InvalidDatasetError(f"{path}: <{name}> is {value:g}; write the picture's side in pixels")
-    return int(value)
+def _size(root: Element) -> tuple[int, int] | None:
+    """Return the width and height that are written down; None where there are none, as some programs write 0."""
+    try:
+        width, height = (int(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
+    except ValueError:
+        return None
+    return (width, height) if width > 0 and height > 0 else None
 
 
 def _number(path: Path, element: Element, name: str, where: str = "") -> float:
@@ -128,10 +137,10 @@ def _text(path: Path, element: Element, name: str, where: str = "") -> str:
     return text
 
 
-def _clipped(record: _Record, nodes: Mapping[str, int]) -> ClippedPicture:
+def _clipped(record: _Record, size: tuple[int, int], nodes: Mapping[str, int]) -> ClippedPicture:
     return clip_picture(
         record.picture,
-        record.size,
+        size,
         np.array([thing.corners for thing in record.objects], np.float64).reshape(-1, 4),
         np.array([nodes[thing.name] for thing in record.objects], np.int32),
         [f"{record.source.name}, object {number}" for number in range(1, len(record.objects) + 1)],

@@ -1,6 +1,7 @@
 """Reading detection sets: what comes out, and what is said of a set that cannot be used."""
 
 import copy
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -211,7 +212,7 @@ def _with(value: object, *keys: str | int) -> Callable[[Content], None]:
         (_without("annotations", 1, "bbox"), r"at annotations\[1\]\.bbox: Field required"),
         (_with([1, 2, 3], "annotations", 1, "bbox"), r"at annotations\[1\]\.bbox\[3\]: Field required"),
         (_with([1, 2, 3, float("nan")], "annotations", 1, "bbox"), r"annotations\[1\]\.bbox\[3\]: .*finite"),
-        (_with(0, "images", 2, "width"), r"at images\[2\]\.width: .* greater than 0"),
+        (_with(-1, "images", 2, "width"), r"at images\[2\]\.width: .* greater than or equal to 0"),
     ],
 )
 def test_a_set_that_cannot_be_used_is_refused_with_what_to_do(
@@ -267,3 +268,26 @@ def test_difficult_boxes_are_told_where_the_set_tells(tmp_path: Path) -> None:
     pets = read(tmp_path, content)
     assert [picture.difficult.tolist() for picture in pets.pictures if picture.difficult is not None].count([]) >= 1
     assert sum(picture.difficult.sum() for picture in pets.pictures if picture.difficult is not None) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _without("images", 0, "width"),
+        _with(0, "images", 0, "height"),
+        _with("7.jpg", "images", 0, "file_name"),
+        _with("7", "images", 0, "file_name"),
+        _with("C:\\photos\\7.png", "images", 0, "file_name"),
+        _with("/home/me/photos/7.png", "images", 0, "file_name"),
+    ],
+)
+def test_a_size_and_a_name_are_looked_up_in_the_pictures(tmp_path: Path, change: Callable[[Content], None]) -> None:
+    annotations, pictures = write_pictures(tmp_path, [[Drawn((8, 8, 40, 30), "red", "beagle")]])
+    (expected,) = read_coco(annotations, pictures, tiny_tree()).pictures
+    content = json.loads(annotations.read_text())
+    content["images"][0]["file_name"] = Path(content["images"][0]["file_name"]).name
+    change(content)
+    annotations.write_text(json.dumps(content))
+    (found,) = read_coco(annotations, pictures, tiny_tree()).pictures
+    assert (found.path, found.width, found.height) == (expected.path, expected.width, expected.height)
+    np.testing.assert_array_equal(found.boxes, expected.boxes)

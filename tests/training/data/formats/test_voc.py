@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.model_files import node, tiny_tree
 from training.data.formats.detection_set import InvalidDatasetError
@@ -75,10 +76,43 @@ def test_a_wrong_object_is_told(tmp_path: Path, thing: str, message: str) -> Non
         read_voc(write(tmp_path, BIKE, thing), tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)
 
 
-@pytest.mark.parametrize("size", ["<width>0</width><height>9</height>", "<width>1.5</width><height>9</height>"])
-def test_a_picture_without_extent_is_told(tmp_path: Path, size: str) -> None:
-    with pytest.raises(InvalidDatasetError, match=r"<size/width> is .*; write the picture's side in pixels"):
-        read_voc(write(tmp_path, size=size), tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)
+@pytest.mark.parametrize(
+    "size", ["<width>0</width><height>0</height>", "", "<width>1.5</width><height>9</height>", "<width>many</width>"]
+)
+def test_a_size_that_is_not_there_is_looked_up_in_the_picture(
+    tmp_path: Path, size: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    annotations = write(tmp_path, DOG, size=size)
+    with pytest.raises(InvalidDatasetError, match=r"a\.jpg \(the picture is empty"):
+        read_voc(annotations, tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)
+    Image.new("RGB", (90, 40)).save(tmp_path / "JPEGImages/a.jpg")
+    (picture,) = read_voc(annotations, tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP).pictures
+    assert (picture.width, picture.height) == (90, 40)
+    np.testing.assert_array_equal(picture.boxes, [[0, 10, 90, 40]])
+    assert "Annotations: looked up the size of 1 of 1 pictures in their files" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "a.png", "holiday.png", "", "C:\\photos\\a.jpg", "/home/me/photos/a.png", "photos/a.jpg"]
+)
+def test_a_picture_is_found_by_a_name_that_is_not_quite_its_own(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    annotations = write(tmp_path, DOG)
+    xml = annotations / "a.xml"
+    xml.write_text(xml.read_text().replace("<filename>a.jpg", f"<filename>{name}"))
+    (picture,) = read_voc(annotations, tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP).pictures
+    assert picture.path == tmp_path / "JPEGImages/a.jpg"
+    assert f"Annotations: found 1 pictures under another name: {name or 'a'} is a.jpg" in caplog.text
+
+
+def test_of_two_pictures_of_one_name_none_is_guessed(tmp_path: Path) -> None:
+    annotations = write(tmp_path, DOG)
+    (tmp_path / "JPEGImages/a.jpg").rename(tmp_path / "JPEGImages/a.jpeg")
+    (tmp_path / "JPEGImages/a.png").touch()
+    with pytest.raises(InvalidDatasetError, match=r"its picture .*a\.jpg is not there"):
+        read_voc(annotations, tmp_path / "JPEGImages", tiny_tree(), LABEL_MAP)
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
