@@ -11,8 +11,8 @@ from PIL import Image
 from model.runtime import OnnxDetector
 from tests.model_files import node, tiny_tree, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
-from training.data.formats.coco import read_coco
 from training.data.formats.detection_set import InvalidDatasetError
+from training.data.formats.layouts.coco import read_coco
 from training.evaluation.average_precision import Truths
 from training.evaluation.evaluator import evaluate_set, expanded
 from training.evaluation.hierarchy import CURVE_THRESHOLDS

@@ -8,7 +8,7 @@ import pytest
 from model.runtime import OnnxDetector
 from tests.model_files import node, tiny_tree, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
-from training.data.formats.coco import read_coco
+from training.data.formats.layouts.coco import read_coco
 from training.evaluation.hierarchy import CURVE_THRESHOLDS
 from training.evaluation.inference import Found, Rules, find_all
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.wordtree import WordTree
-from training.data.formats.coco import read_coco
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.held_out import part_of
 from training.data.formats.label_map import read_label_map
-from training.data.formats.voc import read_voc
-from training.data.formats.yolo import read_yolo
+from training.data.formats.layouts.coco import read_coco
+from training.data.formats.layouts.voc import read_voc
+from training.data.formats.layouts.yolo import read_yolo
 
 LAYOUTS = (
     "COCO JSON (NAME.json); PASCAL VOC: a folder of XML files, or ImageSets/Main/NAME.txt; YOLO: data.yaml, NAME.names "

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.model_files import tiny_tree
-from tests.training.data.formats import test_voc, test_yolo
+from tests.training.data.formats.layouts import test_voc, test_yolo
 from tests.training.detection_sets import Drawn, write_pictures
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.read import read_detection_set

@@ -8,7 +8,7 @@ from PIL import Image
 from model.runtime import OnnxDetector
 from tests.model_files import tiny_tree, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
-from training.data.formats.coco import read_coco
+from training.data.formats.layouts.coco import read_coco
 from training.evaluation.evaluator import evaluate_set
 from training.evaluation.html_report.pictures import FOUND, LABELLED, LONGEST_SIDE, draw, judge, worst_first
 from training.evaluation.inference import Rules

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.model_files import node, tiny_tree
 from training.data.formats.detection_set import InvalidDatasetError
-from training.data.formats.voc import read_voc
+from training.data.formats.layouts.voc import read_voc
 
 LABEL_MAP = {"dog": "n02084071", "bike": "n02834778"}
 DOG = (

@@ -12,8 +12,8 @@ import pytest
 
 from tests.model_files import node, tiny_tree
 from tests.training.detection_sets import Drawn, write_annotations, write_pictures
-from training.data.formats.coco import read_coco
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
+from training.data.formats.layouts.coco import read_coco
 
 Content = dict[str, Any]
 

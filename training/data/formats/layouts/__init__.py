@@ -1,0 +1,1 @@
+"""The layouts that detection sets come in: one module each."""
