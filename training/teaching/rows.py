@@ -2,12 +2,11 @@
 
 P(concept) is a softmax over the new concepts and "none of them". A new concept's logit is linear in the components that
 the memory keeps of a box; that of "none of them" is linear in how sure the classifier inside is of the box, because
-what that has a class for is no new concept. The pictures of a concept count as much as `CONCEPT_WEIGHT` of the memory,
-however many there are, and all concepts together at most as much as `TOGETHER`: a box is rather something old than one
-of fifty new things, however many are taught at once.
+what that has a class for is no new concept. All new concepts together count as much as `WEIGHT` of the memory, however
+many they are and however many pictures they have: a box is rather something old than one of fifty new things.
 
-Both, and `DECAY`, were chosen by what fifty concepts of ten pictures each cost on the val sets (docs/teach.md): with a
-weight of .3 for each of them and a decay of 1e-4 they took 1.7 points of coco_val's names, 3.6 of voc_val's and 2.7 of
+`WEIGHT` and `DECAY` were chosen by what forty-eight concepts of ten pictures each cost on the val sets (docs/teach.md).
+With .3 for each of them and a decay of 1e-4 they took 1.7 points of coco_val's names, 3.6 of voc_val's and 2.7 of
 ilsvrc_val's.
 """
 
@@ -21,9 +20,8 @@ from torch.nn import functional as F
 
 Floats = NDArray[np.float32]
 
-CONCEPT_WEIGHT: Final = 0.3
-TOGETHER: Final = 1.0
-DECAY: Final = 5e-4  # of the squares of a row's weights
+WEIGHT: Final = 0.3
+DECAY: Final = 2e-4  # of the squares of a row's weights
 STEPS: Final = 80  # of L-BFGS
 HARDEST: Final = 1000
 """Examples of the memory that `fewer` keeps because they are taken for a concept most easily."""
@@ -127,11 +125,10 @@ def fit_rows(examples: Examples, concepts: int) -> Rows:
 
 def _weights(examples: Examples, concepts: int) -> Floats:
     """Return how much each view counts: the memory 1 in all, every concept the same, each picture of it the same."""
-    of_concept = min(CONCEPT_WEIGHT, TOGETHER / max(concepts, 1))
     weights = np.where(examples.classes == 0, examples.weights, 0)
     weights /= max(weights.sum(), 1)
     for concept in range(1, concepts + 1):
         own = np.flatnonzero(examples.classes == concept)
         _, picture, views = np.unique(examples.pictures[own], return_inverse=True, return_counts=True)
-        weights[own] = of_concept / (len(views) * views[picture])
+        weights[own] = WEIGHT / (concepts * len(views) * views[picture])
     return weights

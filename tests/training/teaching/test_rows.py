@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.teaching.rows import CONCEPT_WEIGHT, DECAY, TOGETHER, Examples, fewer, fit_rows
+from training.teaching.rows import DECAY, Examples, fewer, fit_rows
 
 
 def examples(views: int = 1, pictures: int = 10) -> Examples:
@@ -67,15 +67,14 @@ def test_what_the_classifier_is_sure_of_is_no_new_concept() -> None:
 
 
 def test_a_concept_counts_as_much_however_many_pictures_it_has() -> None:
-    assert 0 < CONCEPT_WEIGHT < 1
     few, many = (fit_rows(examples(pictures=count), 2) for count in (5, 40))
     middle = np.array([[1.5, 0]], np.float32)
     nothing = np.zeros((1, 3), np.float32)
     np.testing.assert_allclose(few.probabilities(middle, nothing), many.probabilities(middle, nothing), atol=0.15)
 
 
-def test_all_concepts_together_count_no_more_than_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty concepts with the same pictures are together as likely as one that counts as much as the memory."""
+def test_all_concepts_together_count_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty concepts with the same pictures are together as likely as one of these pictures."""
     given = examples()
     memory, own = (np.flatnonzero(given.classes == concept) for concept in (0, 1))
     one = Examples(*(column[np.concatenate([memory, own])] for column in given))
@@ -86,6 +85,5 @@ def test_all_concepts_together_count_no_more_than_the_memory(monkeypatch: pytest
     monkeypatch.setattr("training.teaching.rows.DECAY", DECAY / 20)  # twenty rows have it twenty times
     none_of_many = fit_rows(many, 20).probabilities(asked, nothing)[:, 0]
     monkeypatch.setattr("training.teaching.rows.DECAY", DECAY)
-    monkeypatch.setattr("training.teaching.rows.CONCEPT_WEIGHT", TOGETHER)
     none_of_one = fit_rows(one, 1).probabilities(asked, nothing)[:, 0]
     np.testing.assert_allclose(none_of_many, none_of_one, atol=0.01)
