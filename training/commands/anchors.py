@@ -29,7 +29,9 @@ class BoxSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     annotations: Path = Field(description=LAYOUTS)
-    pictures: Path = Field(description="folder of its pictures")
+    pictures: Path | None = Field(
+        None, description="folder of its pictures; without one a data.yaml's `train` says where they are"
+    )
     label_map: Path | None = Field(None, description="file with a line 'WNID name' for each class without a wnid")
 
 

@@ -130,6 +130,7 @@ def _read(
         *locate(given, configuration.data),
         detector.tree,
         configuration.label_map,
+        split="val",
         held_out_every=held_out_every,
         held_out=held_out_every > 0,
     )

@@ -182,7 +182,9 @@ def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
         gate = None
         if not configuration.without_gate:
             sets = [
-                read_detection_set(*locate(one, configuration.data), detector.tree, configuration.label_map)
+                read_detection_set(
+                    *locate(one, configuration.data), detector.tree, configuration.label_map, split="val"
+                )
                 for one in configuration.sets
             ]
             gate = AccuracyGate(detector, sets, Rules(size=size), configuration.most_fall)

@@ -59,7 +59,8 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
             detection.label_map,
             held_out_every=detection.held_out_every,
         )
-        opinions = _opinions(configuration, detection.opinions, found.pictures, detection.pictures, tree)
+        folder = detection.pictures or detection.annotations.parent
+        opinions = _opinions(configuration, detection.opinions, found.pictures, folder, tree)
         boxes.append(
             Source(
                 found.name, found.pictures, detection.repeats, detection.negative_weight, detection.balance, opinions

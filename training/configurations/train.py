@@ -48,7 +48,9 @@ class DetectionSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     annotations: Path = Field(description=LAYOUTS)
-    pictures: Path = Field(description="folder of its pictures")
+    pictures: Path | None = Field(
+        None, description="folder of its pictures; without one a data.yaml's `train` says where they are"
+    )
     label_map: Path | None = Field(None, description="file with a line 'WNID NAME' for each class without a WordNet id")
     repeats: PositiveInt = Field(1, description="how often an epoch shows each picture")
     negative_weight: NonNegativeFloat = Field(

@@ -20,6 +20,7 @@ from model.pictures.decoding import decode_picture, letterbox
 from model.pictures.errors import PictureError
 from model.wordtree import WordTree
 from training.data.formats.detection_set import InvalidDatasetError
+from training.data.formats.layouts.data_yaml import YAML
 from training.data.formats.picture_files import list_pictures
 from training.data.formats.read import read_detection_set
 from training.teaching.file.seen import Eye, Seen
@@ -85,7 +86,8 @@ def read_pictures(place: str, wnid: str, tree: WordTree, label_map: Path | None)
     """Return the pictures of a concept.
 
     Args:
-        place: a folder of pictures, or ANNOTATIONS:FOLDER of a detection set of which the concept's boxes count.
+        place: a folder of pictures, or a detection set of which the concept's boxes count: ANNOTATIONS:FOLDER, or a
+            data.yaml that says where its pictures are.
         wnid: the concept.
         tree: holds it.
         label_map: of the detection set's classes.
@@ -94,8 +96,10 @@ def read_pictures(place: str, wnid: str, tree: WordTree, label_map: Path | None)
         InvalidDatasetError: there is no such folder or set, or a picture cannot be read.
     """
     annotations, colon, folder = place.rpartition(":")
-    if colon and annotations and not Path(place).is_dir():
-        found = read_detection_set(Path(annotations), Path(folder), tree, label_map)
+    named_alone = Path(place).suffix in YAML
+    if named_alone or (colon and annotations and not Path(place).is_dir()):
+        source, where = (Path(place), None) if named_alone else (Path(annotations), Path(folder))
+        found = read_detection_set(source, where, tree, label_map)
         node = tree.index(wnid)
         return tuple(
             LabelledPicture(one.path, _content(one.path), one.boxes[one.nodes == node])

@@ -32,6 +32,7 @@ def test_anchors_are_in_cells_of_the_letterboxed_input(source: BoxSource) -> Non
 
 
 def test_pictures_that_cannot_be_used_are_refused(source: BoxSource) -> None:
+    assert source.pictures is not None
     for number in (3, 5):
         (source.pictures / f"{number}.png").write_bytes(b"")
     with pytest.raises(InvalidDatasetError, match=r"2 of 16 pictures cannot be used: .*3\.png .*5\.png"):

@@ -113,3 +113,18 @@ def test_at_least_one_set_is_needed() -> None:
 def test_every_option_is_explained() -> None:
     for name, field in EvaluateConfiguration.model_fields.items():
         assert field.description, name
+
+
+def test_a_data_yaml_is_scored_on_its_val(model: Path, tmp_path: Path) -> None:
+    for split, label in {"train": "1", "val": "0"}.items():
+        labels = tmp_path / "labels" / split
+        labels.mkdir(parents=True)
+        shutil.copytree(tmp_path / "images" / "red", tmp_path / "images" / split)
+        for picture in (tmp_path / "images" / split).iterdir():
+            (labels / f"{picture.stem}.txt").write_text(f"{label} 0.24 0.29 0.31 0.42\n")
+    yaml = tmp_path / "data.yaml"
+    beagle, car = (tiny_metadata().tree.wnids[node(name)] for name in ("beagle", "car"))
+    yaml.write_text(f"train: images/train\nval: images/val\nnames: [{beagle}, {car}]\n")
+    (score,) = evaluate(EvaluateConfiguration(model=model, sets=(str(yaml),), threads=1)).sets
+    assert (score.name, score.pictures) == (f"{tmp_path.name}-val", 1)
+    assert score.ap50 == pytest.approx(1)

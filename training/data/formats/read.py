@@ -8,21 +8,23 @@ from training.data.formats.detection_set import DetectionSet, InvalidDatasetErro
 from training.data.formats.held_out import part_of
 from training.data.formats.label_map import read_label_map
 from training.data.formats.layouts.coco import read_coco
+from training.data.formats.layouts.data_yaml import YAML, Split
 from training.data.formats.layouts.voc import read_voc
 from training.data.formats.layouts.yolo import read_yolo
 
 LAYOUTS = (
-    "COCO JSON (NAME.json); PASCAL VOC: a folder of XML files, or ImageSets/Main/NAME.txt; YOLO: data.yaml, NAME.names "
-    "or classes.txt"
+    "COCO JSON (NAME.json); PASCAL VOC: a folder of XML files, or ImageSets/Main/NAME.txt; YOLO: data.yaml (needs no "
+    "folder of pictures if it says where they are), NAME.names or classes.txt"
 )
 
 
 def read_detection_set(
     annotations: Path,
-    pictures: Path,
+    pictures: Path | None,
     tree: WordTree,
     label_map: Path | None = None,
     *,
+    split: Split = "train",
     held_out_every: int = 0,
     held_out: bool = False,
 ) -> DetectionSet:
@@ -30,9 +32,10 @@ def read_detection_set(
 
     Args:
         annotations: see `LAYOUTS`.
-        pictures: the folder of its pictures.
+        pictures: the folder of its pictures; None where a data.yaml says where they are.
         tree: what the nodes of the answer index.
         label_map: file with the node of each class name, see `training.data.formats.label_map`.
+        split: the part of a set that data.yaml says, where no folder is given.
         held_out_every: leave out every n-th picture in the order of their files' names, so that an evaluation has some
             that no training saw; 0 keeps all.
         held_out: keep those and leave the others out instead.
@@ -40,7 +43,7 @@ def read_detection_set(
     Raises:
         InvalidDatasetError: the set cannot be used; it names the file, the line or record, and what to do.
     """
-    found = _read(annotations, pictures, tree, label_map)
+    found = _read(annotations, pictures, tree, label_map, split)
     if not held_out_every:
         return found
     ordered = sorted(found.pictures, key=lambda picture: picture.path)
@@ -53,27 +56,35 @@ def read_detection_set(
     return replace(found, pictures=tuple(chosen))
 
 
-def locate(given: str, data: Path) -> tuple[Path, Path]:
+def locate(given: str, data: Path) -> tuple[Path, Path | None]:
     """Return the annotations and the folder of pictures that one entry of the option `sets` stands for.
 
     Args:
-        given: ANNOTATIONS:PICTURES, or the name of a set that lies in `data`.
+        given: ANNOTATIONS:PICTURES, a data.yaml that says where its pictures are, or the name of a set in `data`.
         data: has the folders annotations and images.
     """
+    if Path(given).suffix in YAML:
+        return Path(given), None
     annotations, colon, pictures = given.rpartition(":")
     if colon and annotations:
         return Path(annotations), Path(pictures)
     return data / "annotations" / f"{given}.json", data / "images" / given
 
 
-def _read(annotations: Path, pictures: Path, tree: WordTree, label_map: Path | None) -> DetectionSet:
+def _read(
+    annotations: Path, pictures: Path | None, tree: WordTree, label_map: Path | None, split: Split
+) -> DetectionSet:
     nodes = None if label_map is None else read_label_map(label_map)
     suffix = annotations.suffix.lower()
+    if pictures is None:
+        if suffix in YAML:
+            return read_yolo(annotations, split, tree, nodes)
+        raise InvalidDatasetError(f"{annotations}: give the folder of its pictures as well; only data.yaml may say it")
     if annotations.is_dir():
         return read_voc(annotations, pictures, tree, nodes)
     if suffix == ".json":
         return read_coco(annotations, pictures, tree, nodes)
-    if suffix in {".yaml", ".yml", ".names"} or annotations.name == "classes.txt":
+    if suffix in {*YAML, ".names"} or annotations.name == "classes.txt":
         return read_yolo(annotations, pictures, tree, nodes)
     if suffix == ".txt":
         return read_voc(annotations, pictures, tree, nodes)

@@ -14,30 +14,30 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from model.files.text import read_text
 from model.wordtree import WordTree
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError, clip_picture, gather, some_of
 from training.data.formats.label_map import categories_of
+from training.data.formats.layouts.data_yaml import BESIDE, Classes, Split, read_classes, split_pictures
 from training.data.formats.picture_files import list_pictures
 from training.data.formats.picture_headers import inspect_pictures
 
 logger = logging.getLogger(__name__)
 
 BOX_FORM: Final = "class, centre x, centre y, width, height, all but the class as fractions of the picture"
-BESIDE: Final = frozenset({".txt", ".cache"})
-"""Suffixes of what lies with pictures: their boxes, lists, and what other programs keep of both."""
 LISTS: Final = frozenset({"classes.txt", "train.txt", "val.txt", "test.txt"})
 
 
-def read_yolo(names: Path, pictures: Path, tree: WordTree, label_map: Mapping[str, str] | None = None) -> DetectionSet:
+def read_yolo(
+    names: Path, pictures: Path | Split, tree: WordTree, label_map: Mapping[str, str] | None = None
+) -> DetectionSet:
     """Read a detection set.
 
     Args:
         names: the class names: data.yaml with `names`, or a text file with a name a line (classes.txt, obj.names).
-        pictures: the folder of the pictures; folders within it are looked through, too.
+        pictures: the folder of the pictures, and folders within it are looked through, too; or a split of data.yaml.
         tree: what the nodes of the answer index.
         label_map: the node's id of each class name; without one the names must be ids.
 
@@ -45,17 +45,20 @@ def read_yolo(names: Path, pictures: Path, tree: WordTree, label_map: Mapping[st
         InvalidDatasetError: a file cannot be read or has a wrong line, no picture is labelled, or a class has no node.
     """
     classes = read_classes(names)
-    files = list_pictures(pictures, deep=True, beside=BESIDE)
+    if isinstance(pictures, Path):
+        source, title, files = pictures, pictures.name, list_pictures(pictures, deep=True, beside=BESIDE)
+    else:
+        source, title, files = names, f"{names.absolute().parent.name}-{pictures}", split_pictures(names, pictures)
     if not files:
-        raise InvalidDatasetError(f"{pictures}: holds no pictures; give the folder of the set's pictures")
+        raise InvalidDatasetError(f"{source}: holds no pictures; give the folder of the set's pictures")
     labels = [_labels_of(path) for path in files]
     if not any(path.is_file() for path in labels):
         raise InvalidDatasetError(
-            f"{pictures}: none of its {len(files)} pictures has a text file of boxes, such as {labels[0]}; add them"
+            f"{source}: none of its {len(files)} pictures has a text file of boxes, such as {labels[0]}; add them"
         )
     _tell_unused(labels, names)
     read = [_read(label, classes) for label in labels]
-    _tell_confidences(pictures, read)
+    _tell_confidences(source, read)
     used = {classes.names[number] for one in read for number in one.classes}
     categories = categories_of(classes.names, tree, label_map, names, used=used)
     sizes = inspect_pictures(files)
@@ -70,58 +73,7 @@ def read_yolo(names: Path, pictures: Path, tree: WordTree, label_map: Mapping[st
                 [f"{label.name}, line {line}" for line in one.lines],
             )
         )
-    return gather(pictures, pictures.name, clipped, list(categories.values()), BOX_FORM)
-
-
-class Classes(NamedTuple):
-    """What a set's list of classes says.
-
-    Attributes:
-        names: of the classes, in the order of their numbers.
-        keypoints: numbers that follow a box in a line, for the keypoints of its thing; None where there are none.
-    """
-
-    names: tuple[str, ...]
-    keypoints: int | None = None
-
-
-def read_classes(path: Path) -> Classes:
-    """Read a set's list of classes: data.yaml or a text file.
-
-    Raises:
-        InvalidDatasetError: the file cannot be read, does not name classes 0 to N - 1, or has a wrong `kpt_shape`.
-    """
-    keypoints = None
-    try:
-        text = read_text(path)
-        found = yaml.safe_load(text) if path.suffix in {".yaml", ".yml"} else None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidDatasetError(f"{path}: the class names cannot be read ({error})") from error
-    if found is None:
-        names = [line.strip() for line in text.splitlines()]
-    else:
-        given = found.get("names") if isinstance(found, dict) else None
-        if isinstance(given, dict) and sorted(given, key=str) == sorted(range(len(given)), key=str):
-            given = [given[number] for number in range(len(given))]
-        if not isinstance(given, list):
-            raise InvalidDatasetError(f"{path}: `names` is no list of class names, nor numbers from 0 with a name each")
-        names = [str(name).strip() for name in given]
-        keypoints = _keypoint_values(path, found.get("kpt_shape"))
-    while names and not names[-1]:
-        names.pop()
-    if not names or not all(names):
-        raise InvalidDatasetError(f"{path}: {'a class has no name' if names else 'names no class'}; write one a line")
-    return Classes(tuple(names), keypoints)
-
-
-def _keypoint_values(path: Path, shape: object) -> int | None:
-    """Return how many numbers of a line are keypoints, from data.yaml's `kpt_shape`, [count, 2 or 3]."""
-    match shape:
-        case None:
-            return None
-        case [int(count), 2 | 3 as each] if count > 0:
-            return count * int(each)
-    raise InvalidDatasetError(f"{path}: `kpt_shape` is {shape!r}; write [number of keypoints, 2 or 3]")
+    return gather(source, title, clipped, list(categories.values()), BOX_FORM)
 
 
 def _tell_unused(labels: Sequence[Path], names: Path) -> None:
@@ -160,14 +112,14 @@ class _Boxes(NamedTuple):
     confident: list[str]
 
 
-def _tell_confidences(pictures: Path, read: Sequence[_Boxes]) -> None:
+def _tell_confidences(source: Path, read: Sequence[_Boxes]) -> None:
     found = [where for one in read for where in one.confident]
     if found:
         count = sum(len(one.lines) for one in read)
         logger.warning(
             "%s: %d of %d boxes have a sixth number, a detector's confidence, which was left aside: %s. Did anybody "
             "look at these boxes?",
-            pictures,
+            source,
             len(found),
             count,
             some_of(found),

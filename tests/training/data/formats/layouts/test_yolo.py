@@ -10,7 +10,8 @@ from model.pictures.decoding import decode_picture
 from model.pictures.suffixes import PICTURE_SUFFIXES
 from tests.model_files import node, tiny_tree
 from training.data.formats.detection_set import InvalidDatasetError
-from training.data.formats.layouts.yolo import read_classes, read_yolo
+from training.data.formats.layouts.data_yaml import read_classes
+from training.data.formats.layouts.yolo import read_yolo
 
 LABEL_MAP = {"dog": "n02084071", "bike": "n02834778"}
 

@@ -1,0 +1,152 @@
+"""What a YOLO set's data.yaml says: its classes and where its pictures are. Or a list of class names, which says less.
+
+data.yaml is as ultralytics documents it (https://docs.ultralytics.com/datasets/detect): `names` is a list or a map from
+numbers; `path` is the set's folder; `train`, `val` and `test` are each a folder of pictures, a text file with a
+picture a line, or a list of those, relative to `path`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import yaml
+
+from model.files.text import read_text
+from model.pictures.suffixes import has_picture_suffix
+from training.data.formats.detection_set import InvalidDatasetError, some_of
+from training.data.formats.picture_files import list_pictures
+
+Split = Literal["train", "val", "test"]
+
+YAML: Final = frozenset({".yaml", ".yml"})
+BESIDE: Final = frozenset({".txt", ".cache"})
+"""Suffixes of what lies with pictures: their boxes, lists, and what other programs keep of both."""
+ALSO: Final = {"val": ("valid", "validation")}
+"""What else a split is called."""
+UP: Final = "../"
+
+
+class Classes(NamedTuple):
+    """What a set's list of classes says.
+
+    Attributes:
+        names: of the classes, in the order of their numbers.
+        keypoints: numbers that follow a box in a line, for the keypoints of its thing; None where there are none.
+    """
+
+    names: tuple[str, ...]
+    keypoints: int | None = None
+
+
+def read_classes(path: Path) -> Classes:
+    """Read a set's list of classes: data.yaml or a text file.
+
+    Raises:
+        InvalidDatasetError: the file cannot be read, does not name classes 0 to N - 1, or has a wrong `kpt_shape`.
+    """
+    keypoints = None
+    try:
+        text = "" if path.suffix in YAML else read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidDatasetError(f"{path}: the class names cannot be read ({error})") from error
+    if path.suffix not in YAML:
+        names = [line.strip() for line in text.splitlines()]
+    else:
+        found = _content(path)
+        given = found.get("names")
+        if isinstance(given, dict) and sorted(given, key=str) == sorted(range(len(given)), key=str):
+            given = [given[number] for number in range(len(given))]
+        if not isinstance(given, list):
+            raise InvalidDatasetError(f"{path}: `names` is no list of class names, nor numbers from 0 with a name each")
+        names = [str(name).strip() for name in given]
+        keypoints = _keypoint_values(path, found.get("kpt_shape"))
+    while names and not names[-1]:
+        names.pop()
+    if not names or not all(names):
+        raise InvalidDatasetError(f"{path}: {'a class has no name' if names else 'names no class'}; write one a line")
+    return Classes(tuple(names), keypoints)
+
+
+def _keypoint_values(path: Path, shape: object) -> int | None:
+    """Return how many numbers of a line are keypoints, from data.yaml's `kpt_shape`, [count, 2 or 3]."""
+    match shape:
+        case None:
+            return None
+        case [int(count), 2 | 3 as each] if count > 0:
+            return count * int(each)
+    raise InvalidDatasetError(f"{path}: `kpt_shape` is {shape!r}; write [number of keypoints, 2 or 3]")
+
+
+def split_pictures(path: Path, split: Split) -> list[Path]:
+    """Return the pictures of a split, those of each folder sorted, none twice.
+
+    Args:
+        path: of data.yaml.
+        split: which.
+
+    Raises:
+        InvalidDatasetError: it does not name the split, or the folder or file that it names is not there.
+    """
+    content = _content(path)
+    given = next((content[name] for name in (split, *ALSO.get(split, ())) if content.get(name)), None)
+    places = [given] if isinstance(given, str) else given
+    if not isinstance(places, list) or not places or not all(isinstance(one, str) for one in places):
+        raise InvalidDatasetError(f"{path}: `{split}` is {given!r}; write the folder of its pictures")
+    return list(dict.fromkeys(picture for one in places for picture in _listed(_found(path, content, one), path)))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(read_text(path))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidDatasetError(f"{path}: the class names cannot be read ({error})") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _found(path: Path, content: dict[str, Any], place: str) -> Path:
+    """Return where a split is.
+
+    `path` may be another machine's, or relative to wherever ultralytics keeps its data. And Roboflow writes
+    ../train/images where train lies beside data.yaml.
+    """
+    beside = path.parent
+    root = content.get("path")
+    roots = [beside / root, Path(root), beside] if isinstance(root, str) else [beside]
+    for name in (place, place.removeprefix(UP)):
+        for one in roots:
+            if (one / name).exists():
+                return Path(os.path.normpath(one / name))
+    raise InvalidDatasetError(
+        f"{path}: {place} is not in {roots[0]}; put `path` and this right, or give the folder of the pictures as "
+        f"well as this file"
+    )
+
+
+def _listed(place: Path, path: Path) -> list[Path]:
+    """Return the pictures of a folder or of a text file that lists them."""
+    if place.is_dir():
+        return list_pictures(place, deep=True, beside=BESIDE)
+    try:
+        lines = [line.strip() for line in read_text(place).splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidDatasetError(f"{place}: the list of pictures cannot be read ({error})") from error
+    pictures = [
+        next(
+            (
+                Path(os.path.normpath(one / line))
+                for one in (place.parent, path.parent, Path())
+                if (one / line).is_file()
+            ),
+            None,
+        )
+        for line in lines
+    ]
+    missing = [
+        line for line, found in zip(lines, pictures, strict=True) if found is None or not has_picture_suffix(line)
+    ]
+    if missing:
+        raise InvalidDatasetError(
+            f"{place}: {len(missing)} of its {len(lines)} lines name no picture: {some_of(missing)}; fetch them or "
+            f"remove the lines"
+        )
+    return [found for found in pictures if found is not None]
