@@ -5,18 +5,23 @@ A label map is a text file with a line for each class: the node's id, then the n
     n02508021 raccoon
     n04490091 lorry      # empty lines and what follows a # are nothing
 
-Without one, a class is found by itself only where its name is a node's id: names are ambiguous.
+Without one, a class is found by itself where its name is a node's id or the name of one concept alone. Many names are
+ambiguous: a cat may be a pet or a guy.
 """
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from model.files.text import read_text
-from model.wordtree import WordTree
+from model.wordtree import NamedConcept, WordTree
 from training.data.formats.detection_set import Category, InvalidDatasetError, some_of
 
 logger = logging.getLogger(__name__)
+
+UNCLEAR_AT_MOST: Final = 3
+"""Class names that a message explains."""
 
 
 def read_label_map(path: Path) -> dict[str, str]:
@@ -42,6 +47,24 @@ def read_label_map(path: Path) -> dict[str, str]:
     return found
 
 
+def meanings(
+    names: Sequence[str], tree: WordTree, label_map: Mapping[str, str] | None
+) -> dict[str, tuple[NamedConcept, ...]]:
+    """Return the concepts that each class name may stand for: one where that is clear, none where nothing fits.
+
+    What the label map says counts, then a name that is a node's id, then the concepts of this name.
+    """
+    return {name: _meanings(name, tree, label_map or {}) for name in names}
+
+
+def _meanings(name: str, tree: WordTree, label_map: Mapping[str, str]) -> tuple[NamedConcept, ...]:
+    node = label_map.get(name, "_".join(name.split()))
+    if node in tree:
+        place = tree.index(node)
+        return (NamedConcept(node, tree.names[place], tree.definitions[place]),)
+    return () if name in label_map else tree.named(name.replace("_", " "))
+
+
 def categories_of(
     names: Sequence[str],
     tree: WordTree,
@@ -60,24 +83,37 @@ def categories_of(
         used: the classes that have boxes; None: all.
 
     Raises:
-        InvalidDatasetError: a class with boxes has no node; the message has the lines that a label map lacks.
+        InvalidDatasetError: a class with boxes has no node, or may have several; the message says which.
     """
     known = label_map or {}
-    nodes = {name: known.get(name, "_".join(name.split())) for name in names}
-    without = [name for name, node in nodes.items() if node not in tree]
+    found = meanings(names, tree, known)
+    clear = {name: concepts[0] for name, concepts in found.items() if len(concepts) == 1}
+    without = [name for name in found if name not in clear]
     lost = [name for name in without if used is None or name in used]
-    if without and not lost:
-        logger.info("%s: left out the classes %s: they have no boxes and no node", source, some_of(without))
     if lost:
         raise InvalidDatasetError(
-            f"{source}: the tree of {len(tree)} concepts has no node for {some_of(lost)}; write a label map with a "
-            f"line for each, such as {'; '.join(_suggestion(name, known, tree) for name in lost[:3])}"
+            f"{source}: {len(lost)} of {len(found)} class names are no one concept of the tree: "
+            f"{'; '.join(_unclear(name, found[name], known) for name in lost[:UNCLEAR_AT_MOST])}"
+            f"{'; ...' if len(lost) > UNCLEAR_AT_MOST else ''}. Write a label map with a line for each, such as "
+            f"'{found[lost[0]][0].wnid if found[lost[0]] else 'WNID'} {lost[0]}'"
         )
-    return {name: Category(name, node, tree.index(node)) for name, node in nodes.items() if node in tree}
+    if without:
+        logger.info("%s: left out the classes %s: they have no boxes and no node", source, some_of(without))
+    by_name = [name for name, one in clear.items() if name not in known and one.wnid != "_".join(name.split())]
+    if by_name:
+        taken = some_of([f"{name} is {_told(clear[name])}" for name in by_name])
+        logger.warning("%s: took %d classes for the concepts of their names: %s", source, len(by_name), taken)
+    return {name: Category(name, one.wnid, tree.index(one.wnid)) for name, one in clear.items()}
 
 
-def _suggestion(name: str, known: Mapping[str, str], tree: WordTree) -> str:
-    found = tree.search(name)
-    if name in known:
-        return f"'WNID {name}' instead of {known[name]}"
-    return f"'{tree.wnids[found[0]]} {name}'" if len(found) else f"'WNID {name}' (yolo9000 classes searches)"
+def _unclear(name: str, concepts: Sequence[NamedConcept], label_map: Mapping[str, str]) -> str:
+    """Say what is not clear about a class name."""
+    if name in label_map:
+        return f"{name!r} is {label_map[name]} in the label map, which the tree lacks"
+    if not concepts:
+        return f"{name!r} is the name of none (`yolo9000 classes` searches)"
+    return f"{name!r} may be {' or '.join(_told(one) for one in concepts)}"
+
+
+def _told(concept: NamedConcept) -> str:
+    return f"{concept.wnid} ({concept.name}{f': {concept.definition}' if concept.definition else ''})"

@@ -1,7 +1,8 @@
-"""Reads detection sets in COCO's JSON layout whose categories name their WordNet synset.
+"""Reads detection sets in COCO's JSON layout.
 
-The layout is the one of https://cocodataset.org/#format-data ("Object Detection") with one field more: each
-category carries `wnid`, a node of the WordTree. Only that field joins a set to the tree: names are ambiguous.
+The layout is the one of https://cocodataset.org/#format-data ("Object Detection") with one field more: a category may
+carry `wnid`, a node of the WordTree. Of one without it the name has to say what it is
+(`training.data.formats.label_map`).
 """
 
 import logging
@@ -23,6 +24,7 @@ from training.data.formats.detection_set import (
     gather,
     some_of,
 )
+from training.data.formats.label_map import categories_of
 from training.data.formats.picture_files import PictureFinder
 from training.data.formats.picture_headers import sizes_of
 
@@ -144,20 +146,13 @@ def _categories(
 
     Roboflow exports such a one: the project's name, with the id 0.
     """
-    wnids = {record.id: record.wnid or label_map.get(record.name) for record in records}
-    without = [record for record in records if not wnids[record.id]]
-    needed = [f"{record.id} ({record.name})" for record in without if record.id in used]
-    if needed:
-        raise InvalidDatasetError(
-            f"{annotations}: no `wnid` in category {some_of(needed)}; add to every category the WordNet id of "
-            f'what it shows, such as "wnid": "n02084071" for a dog (`yolo9000 classes dog` searches for it), or give '
-            f"a `label_map`, a file with a line 'n02084071 dog' for each."
-        )
-    if without:
-        names = some_of([f"{record.id} ({record.name})" for record in without])
-        logger.info("%s: left out category %s: it has no boxes and no wnid", annotations, names)
+    without = [record for record in records if not record.wnid]
+    names = [record.name for record in without]
+    by_name = categories_of(
+        names, tree, label_map, annotations, used={record.name for record in without if record.id in used}
+    )
     outside = [
-        f"{record.id} ({record.name}, {wnid})" for record in records if (wnid := wnids[record.id]) and wnid not in tree
+        f"{record.id} ({record.name}, {record.wnid})" for record in records if record.wnid and record.wnid not in tree
     ]
     if outside:
         raise InvalidDatasetError(
@@ -165,7 +160,9 @@ def _categories(
             f"use that of the nearest more general concept in it (`yolo9000 classes QUERY` searches it)."
         )
     return {
-        record.id: Category(record.name, wnid, tree.index(wnid)) for record in records if (wnid := wnids[record.id])
+        record.id: Category(record.name, record.wnid, tree.index(record.wnid)) if record.wnid else by_name[record.name]
+        for record in records
+        if record.wnid or record.name in by_name
     }
 
 

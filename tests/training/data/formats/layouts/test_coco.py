@@ -163,7 +163,7 @@ def test_a_category_without_boxes_needs_no_concept(tmp_path: Path, caplog: pytes
     with caplog.at_level("INFO"):
         pets = read(tmp_path, content)
     assert [category.name for category in pets.categories] == ["bike", "dog", "cat"]
-    assert "left out category 0 (hard-hats)" in caplog.text
+    assert "left out the classes hard-hats: they have no boxes" in caplog.text
 
 
 def test_two_categories_may_share_a_concept(tmp_path: Path) -> None:
@@ -196,8 +196,11 @@ def _with(value: object, *keys: str | int) -> Callable[[Content], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_without("categories", 1, "wnid"), r"no `wnid` in category 18 \(dog\); add .* `label_map`"),
-        (_with("", "categories", 1, "wnid"), r"no `wnid` in category 18 \(dog\)"),
+        (
+            _with({"id": 18, "name": "hound"}, "categories", 1),
+            r"'hound' is the name of none .*Write a label map with a line for each, such as 'WNID hound'",
+        ),
+        (_with({"id": 18, "name": "hound", "wnid": ""}, "categories", 1), "'hound' is the name of none"),
         (_with("n99999999", "categories", 1, "wnid"), r"of 11 concepts lacks .* 18 \(dog, n99999999\)"),
         (_with("c.jpg", "images", 0, "file_name"), r"1 of its 3 pictures are not in .*: c\.jpg; fetch them"),
         (_with([], "images"), r"`images` is empty"),
@@ -291,3 +294,10 @@ def test_a_size_and_a_name_are_looked_up_in_the_pictures(tmp_path: Path, change:
     (found,) = read_coco(annotations, pictures, tiny_tree()).pictures
     assert (found.path, found.width, found.height) == (expected.path, expected.width, expected.height)
     np.testing.assert_array_equal(found.boxes, expected.boxes)
+
+
+def test_a_category_without_a_wnid_is_the_concept_of_its_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = copy.deepcopy(CONTENT)
+    del content["categories"][1]["wnid"]
+    assert read(tmp_path, content).present.tolist() == read(tmp_path, CONTENT).present.tolist()
+    assert "pets.json: took 1 classes for the concepts of their names: dog is n02084071 (dog" in caplog.text
