@@ -3,7 +3,7 @@
 import csv
 import io
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from training.command_line import ConfigurationError
 from training.data.anchors import RESTARTS, dimension_clusters
 from training.data.formats.detection_set import DetectionSet
 from training.data.formats.picture_headers import check_pictures
-from training.data.formats.read import LAYOUTS, read_detection_set
+from training.data.formats.read import LAYOUTS, STRICT, check_places, read_detection_set
 from training.files import replace_file
 
 STRIDE: Final = 32
@@ -34,6 +34,11 @@ class BoxSource(BaseModel):
     )
     label_map: Path | None = Field(None, description="file with a line 'WNID name' for each class without a wnid")
 
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        check_places(self.annotations, self.pictures)
+        return self
+
 
 class AnchorsConfiguration(BaseModel):
     """Find a detector's anchors: k-means with the distance 1 - IOU over the boxes of detection sets."""
@@ -43,6 +48,7 @@ class AnchorsConfiguration(BaseModel):
     sets: Annotated[tuple[BoxSource, ...], Field(min_length=1)] = Field(
         description="the sets: annotations, pictures (folder), and label_map if classes have no WordNet id"
     )
+    strict: bool = Field(False, description=STRICT)
     least: PositiveInt = Field(1, description="smallest number of clusters")
     most: PositiveInt = Field(15, description="greatest number of clusters")
     restarts: PositiveInt = Field(RESTARTS, description="random starts for each number; the best counts")
@@ -124,7 +130,10 @@ def find_anchors(configuration: AnchorsConfiguration) -> AnchorsReport:
         ConfigurationError: more clusters than boxes of different size.
     """
     tree = packaged_tree()
-    sets = [read_detection_set(one.annotations, one.pictures, tree, one.label_map) for one in configuration.sets]
+    sets = [
+        read_detection_set(one.annotations, one.pictures, tree, one.label_map, strict=configuration.strict)
+        for one in configuration.sets
+    ]
     check_pictures(picture for one in sets for picture in one.pictures)
     sizes = box_sizes(sets, configuration.size)
     different = len(np.unique(sizes, axis=0))

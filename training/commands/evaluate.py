@@ -11,7 +11,7 @@ from training.command_line import ConfigurationError
 from training.data.formats.detection_set import DetectionSet
 from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.data.formats.picture_headers import check_pictures
-from training.data.formats.read import LAYOUTS, locate, read_detection_set
+from training.data.formats.read import LAYOUTS, STRICT, locate, read_detection_set
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.evaluator import evaluate_set
 from training.evaluation.html_report.html import Drawing, Drawings, page
@@ -43,6 +43,7 @@ class EvaluateConfiguration(Rules):
     label_map: Path | None = Field(
         default=None, description="file with a line 'WNID NAME' for each class without a WordNet id"
     )
+    strict: bool = Field(False, description=STRICT)
     boxed: tuple[str, ...] = Field(
         default=(),
         description=(
@@ -131,6 +132,7 @@ def _read(
         detector.tree,
         configuration.label_map,
         split="val",
+        strict=configuration.strict,
         held_out_every=held_out_every,
         held_out=held_out_every > 0,
     )

@@ -21,7 +21,7 @@ from model.pictures.errors import PictureError
 from model.runtime import OnnxDetector
 from training.command_line import ConfigurationError
 from training.data.formats.picture_files import list_pictures
-from training.data.formats.read import LAYOUTS, locate, read_detection_set
+from training.data.formats.read import LAYOUTS, STRICT, locate, read_detection_set
 from training.evaluation.inference import Rules
 from training.evaluation.report import SetReport, card_scores
 from training.export.onnx_model import store_in_half, write_model
@@ -91,6 +91,7 @@ class QuantizeConfiguration(BaseModel):
     label_map: Path | None = Field(
         default=None, description="file with a line 'WNID NAME' for each class without a WordNet id"
     )
+    strict: bool = Field(False, description=STRICT)
     most_fall: float = Field(
         0.01,
         ge=0,
@@ -183,7 +184,11 @@ def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
         if not configuration.without_gate:
             sets = [
                 read_detection_set(
-                    *locate(one, configuration.data), detector.tree, configuration.label_map, split="val"
+                    *locate(one, configuration.data),
+                    detector.tree,
+                    configuration.label_map,
+                    split="val",
+                    strict=configuration.strict,
                 )
                 for one in configuration.sets
             ]

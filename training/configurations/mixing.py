@@ -57,6 +57,7 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
             detection.pictures,
             tree,
             detection.label_map,
+            strict=configuration.strict,
             held_out_every=detection.held_out_every,
         )
         folder = detection.pictures or detection.annotations.parent

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from training.data.augmentation.augment import AugmentConfiguration
-from training.data.formats.read import LAYOUTS
+from training.data.formats.read import LAYOUTS, STRICT, check_places
 from training.losses.region import RegionLossConfiguration
 from training.networks.backbones.efficientnet_lite import IMAGENET_CLASSES, LiteName
 from training.networks.catalogue import (
@@ -69,6 +69,11 @@ class DetectionSource(BaseModel):
         ),
     )
     opinions: Path | None = Field(None, description=OPINIONS)
+
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        check_places(self.annotations, self.pictures)
+        return self
 
 
 class ClassificationSource(BaseModel):
@@ -211,6 +216,7 @@ class TrainConfiguration(BaseModel):
     sizes: tuple[InputSize, ...] = Field(
         (320, 352, 384, 416), description="input sizes to train at, px, multiples of 32", min_length=1
     )
+    strict: bool = Field(False, description=STRICT)
     seed: NonNegativeInt = Field(0, description="seed of all random choices")
     augmentation: AugmentConfiguration = AugmentConfiguration()
     loss: RegionLossConfiguration = Field(

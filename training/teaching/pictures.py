@@ -82,7 +82,9 @@ class Views:
     others: tuple[Floats, Floats]
 
 
-def read_pictures(place: str, wnid: str, tree: WordTree, label_map: Path | None) -> tuple[LabelledPicture, ...]:
+def read_pictures(
+    place: str, wnid: str, tree: WordTree, label_map: Path | None, *, strict: bool = False
+) -> tuple[LabelledPicture, ...]:
     """Return the pictures of a concept.
 
     Args:
@@ -91,6 +93,7 @@ def read_pictures(place: str, wnid: str, tree: WordTree, label_map: Path | None)
         wnid: the concept.
         tree: holds it.
         label_map: of the detection set's classes.
+        strict: see `read_detection_set`.
 
     Raises:
         InvalidDatasetError: there is no such folder or set, or a picture cannot be read.
@@ -99,7 +102,7 @@ def read_pictures(place: str, wnid: str, tree: WordTree, label_map: Path | None)
     named_alone = Path(place).suffix in YAML
     if named_alone or (colon and annotations and not Path(place).is_dir()):
         source, where = (Path(place), None) if named_alone else (Path(annotations), Path(folder))
-        found = read_detection_set(source, where, tree, label_map)
+        found = read_detection_set(source, where, tree, label_map, strict=strict)
         node = tree.index(wnid)
         return tuple(
             LabelledPicture(one.path, _content(one.path), one.boxes[one.nodes == node])

@@ -17,7 +17,7 @@ from model.wordtree import WordTree
 from training.command_line import ConfigurationError
 from training.data.formats.detection_set import BoxedPicture
 from training.data.formats.folder import LabelOnlyPicture, read_folder
-from training.data.formats.read import LAYOUTS, locate, read_detection_set
+from training.data.formats.read import LAYOUTS, STRICT, locate, read_detection_set
 from training.evaluation.inference import open_picture
 from training.evaluation.lineage import match
 from training.teaching.file.lesson import read_graph, read_lesson
@@ -53,6 +53,7 @@ class RememberConfiguration(BaseModel):
     most_pictures: PositiveInt = Field(5000, description="pictures to look at, spread evenly over all")
     components: PositiveInt = Field(1000, description="principal components to keep of each vector")
     most: PositiveInt = Field(15000, description="objects to keep, spread evenly over all")
+    strict: bool = Field(False, description=STRICT)
     threads: PositiveInt | None = Field(
         None, description="CPU threads of an inference; by default as many as there are physical cores"
     )
@@ -104,7 +105,9 @@ def _read(configuration: RememberConfiguration, tree: WordTree) -> tuple[list[Bo
     boxed = [
         picture
         for one in configuration.sets
-        for picture in read_detection_set(*locate(one, configuration.data), tree, held_out_every=every).pictures
+        for picture in read_detection_set(
+            *locate(one, configuration.data), tree, strict=configuration.strict, held_out_every=every
+        ).pictures
     ]
     labelled = [
         picture for folder in configuration.pictures for picture in read_folder(folder, tree, held_out_every=every)

@@ -15,6 +15,7 @@ from model.metadata import ModelMetadata, TreeMetadata
 from model.runtime import OnnxDetector, default_model_path
 from training.command_line import ConfigurationError
 from training.data.formats.detection_set import some_of
+from training.data.formats.read import STRICT
 from training.export.onnx_model import write_model
 from training.files import replacing
 from training.teaching.asked import Asked, read_asked
@@ -59,6 +60,7 @@ class TeachConfiguration(BaseModel):
     label_map: Path | None = Field(
         None, description="file with a line 'WNID NAME' for each class without a WordNet id, for sets with boxes"
     )
+    strict: bool = Field(False, description=STRICT)
     memory: Path = Field(
         PACKAGED_MEMORY,
         description="what the model remembers of its training, from `remember`; default: the embedded model's",
@@ -192,7 +194,12 @@ def _shown(
     """Look at all pictures; progress is shown on a terminal."""
     if not asked:
         return []
-    given = [read_pictures(one.place, one.concept.wnid, curriculum.tree, configuration.label_map) for one in asked]
+    given = [
+        read_pictures(
+            one.place, one.concept.wnid, curriculum.tree, configuration.label_map, strict=configuration.strict
+        )
+        for one in asked
+    ]
     _refuse_few_or_same(asked, given)
     sizes = configuration.sizes or (lesson.base.default_size,)
     for size in sizes:

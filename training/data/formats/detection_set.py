@@ -74,7 +74,9 @@ class DetectionSet:
         pictures: in the order of the file; one without a box is a picture of background.
         categories: in the order of the file. Two may share a wnid: they are one concept.
         clipped: number of boxes that reached more than a pixel beyond their picture and were cut at its edge.
-        dropped: number of boxes left out because nothing of them (see `SHORTEST_SIDE`) lies in their picture.
+        dropped: number of boxes left out because nothing of them (see `SHORTEST_SIDE`) lies in their picture, or they
+            are there already.
+        remarks: what was cut, dropped, left aside or found otherwise than its annotations say, in words, a kind each.
     """
 
     name: str
@@ -82,6 +84,7 @@ class DetectionSet:
     categories: tuple[Category, ...]
     clipped: int = 0
     dropped: int = 0
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def present(self) -> NDArray[np.int32]:
@@ -123,7 +126,7 @@ def clip_picture(
     crowd: NDArray[np.bool_] | None = None,
     difficult: NDArray[np.bool_] | None = None,
 ) -> ClippedPicture:
-    """Cut boxes at the edges of their picture.
+    """Cut boxes at the edges of their picture, and leave out those of which nothing is left or that are there already.
 
     Args:
         path: the picture's file.
@@ -138,7 +141,10 @@ def clip_picture(
     inside = corners.clip(0, np.array([width, height, width, height])).astype(np.float32)
     outside = np.any(np.abs(corners - inside) > 1, axis=1)
     visible = np.all(inside[:, 2:] - inside[:, :2] >= SHORTEST_SIDE, axis=1)
-    crowds = visible & (np.zeros(len(corners), bool) if crowd is None else crowd)
+    around = np.zeros(len(corners), bool) if crowd is None else crowd
+    twins = _twins(corners, nodes, around)
+    visible &= twins < 0
+    crowds = visible & around
     single = visible & ~crowds
     picture = BoxedPicture(
         path=path,
@@ -151,16 +157,32 @@ def clip_picture(
         difficult=None if difficult is None else difficult[single],
     )
 
+    def twin(number: int) -> str:
+        return f"the same as {where[twins[number]]}" if twins[number] >= 0 else ""
+
     def told(chosen: NDArray[np.bool_]) -> list[str]:
         return [
-            f"{where[number]} ({_problem(corners[number], size)}; x {corners[number, 0]:g} to {corners[number, 2]:g}, "
-            f"y {corners[number, 1]:g} to {corners[number, 3]:g}, {path.name} is {width}x{height})"
+            f"{where[number]} ({twin(number) or _problem(corners[number], size)}; {_sides(corners[number])}, "
+            f"{path.name} is {width}x{height})"
             for number in chosen.nonzero()[0].tolist()
         ]
 
     return ClippedPicture(
         picture, len(corners), told(outside & visible), told(~visible), bool(np.all(np.abs(corners) <= 1))
     )
+
+
+def _twins(corners: NDArray[np.float64], nodes: NDArray[np.int32], crowd: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return for each box the first that is the same in everything, -1 for those that are the first themselves."""
+    first: dict[tuple[object, ...], int] = {}
+    records = zip(*corners.T.tolist(), nodes.tolist(), crowd.tolist(), strict=True) if len(corners) else ()
+    same = [first.setdefault(record, number) for number, record in enumerate(records)]
+    return np.array([-1 if other == number else other for number, other in enumerate(same)], np.int64)
+
+
+def _sides(corners: NDArray[np.float64]) -> str:
+    x1, y1, x2, y2 = corners.tolist()
+    return f"x {x1:g} to {x2:g}, y {y1:g} to {y2:g}"
 
 
 def _problem(corners: NDArray[np.float64], size: tuple[int, int]) -> str:
@@ -176,9 +198,14 @@ def _problem(corners: NDArray[np.float64], size: tuple[int, int]) -> str:
 
 
 def gather(
-    source: Path, name: str, pictures: Sequence[ClippedPicture], categories: Sequence[Category], box_form: str
+    source: Path,
+    name: str,
+    pictures: Sequence[ClippedPicture],
+    categories: Sequence[Category],
+    box_form: str,
+    remarks: Sequence[str] = (),
 ) -> DetectionSet:
-    """Gather pictures into a set; log how many boxes were cut or dropped, and which were first.
+    """Gather pictures into a set; log how many boxes were cut or dropped, which were first, and what else there was.
 
     Args:
         source: of the annotations, for messages.
@@ -186,6 +213,7 @@ def gather(
         pictures: of the set.
         categories: of the set.
         box_form: how the layout wants a box, for messages.
+        remarks: see `DetectionSet`; of what the layout's reader found.
 
     Raises:
         InvalidDatasetError: no box is left of those that were given, or all lie within a pixel.
@@ -202,16 +230,20 @@ def gather(
         raise InvalidDatasetError(
             f"{source}: none of the {given} boxes can be used: {some_of(dropped)}. Boxes are needed as {box_form}"
         )
+    every = list(remarks)
     if dropped:
-        logger.warning("%s: dropped %d of %d boxes: %s", source, len(dropped), given, some_of(dropped))
+        every.append(f"dropped {len(dropped)} of {given} boxes: {some_of(dropped)}")
     if clipped:
-        logger.warning("%s: cut %d of %d boxes at the edge: %s", source, len(clipped), given, some_of(clipped))
+        every.append(f"cut {len(clipped)} of {given} boxes at the edge: {some_of(clipped)}")
+    for remark in every:
+        logger.warning("%s: %s", source, remark)
     return DetectionSet(
         name,
         tuple(one.picture for one in pictures),
         tuple(categories),
         clipped=len(clipped),
         dropped=len(dropped),
+        remarks=tuple(every),
     )
 
 

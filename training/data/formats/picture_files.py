@@ -58,11 +58,11 @@ class PictureFinder:
                     return found
         return None
 
-    def tell(self, source: Path) -> None:
-        """Log how many pictures were found under another name, and the first."""
-        if self._otherwise:
-            count, some = len(self._otherwise), some_of(self._otherwise)
-            logger.warning("%s: found %d pictures under another name: %s", source, count, some)
+    def remarks(self) -> list[str]:
+        """Say how many pictures were found under another name, and which were first; nothing if there are none."""
+        if not self._otherwise:
+            return []
+        return [f"found {len(self._otherwise)} pictures under another name: {some_of(self._otherwise)}"]
 
     def _like(self, place: PurePath) -> Path | None:
         """Return the file of this name, else the only picture of this name but for its ending."""

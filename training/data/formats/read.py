@@ -17,6 +17,8 @@ LAYOUTS = (
     "folder of pictures if it says where they are), NAME.names or classes.txt"
 )
 
+STRICT = "refuse sets with boxes that were cut, dropped or changed, or with pictures found under another name"
+
 
 def read_detection_set(
     annotations: Path,
@@ -25,6 +27,7 @@ def read_detection_set(
     label_map: Path | None = None,
     *,
     split: Split = "train",
+    strict: bool = False,
     held_out_every: int = 0,
     held_out: bool = False,
 ) -> DetectionSet:
@@ -36,6 +39,7 @@ def read_detection_set(
         tree: what the nodes of the answer index.
         label_map: file with the node of each class name, see `training.data.formats.label_map`.
         split: the part of a set that data.yaml says, where no folder is given.
+        strict: refuse a set of which there is anything to remark, see `DetectionSet`.
         held_out_every: leave out every n-th picture in the order of their files' names, so that an evaluation has some
             that no training saw; 0 keeps all.
         held_out: keep those and leave the others out instead.
@@ -44,6 +48,10 @@ def read_detection_set(
         InvalidDatasetError: the set cannot be used; it names the file, the line or record, and what to do.
     """
     found = _read(annotations, pictures, tree, label_map, split)
+    if strict and found.remarks:
+        raise InvalidDatasetError(
+            f"{annotations}: {'; '.join(found.remarks)}. Put this right, or go on without `strict`"
+        )
     if not held_out_every:
         return found
     ordered = sorted(found.pictures, key=lambda picture: picture.path)
@@ -54,6 +62,16 @@ def read_detection_set(
             f"{annotations}: of {len(ordered)} pictures none is {which} out with n = {held_out_every}"
         )
     return replace(found, pictures=tuple(chosen))
+
+
+def check_places(annotations: Path, pictures: Path | None) -> None:
+    """Check, before anything is read, that it is said where the pictures of a set are.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if pictures is None and annotations.suffix not in YAML:
+        raise ValueError(f"{annotations} needs the folder of its pictures as `pictures`; only data.yaml may say it")
 
 
 def locate(given: str, data: Path) -> tuple[Path, Path | None]:

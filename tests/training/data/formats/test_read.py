@@ -64,3 +64,32 @@ def test_no_picture_is_left(tmp_path: Path, every: int, held_out: bool, said: st
     places = write_pictures(tmp_path, [[]] * 5)
     with pytest.raises(InvalidDatasetError, match=said):
         read_detection_set(*places, tiny_tree(), held_out_every=every, held_out=held_out)
+
+
+def test_strict_refuses_what_would_be_remarked(tmp_path: Path) -> None:
+    tree = tiny_tree()
+    good, beyond = Drawn((10, 5, 20, 10), "green", "dog"), Drawn((30, 5, 20, 10), "green", "dog")
+    fine = write_pictures(tmp_path / "fine", [[good]], size=(40, 20))
+    assert read_detection_set(*fine, tree, strict=True).remarks == ()
+    odd = write_pictures(tmp_path / "odd", [[good, good, beyond]], size=(40, 20))
+    assert len(read_detection_set(*odd, tree).remarks) == 2
+    with pytest.raises(InvalidDatasetError) as caught:
+        read_detection_set(*odd, tree, strict=True)
+    message = str(caught.value)
+    assert "tiny.json: dropped 1 of 3 boxes: annotations[1] (the same as annotations[0]; x 10 to 30" in message
+    assert "cut 1 of 3 boxes at the edge: annotations[2]" in message
+
+
+@pytest.mark.parametrize("layout", ["voc", "yolo"])
+def test_a_box_drawn_twice_counts_once(tmp_path: Path, layout: str, caplog: pytest.LogCaptureFixture) -> None:
+    label_map = tmp_path / "map.txt"
+    label_map.write_text("n02084071 dog\nn02834778 bike\n")
+    if layout == "voc":
+        annotations, pictures = test_voc.write(tmp_path, test_voc.DOG, test_voc.DOG), tmp_path / "JPEGImages"
+    else:
+        annotations, pictures = test_yolo.write(tmp_path, "0 .5 .5 .5 .5\n1 .5 .5 .5 .5\n0 .5 .5 .5 .5\n")
+    found = read_detection_set(annotations, pictures, tiny_tree(), label_map)
+    assert (found.box_count, found.dropped) == ((1, 1) if layout == "voc" else (2, 1))
+    assert (
+        "a.xml, object 2 (the same as" if layout == "voc" else "a.txt, line 3 (the same as a.txt, line 1"
+    ) in caplog.text

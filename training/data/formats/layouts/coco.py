@@ -82,7 +82,8 @@ def read_coco(
     _check_unique(annotations, "categories", [category.id for category in content.categories])
     used = {record.category_id for record in content.annotations}
     categories = _categories(annotations, content.categories, used, tree, label_map or {})
-    paths = _find_pictures(annotations, pictures, content.images)
+    finder = PictureFinder(pictures)
+    paths = _find_pictures(annotations, pictures, content.images, finder)
     grouped = _group(annotations, content)
     given = [(one.width, one.height) if one.width and one.height else None for one in content.images]
     sizes = sizes_of(annotations, paths, given)
@@ -105,7 +106,7 @@ def read_coco(
                 difficult=np.array([record.difficult for record in boxes], bool) if known else None,
             )
         )
-    return gather(annotations, annotations.stem, clipped, list(categories.values()), BOX_FORM)
+    return gather(annotations, annotations.stem, clipped, list(categories.values()), BOX_FORM, finder.remarks())
 
 
 def _parse(annotations: Path) -> _CocoFile:
@@ -185,8 +186,7 @@ def _check_sides(annotations: Path, content: _CocoFile, sizes: Mapping[int | str
         )
 
 
-def _find_pictures(annotations: Path, pictures: Path, images: Sequence[_Image]) -> list[Path]:
-    finder = PictureFinder(pictures)
+def _find_pictures(annotations: Path, pictures: Path, images: Sequence[_Image], finder: PictureFinder) -> list[Path]:
     found = [finder.find(image.file_name) for image in images]
     missing = [image.file_name for image, path in zip(images, found, strict=True) if path is None]
     if missing:
@@ -194,7 +194,6 @@ def _find_pictures(annotations: Path, pictures: Path, images: Sequence[_Image]) 
             f"{annotations}: {len(missing)} of its {len(images)} pictures are not in {pictures}: "
             f"{some_of(missing)}; fetch them, or give the folder that the file names are relative to."
         )
-    finder.tell(annotations)
     return [path for path in found if path is not None]
 
 

@@ -53,13 +53,19 @@ def read_voc(
     """
     finder = PictureFinder(pictures)
     records = [_read(path, pictures, finder) for path in _files(annotations)]
-    finder.tell(annotations)
     sizes = sizes_of(annotations, [one.picture for one in records], [one.size for one in records])
     names = sorted({thing.name for record in records for thing in record.objects})
     categories = categories_of(names, tree, label_map, annotations)
     nodes = {name: category.node for name, category in categories.items()}
     clipped = [_clipped(record, size, nodes) for record, size in zip(records, sizes, strict=True)]
-    return gather(annotations, annotations.stem, clipped, list(categories.values()), "xmin, ymin, xmax, ymax in pixels")
+    return gather(
+        annotations,
+        annotations.stem,
+        clipped,
+        list(categories.values()),
+        "xmin, ymin, xmax, ymax in pixels",
+        finder.remarks(),
+    )
 
 
 def _files(annotations: Path) -> Sequence[Path]:

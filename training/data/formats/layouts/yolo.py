@@ -9,7 +9,7 @@ A picture without a text file is a picture of background.
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -56,9 +56,8 @@ def read_yolo(
         raise InvalidDatasetError(
             f"{source}: none of its {len(files)} pictures has a text file of boxes, such as {labels[0]}; add them"
         )
-    _tell_unused(labels, names)
     read = [_read(label, classes) for label in labels]
-    _tell_confidences(source, read)
+    remarks = [*_unused(labels, names), *_confidences(read)]
     used = {classes.names[number] for one in read for number in one.classes}
     categories = categories_of(classes.names, tree, label_map, names, used=used)
     sizes = inspect_pictures(files)
@@ -73,16 +72,16 @@ def read_yolo(
                 [f"{label.name}, line {line}" for line in one.lines],
             )
         )
-    return gather(source, title, clipped, list(categories.values()), BOX_FORM)
+    return gather(source, title, clipped, list(categories.values()), BOX_FORM, remarks)
 
 
-def _tell_unused(labels: Sequence[Path], names: Path) -> None:
-    """Log the text files beside those of the pictures that belong to no picture."""
+def _unused(labels: Sequence[Path], names: Path) -> Iterator[str]:
+    """Tell of the text files beside those of the pictures that belong to no picture."""
     known = {*labels, names}
     for folder in sorted({label.parent for label in labels}):
         alone = [path.name for path in sorted(folder.glob("*.txt")) if path not in known and path.name not in LISTS]
         if alone:
-            logger.warning("%s: %d text files of boxes have no picture: %s", folder, len(alone), some_of(alone))
+            yield f"{len(alone)} text files of boxes have no picture: {some_of(alone)} in {folder}"
 
 
 def _labels_of(picture: Path) -> Path:
@@ -112,17 +111,13 @@ class _Boxes(NamedTuple):
     confident: list[str]
 
 
-def _tell_confidences(source: Path, read: Sequence[_Boxes]) -> None:
+def _confidences(read: Sequence[_Boxes]) -> Iterator[str]:
+    """Tell of the boxes that a detector has drawn."""
     found = [where for one in read for where in one.confident]
     if found:
-        count = sum(len(one.lines) for one in read)
-        logger.warning(
-            "%s: %d of %d boxes have a sixth number, a detector's confidence, which was left aside: %s. Did anybody "
-            "look at these boxes?",
-            source,
-            len(found),
-            count,
-            some_of(found),
+        yield (
+            f"{len(found)} of {sum(len(one.lines) for one in read)} boxes have a sixth number, a detector's "
+            f"confidence, which was left aside: {some_of(found)}. Did anybody look at these boxes?"
         )
 
 
