@@ -45,12 +45,8 @@ def read_classes(path: Path) -> Classes:
         InvalidDatasetError: the file cannot be read, does not name classes 0 to N - 1, or has a wrong `kpt_shape`.
     """
     keypoints = None
-    try:
-        text = "" if path.suffix in YAML else read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidDatasetError(f"{path}: the class names cannot be read ({error})") from error
     if path.suffix not in YAML:
-        names = [line.strip() for line in text.splitlines()]
+        names = [line.strip() for line in _text(path).splitlines()]
     else:
         found = _content(path)
         given = found.get("names")
@@ -97,10 +93,17 @@ def split_pictures(path: Path, split: Split) -> list[Path]:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(read_text(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidDatasetError(f"{path}: the class names cannot be read ({error})") from error
+        found = yaml.safe_load(_text(path))
+    except yaml.YAMLError as error:
+        raise InvalidDatasetError(f"{path}: is no YAML ({error})") from error
     return found if isinstance(found, dict) else {}
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidDatasetError(f"{path}: cannot be read ({error})") from error
 
 
 def _found(path: Path, content: dict[str, Any], place: str) -> Path:
@@ -126,10 +129,7 @@ def _listed(place: Path, path: Path) -> list[Path]:
     """Return the pictures of a folder or of a text file that lists them."""
     if place.is_dir():
         return list_pictures(place, deep=True, beside=BESIDE)
-    try:
-        lines = [line.strip() for line in read_text(place).splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidDatasetError(f"{place}: the list of pictures cannot be read ({error})") from error
+    lines = [line.strip() for line in _text(place).splitlines() if line.strip()]
     pictures = [
         next(
             (

@@ -111,7 +111,7 @@ def test_names_in_yaml(tmp_path: Path, text: str) -> None:
     [
         ("data.yaml", "names: {0: dog, 2: bike}", "`names` is no list"),
         ("data.yaml", "nc: 2", "`names` is no list"),
-        ("data.yaml", "[a", "the class names cannot be read"),
+        ("data.yaml", "[a", "data.yaml: is no YAML"),
         ("data.yaml", "dog", "`names` is no list"),
         ("data.yaml", "names: [dog]\nkpt_shape: 17", "`kpt_shape` is 17; write"),
         ("data.yaml", "names: [dog]\nkpt_shape: [17, 4]", r"`kpt_shape` is \[17, 4\]; write"),
