@@ -6,7 +6,8 @@ picture a line, or a list of those, relative to `path`.
 """
 
 import os
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NamedTuple
 
 import yaml
@@ -130,23 +131,23 @@ def _listed(place: Path, path: Path) -> list[Path]:
     if place.is_dir():
         return list_pictures(place, deep=True, beside=BESIDE)
     lines = [line.strip() for line in _text(place).splitlines() if line.strip()]
-    pictures = [
-        next(
-            (
-                Path(os.path.normpath(one / line))
-                for one in (place.parent, path.parent, Path())
-                if (one / line).is_file()
-            ),
-            None,
-        )
-        for line in lines
-    ]
-    missing = [
-        line for line, found in zip(lines, pictures, strict=True) if found is None or not has_picture_suffix(line)
-    ]
+    pictures = [_picture(line, (place.parent, path.parent)) for line in lines]
+    missing = [line for line, found in zip(lines, pictures, strict=True) if found is None]
     if missing:
         raise InvalidDatasetError(
             f"{place}: {len(missing)} of its {len(lines)} lines name no picture: {some_of(missing)}; fetch them or "
             f"remove the lines"
         )
     return [found for found in pictures if found is not None]
+
+
+def _picture(line: str, bases: Sequence[Path]) -> Path | None:
+    """Return the picture that a line of a list names, without the first folders of its path where these are elsewhere.
+
+    Many a list is from another machine, and CVAT writes data/ before its paths.
+    """
+    if not has_picture_suffix(line):
+        return None
+    parts = PurePath(line).parts
+    places = (base / Path(*parts[first:]) for first in range(len(parts)) for base in (*bases, Path()))
+    return next((Path(os.path.normpath(place)) for place in places if place.is_file()), None)
