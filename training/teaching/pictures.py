@@ -20,9 +20,9 @@ from model.pictures.decoding import decode_picture, letterbox
 from model.pictures.errors import PictureError
 from model.wordtree import WordTree
 from training.data.formats.detection_set import InvalidDatasetError
-from training.data.formats.layouts.data_yaml import YAML
+from training.data.formats.layouts.data_yaml import is_yaml
 from training.data.formats.picture_files import list_pictures
-from training.data.formats.read import read_detection_set
+from training.data.formats.read import locate, read_detection_set
 from training.teaching.file.seen import Eye, Seen
 from training.teaching.memory import sureness
 
@@ -98,11 +98,8 @@ def read_pictures(
     Raises:
         InvalidDatasetError: there is no such folder or set, or a picture cannot be read.
     """
-    annotations, colon, folder = place.rpartition(":")
-    named_alone = Path(place).suffix in YAML
-    if named_alone or (colon and annotations and not Path(place).is_dir()):
-        source, where = (Path(place), None) if named_alone else (Path(annotations), Path(folder))
-        found = read_detection_set(source, where, tree, label_map, strict=strict)
+    if is_yaml(Path(place)) or (place.rpartition(":")[0] and not Path(place).is_dir()):
+        found = read_detection_set(*locate(place, Path()), tree, label_map, strict=strict)
         node = tree.index(wnid)
         return tuple(
             LabelledPicture(one.path, _content(one.path), one.boxes[one.nodes == node])

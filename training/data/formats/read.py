@@ -8,7 +8,7 @@ from training.data.formats.detection_set import DetectionSet, InvalidDatasetErro
 from training.data.formats.held_out import part_of
 from training.data.formats.label_map import read_label_map
 from training.data.formats.layouts.coco import read_coco
-from training.data.formats.layouts.data_yaml import YAML, Split
+from training.data.formats.layouts.data_yaml import Split, is_yaml
 from training.data.formats.layouts.voc import read_voc
 from training.data.formats.layouts.yolo import read_yolo
 
@@ -70,7 +70,7 @@ def check_places(annotations: Path, pictures: Path | None) -> None:
     Raises:
         ValueError: it is not.
     """
-    if pictures is None and annotations.suffix not in YAML:
+    if pictures is None and not is_yaml(annotations):
         raise ValueError(f"{annotations} needs the folder of its pictures as `pictures`; only data.yaml may say it")
 
 
@@ -81,7 +81,7 @@ def locate(given: str, data: Path) -> tuple[Path, Path | None]:
         given: ANNOTATIONS:PICTURES, a data.yaml that says where its pictures are, or the name of a set in `data`.
         data: has the folders annotations and images.
     """
-    if Path(given).suffix in YAML:
+    if is_yaml(Path(given)):
         return Path(given), None
     annotations, colon, pictures = given.rpartition(":")
     if colon and annotations:
@@ -95,14 +95,14 @@ def _read(
     nodes = None if label_map is None else read_label_map(label_map)
     suffix = annotations.suffix.lower()
     if pictures is None:
-        if suffix in YAML:
+        if is_yaml(annotations):
             return read_yolo(annotations, split, tree, nodes)
         raise InvalidDatasetError(f"{annotations}: give the folder of its pictures as well; only data.yaml may say it")
     if annotations.is_dir():
         return read_voc(annotations, pictures, tree, nodes)
     if suffix == ".json":
         return read_coco(annotations, pictures, tree, nodes)
-    if suffix in {*YAML, ".names"} or annotations.name == "classes.txt":
+    if is_yaml(annotations) or suffix == ".names" or annotations.name == "classes.txt":
         return read_yolo(annotations, pictures, tree, nodes)
     if suffix == ".txt":
         return read_voc(annotations, pictures, tree, nodes)

@@ -39,6 +39,11 @@ class Classes(NamedTuple):
     keypoints: int | None = None
 
 
+def is_yaml(path: Path) -> bool:
+    """Tell by its name whether a file is a data.yaml."""
+    return path.suffix.lower() in YAML
+
+
 def read_classes(path: Path) -> Classes:
     """Read a set's list of classes: data.yaml or a text file.
 
@@ -46,7 +51,7 @@ def read_classes(path: Path) -> Classes:
         InvalidDatasetError: the file cannot be read, does not name classes 0 to N - 1, or has a wrong `kpt_shape`.
     """
     keypoints = None
-    if path.suffix not in YAML:
+    if not is_yaml(path):
         names = [line.strip() for line in _text(path).splitlines()]
     else:
         found = _content(path)
