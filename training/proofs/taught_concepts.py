@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 from tqdm import tqdm
 
+from model.answers.detections import Detections
 from model.pictures.decoding import decode_picture
 from model.runtime import OnnxDetector, default_model_path
 from training.data.formats.imagenet import imagenet_wnids
@@ -27,7 +28,8 @@ from training.data.formats.read import locate, read_detection_set
 from training.evaluation.inference import open_picture
 from training.evaluation.lineage import match
 from training.teaching.memory import PACKAGED_MEMORY
-from training.teaching.teach import TeachConfiguration, teach
+from training.teaching.pictures import LEAST_OBJECTNESS
+from training.teaching.teach import FEWEST, TeachConfiguration, teach
 
 SETS: Final = ("caltech101", "instruments", "flowers", "monkeys")
 ELSEWHERE: Final = ("imagenet_det",)
@@ -64,11 +66,30 @@ def parts(files: Sequence[Path], count: int, seed: int) -> tuple[list[Path], lis
     return [files[place] for place in order[:taught]], [files[place] for place in order[taught:]]
 
 
+def with_something_found(detector: OnnxDetector, files: tuple[list[Path], list[Path]]) -> tuple[list[Path], list[Path]]:
+    """Exchange pictures in which nothing is found while too few others are taught, as `teach` asks its user to."""
+    taught, rest = files
+    empty = [file for file in taught if not len(_found(detector, file))]
+    found = [file for file in taught if file not in empty]
+    for file in rest:
+        if len(found) >= FEWEST or not empty:
+            break
+        if len(_found(detector, file)):
+            found.append(file)
+            empty.pop()
+    chosen = {*found, *empty}
+    return [*found, *empty], [file for file in (*taught, *rest) if file not in chosen]
+
+
+def _found(detector: OnnxDetector, file: Path) -> Detections:
+    return detector.detect(decode_picture(file.read_bytes()), threshold=LEAST_OBJECTNESS)
+
+
 def named(detector: OnnxDetector, files: Sequence[Path], wnid: str) -> list[bool]:
     """Tell of each picture whether a concept is on the path of the detection with the best score."""
     node, found = detector.tree.index(wnid), []
     for file in files:
-        detections = detector.detect(decode_picture(file.read_bytes()), threshold=0.05)
+        detections = _found(detector, file)
         found.append(len(detections) > 0 and bool((detections.paths[0] == node).any()))
     return found
 
@@ -122,8 +143,11 @@ def taught(
 
 def prove_concepts(options: argparse.Namespace) -> None:
     """Teach and judge the concepts of SETS."""
-    every = unknown_concepts(options.data, OnnxDetector.load(options.model))
-    chosen = {wnid: parts(files, options.pictures, options.seed) for wnid, files in every.items()}
+    before = OnnxDetector.load(options.model)
+    chosen = {
+        wnid: with_something_found(before, parts(files, options.pictures, options.seed))
+        for wnid, files in unknown_concepts(options.data, before).items()
+    }
     detector = taught(options, "taught", {wnid: files for wnid, (files, _) in chosen.items()})
     right = total = 0
     shares = []

@@ -9,7 +9,13 @@ import pytest
 from model.runtime import OnnxDetector
 from tests.training.teaching.colour_files import colour_file, colour_memory, paint
 from training.proofs import taught_concepts
-from training.proofs.taught_concepts import parts, prove_animals, prove_concepts, unknown_concepts
+from training.proofs.taught_concepts import (
+    parts,
+    prove_animals,
+    prove_concepts,
+    unknown_concepts,
+    with_something_found,
+)
 
 CAR, DOG, BEAGLE = "n02958343", "n02084071", "n02088364"
 PICTURES = 12
@@ -55,6 +61,19 @@ def test_what_is_taught_is_not_judged() -> None:
     assert sorted([*taught, *rest]) == sorted(files)
     assert parts(files, 4, 0)[0] == taught[:4], "more pictures are further ones"
     assert len(parts(files, 30, 0)[1]) == taught_concepts.LEAST_REST
+
+
+def test_pictures_in_which_nothing_is_found_are_exchanged_while_too_few_are_left(
+    options: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = OnnxDetector.load(options.model)
+    a, b, c, d, e, f, g = (Path(name) for name in "abcdefg")
+    monkeypatch.setattr(taught_concepts, "_found", lambda _, file: "box" * (file not in {a, b, e}))
+    taught, rest = with_something_found(detector, ([a, b, c, d], [e, f, g]))
+    assert set(taught) == {c, d, f, g}
+    assert rest == [a, b, e]
+    assert with_something_found(detector, ([a, c, d, f, g], [b])) == ([c, d, f, g, a], [b]), "four are enough"
+    assert with_something_found(detector, ([a, c, d], [b])) == ([c, d, a], [b]), "there are no others"
 
 
 def test_concepts_that_the_model_has_pictures_of_are_left_out(
