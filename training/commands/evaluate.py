@@ -10,6 +10,7 @@ from model.runtime import OnnxDetector, default_model_path
 from training.command_line import ConfigurationError
 from training.data.formats.detection_set import DetectionSet
 from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import check_pictures
 from training.data.formats.read import LAYOUTS, STRICT, locate, read_detection_set
 from training.evaluation.classification import evaluate_pictures
@@ -53,7 +54,7 @@ class EvaluateConfiguration(Rules):
     )
     pictures: tuple[Path, ...] = Field(
         default=(),
-        description="folders with a folder of pictures for each WordNet id, one object in each picture",
+        description="folders with a folder of pictures for each class (WordNet id or name), one object in each picture",
     )
     held_out_every: NonNegativeInt = Field(
         default=0,
@@ -142,7 +143,8 @@ def _pictures(
     folder: Path, configuration: EvaluateConfiguration, detector: OnnxDetector
 ) -> tuple[LabelOnlyPicture, ...]:
     every = configuration.held_out_every
-    return read_folder(folder, detector.tree, held_out_every=every, held_out=every > 0)
+    names = known_names(configuration.label_map)
+    return read_folder(folder, detector.tree, names, held_out_every=every, held_out=every > 0)
 
 
 def _boxed(configuration: EvaluateConfiguration, detector: OnnxDetector) -> set[int] | None:

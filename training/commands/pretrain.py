@@ -20,6 +20,7 @@ from training.configurations.mixing import trained_index
 from training.configurations.pretrain import PretrainConfiguration
 from training.data.batches import Batch
 from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import check_pictures
 from training.data.views import Views
 from training.losses.hierarchical import HierarchicalSoftmax
@@ -146,12 +147,15 @@ def read_pictures(
     """
     pictures: list[LabelOnlyPicture] = []
     held_out: list[LabelOnlyPicture] = []
+    every_name: dict[str, str] = {}
     for source in configuration.classification:
-        pictures += read_folder(source.folder, tree, held_out_every=source.held_out_every) * source.repeats
-        if source.held_out_every and configuration.validation is None:
-            held_out += read_folder(source.folder, tree, held_out_every=source.held_out_every, held_out=True)
+        every, names = source.held_out_every, known_names(source.label_map)
+        every_name |= names or {}
+        pictures += read_folder(source.folder, tree, names, held_out_every=every) * source.repeats
+        if every and configuration.validation is None:
+            held_out += read_folder(source.folder, tree, names, held_out_every=every, held_out=True)
     if configuration.validation is not None:
-        held_out += read_folder(configuration.validation, tree)
+        held_out += read_folder(configuration.validation, tree, every_name)
     check_pictures([*pictures, *held_out])
     return pictures, held_out
 

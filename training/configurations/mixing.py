@@ -14,6 +14,7 @@ from model.wordtree import WordTree
 from training.configurations.train import TrainConfiguration
 from training.data.formats.detection_set import BoxedPicture, DetectionSet
 from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import check_pictures
 from training.data.formats.read import read_detection_set
 from training.data.mixture import Mixture, Source
@@ -70,7 +71,12 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
         nodes |= {category.node for category in found.categories}
         boxed.update(*(picture.nodes.tolist() for picture in found.pictures))
     for classification in configuration.classification:
-        pictures = read_folder(classification.folder, tree, held_out_every=classification.held_out_every)
+        pictures = read_folder(
+            classification.folder,
+            tree,
+            known_names(classification.label_map),
+            held_out_every=classification.held_out_every,
+        )
         opinions = _opinions(configuration, classification.opinions, pictures, classification.folder, tree)
         labels.append(Source(classification.folder.name, pictures, classification.repeats, opinions=opinions))
         nodes |= {picture.node for picture in pictures}

@@ -77,11 +77,14 @@ class DetectionSource(BaseModel):
 
 
 class ClassificationSource(BaseModel):
-    """Pictures with a label alone, one folder a WordNet id."""
+    """Pictures with a label alone, one folder a class."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    folder: Path = Field(description="folder with a folder of pictures for each WordNet id")
+    folder: Path = Field(description="folder with a folder of pictures for each class: a WordNet id, or a name")
+    label_map: Path | None = Field(
+        None, description="file with a line 'WNID name' for each class whose name is unclear"
+    )
     repeats: PositiveInt = Field(1, description="how often an epoch shows each picture")
     held_out_every: NonNegativeInt = Field(0, description="hold out every n-th picture; 0: none")
     opinions: Path | None = Field(None, description=OPINIONS)

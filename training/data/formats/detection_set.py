@@ -1,7 +1,7 @@
 """A detection set, whatever layout it came in: its pictures, its boxes, and what was wrong with some of them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,14 +23,27 @@ class InvalidDatasetError(ValueError):
     """A detection set cannot be used; the message names the file, the record and what to do about it."""
 
 
+Refuse = Callable[[InvalidDatasetError], None]
+"""What a reader does about something that it cannot use: it raises, or takes note, and the reader goes on without."""
+
+
+def refuse_set(error: InvalidDatasetError) -> None:
+    """Refuse the whole set.
+
+    Raises:
+        InvalidDatasetError: always.
+    """
+    raise error
+
+
 @dataclass(frozen=True)
 class Category:
     """One category of a set.
 
     Attributes:
         name: what the set calls it.
-        wnid: its WordNet id.
-        node: the index of that synset in the tree the set was read with.
+        wnid: its WordNet id; empty where it is not clear, and the reader went on all the same.
+        node: the index of that synset in the tree the set was read with; a negative one of its own where it has none.
     """
 
     name: str
@@ -204,6 +217,7 @@ def gather(
     categories: Sequence[Category],
     box_form: str,
     remarks: Sequence[str] = (),
+    refuse: Refuse = refuse_set,
 ) -> DetectionSet:
     """Gather pictures into a set; log how many boxes were cut or dropped, which were first, and what else there was.
 
@@ -214,6 +228,7 @@ def gather(
         categories: of the set.
         box_form: how the layout wants a box, for messages.
         remarks: see `DetectionSet`; of what the layout's reader found.
+        refuse: what to do about boxes that cannot be used.
 
     Raises:
         InvalidDatasetError: no box is left of those that were given, or all lie within a pixel.
@@ -222,13 +237,17 @@ def gather(
     clipped = [one for picture in pictures for one in picture.clipped]
     dropped = [one for picture in pictures for one in picture.dropped]
     if given and all(one.within_a_pixel for one in pictures):
-        raise InvalidDatasetError(
-            f"{source}: all {given} boxes lie within one pixel of their picture's corner. Are they fractions of the "
-            f"picture? Boxes are needed as {box_form}"
+        refuse(
+            InvalidDatasetError(
+                f"{source}: all {given} boxes lie within one pixel of their picture's corner. Are they fractions of "
+                f"the picture? Boxes are needed as {box_form}"
+            )
         )
     if given and len(dropped) == given:
-        raise InvalidDatasetError(
-            f"{source}: none of the {given} boxes can be used: {some_of(dropped)}. Boxes are needed as {box_form}"
+        refuse(
+            InvalidDatasetError(
+                f"{source}: none of the {given} boxes can be used: {some_of(dropped)}. Boxes are needed as {box_form}"
+            )
         )
     every = list(remarks)
     if dropped:

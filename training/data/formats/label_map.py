@@ -16,7 +16,7 @@ from typing import Final
 
 from model.files.text import read_text
 from model.wordtree import NamedConcept, WordTree
-from training.data.formats.detection_set import Category, InvalidDatasetError, some_of
+from training.data.formats.detection_set import Category, InvalidDatasetError, Refuse, refuse_set, some_of
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,11 @@ def read_label_map(path: Path) -> dict[str, str]:
     return found
 
 
+def known_names(path: Path | None) -> dict[str, str] | None:
+    """Return what a label map says, None where none is given; see `read_label_map`."""
+    return None if path is None else read_label_map(path)
+
+
 def meanings(
     names: Sequence[str], tree: WordTree, label_map: Mapping[str, str] | None
 ) -> dict[str, tuple[NamedConcept, ...]]:
@@ -72,6 +77,7 @@ def categories_of(
     source: Path,
     *,
     used: Collection[str] | None = None,
+    refuse: Refuse = refuse_set,
 ) -> dict[str, Category]:
     """Return the category of each class name, without the classes that have neither a node nor a box.
 
@@ -81,6 +87,7 @@ def categories_of(
         label_map: see `read_label_map`.
         source: the file that the names come from, for messages.
         used: the classes that have boxes; None: all.
+        refuse: what to do about classes with boxes whose node is not clear; if it returns, they get a category without.
 
     Raises:
         InvalidDatasetError: a class with boxes has no node, or may have several; the message says which.
@@ -91,19 +98,22 @@ def categories_of(
     without = [name for name in found if name not in clear]
     lost = [name for name in without if used is None or name in used]
     if lost:
-        raise InvalidDatasetError(
-            f"{source}: {len(lost)} of {len(found)} class names are no one concept of the tree: "
-            f"{'; '.join(_unclear(name, found[name], known) for name in lost[:UNCLEAR_AT_MOST])}"
-            f"{'; ...' if len(lost) > UNCLEAR_AT_MOST else ''}. Write a label map with a line for each, such as "
-            f"'{found[lost[0]][0].wnid if found[lost[0]] else 'WNID'} {lost[0]}'"
+        refuse(
+            InvalidDatasetError(
+                f"{source}: {len(lost)} of {len(found)} class names are no one concept of the tree: "
+                f"{'; '.join(_unclear(name, found[name], known) for name in lost[:UNCLEAR_AT_MOST])}"
+                f"{'; ...' if len(lost) > UNCLEAR_AT_MOST else ''}. Write a label map with a line for each, such as "
+                f"'{found[lost[0]][0].wnid if found[lost[0]] else 'WNID'} {lost[0]}'; `look --label-map-out` begins one"
+            )
         )
-    if without:
-        logger.info("%s: left out the classes %s: they have no boxes and no node", source, some_of(without))
+    if left_out := [name for name in without if name not in lost]:
+        logger.info("%s: left out the classes %s: they have no boxes and no node", source, some_of(left_out))
     by_name = [name for name, one in clear.items() if name not in known and one.wnid != "_".join(name.split())]
     if by_name:
         taken = some_of([f"{name} is {_told(clear[name])}" for name in by_name])
         logger.warning("%s: took %d classes for the concepts of their names: %s", source, len(by_name), taken)
-    return {name: Category(name, one.wnid, tree.index(one.wnid)) for name, one in clear.items()}
+    categories = {name: Category(name, one.wnid, tree.index(one.wnid)) for name, one in clear.items()}
+    return categories | {name: Category(name, "", -number) for number, name in enumerate(lost, start=1)}
 
 
 def _unclear(name: str, concepts: Sequence[NamedConcept], label_map: Mapping[str, str]) -> str:

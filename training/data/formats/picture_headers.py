@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from model.pictures.decoding import decode_picture
 from model.pictures.errors import PictureError
-from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError, some_of
+from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError, Refuse, refuse_set, some_of
 from training.data.formats.folder import LabelOnlyPicture
 
 logger = logging.getLogger(__name__)
@@ -39,27 +39,33 @@ class Size(NamedTuple):
     height: int
 
 
-def check_pictures(pictures: Iterable[BoxedPicture | LabelOnlyPicture]) -> None:
-    """Check that pictures can be used, and that they have the shape their annotations say.
+def check_pictures(
+    pictures: Iterable[BoxedPicture | LabelOnlyPicture], refuse: Refuse = refuse_set
+) -> dict[Path, Size]:
+    """Check that pictures can be used, and that they have the shape their annotations say; return the size of each.
 
     Args:
         pictures: of a set, or of many; each file is looked at once.
+        refuse: what to do about those that cannot be used; if it returns, the answer lacks them.
 
     Raises:
         InvalidDatasetError: some cannot be used; it counts them, names the first few and says why.
     """
     by_path = {picture.path: picture for picture in pictures}
-    sizes = inspect_pictures(list(by_path))
-    wrong = [
-        reason
-        for picture, size in zip(by_path.values(), sizes, strict=True)
-        if isinstance(picture, BoxedPicture) and (reason := other_shape(size, picture))
-    ]
+    sizes = usable_pictures(list(by_path), refuse)
+    wrong = {
+        path: reason
+        for path, size in sizes.items()
+        if isinstance(picture := by_path[path], BoxedPicture) and (reason := other_shape(size, picture))
+    }
     if wrong:
-        raise InvalidDatasetError(
-            f"{len(wrong)} of {len(sizes)} pictures have another shape than their annotations say: {some_of(wrong)}. "
-            f"Use the pictures that the boxes were drawn on"
+        refuse(
+            InvalidDatasetError(
+                f"{len(wrong)} of {len(by_path)} pictures have another shape than their annotations say: "
+                f"{some_of(list(wrong.values()))}. Use the pictures that the boxes were drawn on"
+            )
         )
+    return {path: size for path, size in sizes.items() if path not in wrong}
 
 
 def other_shape(size: tuple[int, int], picture: BoxedPicture) -> str | None:
@@ -78,13 +84,16 @@ def other_shape(size: tuple[int, int], picture: BoxedPicture) -> str | None:
     return f"{picture.path} is {width}x{height} pixels, held upright, not {picture.width}x{picture.height}"
 
 
-def sizes_of(source: Path, paths: Sequence[Path], given: Sequence[tuple[int, int] | None]) -> list[tuple[int, int]]:
+def sizes_of(
+    source: Path, paths: Sequence[Path], given: Sequence[tuple[int, int] | None], refuse: Refuse = refuse_set
+) -> list[tuple[int, int] | None]:
     """Return the size of each picture as its annotations give it, or, where they give none, as its file does.
 
     Args:
         source: of the annotations, for messages.
         paths: of the pictures.
         given: width and height in pixels; None where that is not known.
+        refuse: what to do about pictures of unknown size that cannot be used; if it returns, theirs is None.
 
     Raises:
         InvalidDatasetError: such a picture cannot be used.
@@ -92,12 +101,16 @@ def sizes_of(source: Path, paths: Sequence[Path], given: Sequence[tuple[int, int
     unknown = [path for path, size in zip(paths, given, strict=True) if size is None]
     if unknown:
         logger.info("%s: looked up the size of %d of %d pictures in their files", source, len(unknown), len(paths))
-    found = iter(inspect_pictures(unknown))
-    return [next(found) if size is None else size for size in given]
+    found = usable_pictures(unknown, refuse)
+    return [found.get(path) if size is None else size for path, size in zip(paths, given, strict=True)]
 
 
-def inspect_pictures(paths: Sequence[Path]) -> list[Size]:
-    """Return the size of each picture; show progress where there are many.
+def usable_pictures(paths: Sequence[Path], refuse: Refuse = refuse_set) -> dict[Path, Size]:
+    """Return the size of each picture that can be used; show progress where there are many.
+
+    Args:
+        paths: of the pictures.
+        refuse: what to do about those that cannot be used; if it returns, the answer lacks them.
 
     Raises:
         InvalidDatasetError: some cannot be used; it counts them, names the first few and says why.
@@ -119,10 +132,12 @@ def inspect_pictures(paths: Sequence[Path]) -> list[Size]:
             raise
     reasons = [one for one in found if isinstance(one, str)]
     if reasons:
-        raise InvalidDatasetError(
-            f"{len(reasons)} of {len(paths)} pictures cannot be used: {some_of(reasons)}. Replace or remove them"
+        refuse(
+            InvalidDatasetError(
+                f"{len(reasons)} of {len(paths)} pictures cannot be used: {some_of(reasons)}. Replace or remove them"
+            )
         )
-    return [one for one in found if isinstance(one, Size)]
+    return {path: one for path, one in zip(paths, found, strict=True) if isinstance(one, Size)}
 
 
 def _sizes_or_reasons(paths: Sequence[Path]) -> list[Size | str]:

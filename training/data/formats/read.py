@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.wordtree import WordTree
-from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
+from training.data.formats.detection_set import DetectionSet, InvalidDatasetError, Refuse, refuse_set
 from training.data.formats.held_out import part_of
-from training.data.formats.label_map import read_label_map
+from training.data.formats.label_map import known_names
 from training.data.formats.layouts.coco import read_coco
 from training.data.formats.layouts.data_yaml import Split, is_yaml
 from training.data.formats.layouts.voc import read_voc
@@ -30,6 +30,7 @@ def read_detection_set(
     strict: bool = False,
     held_out_every: int = 0,
     held_out: bool = False,
+    refuse: Refuse = refuse_set,
 ) -> DetectionSet:
     """Read a detection set; the annotations' name tells the layout, as `LAYOUTS` says.
 
@@ -43,11 +44,12 @@ def read_detection_set(
         held_out_every: leave out every n-th picture in the order of their files' names, so that an evaluation has some
             that no training saw; 0 keeps all.
         held_out: keep those and leave the others out instead.
+        refuse: what to do about single records that cannot be used; by default the whole set is refused.
 
     Raises:
         InvalidDatasetError: the set cannot be used; it names the file, the line or record, and what to do.
     """
-    found = _read(annotations, pictures, tree, label_map, split)
+    found = _read(annotations, pictures, tree, label_map, split, refuse)
     if strict and found.remarks:
         raise InvalidDatasetError(
             f"{annotations}: {'; '.join(found.remarks)}. Put this right, or go on without `strict`"
@@ -90,20 +92,20 @@ def locate(given: str, data: Path) -> tuple[Path, Path | None]:
 
 
 def _read(
-    annotations: Path, pictures: Path | None, tree: WordTree, label_map: Path | None, split: Split
+    annotations: Path, pictures: Path | None, tree: WordTree, label_map: Path | None, split: Split, refuse: Refuse
 ) -> DetectionSet:
-    nodes = None if label_map is None else read_label_map(label_map)
+    nodes = known_names(label_map)
     suffix = annotations.suffix.lower()
     if pictures is None:
         if is_yaml(annotations):
-            return read_yolo(annotations, split, tree, nodes)
+            return read_yolo(annotations, split, tree, nodes, refuse)
         raise InvalidDatasetError(f"{annotations}: give the folder of its pictures as well; only data.yaml may say it")
     if annotations.is_dir():
-        return read_voc(annotations, pictures, tree, nodes)
+        return read_voc(annotations, pictures, tree, nodes, refuse)
     if suffix == ".json":
-        return read_coco(annotations, pictures, tree, nodes)
+        return read_coco(annotations, pictures, tree, nodes, refuse)
     if is_yaml(annotations) or suffix == ".names" or annotations.name == "classes.txt":
-        return read_yolo(annotations, pictures, tree, nodes)
+        return read_yolo(annotations, pictures, tree, nodes, refuse)
     if suffix == ".txt":
-        return read_voc(annotations, pictures, tree, nodes)
+        return read_voc(annotations, pictures, tree, nodes, refuse)
     raise InvalidDatasetError(f"{annotations}: is not a known layout, or does not exist. Known are {LAYOUTS}")

@@ -49,9 +49,17 @@ def test_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_concept(folder: Path) -> None:
-    (folder / "dogs").mkdir()
-    with pytest.raises(InvalidDatasetError, match=r"'dogs' is not a concept of the WordTree; name each folder by its"):
+    (folder / "doggies").mkdir()
+    with pytest.raises(InvalidDatasetError, match=r"1 of 3 class names .* 'doggies' is the name of none"):
         read_folder(folder, tiny_tree())
+
+
+def test_a_folder_named_by_its_class(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / CAT).rename(folder / "cat")
+    (folder / DOG).rename(folder / "doggies")
+    pictures = read_folder(folder, tiny_tree(), {"doggies": DOG})
+    assert [one.node for one in pictures] == [node("cat")] * 3 + [node("dog")] * 5
+    assert "took 1 classes for the concepts of their names: cat is n02121620" in caplog.text
 
 
 def test_no_pictures(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -69,7 +77,7 @@ def test_what_is_passed_over_is_told(folder: Path, caplog: pytest.LogCaptureFixt
     assert len(read_folder(folder, tiny_tree())) == 11
     told = [record.getMessage() for record in caplog.records]
     assert [line.partition(": ")[2] for line in told] == [
-        "skipped 1 pictures that are in no synset's folder",
+        "skipped 1 pictures that are in no class's folder",
         "skipped 1 files without a picture's suffix: 1 .txt",
         "skipped 1 folders in it",
     ]

@@ -63,7 +63,7 @@ def test_of_several_concepts_none_is_guessed() -> None:
         "set: 1 of 2 class names are no one concept of the tree: 'horse' may be n03538037 (horse: a padded" in message
     )
     assert "or n02374451 (horse: solid-hoofed herbivorous quadruped" in message
-    assert message.endswith("such as 'n03538037 horse'")
+    assert message.endswith("such as 'n03538037 horse'; `look --label-map-out` begins one")
 
 
 def test_many_unclear_names_are_not_all_told() -> None:

@@ -13,7 +13,7 @@ from model.pictures.suffixes import PICTURE_SUFFIXES
 from training.data.formats import picture_headers
 from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
-from training.data.formats.picture_headers import check_pictures, inspect_picture, inspect_pictures
+from training.data.formats.picture_headers import check_pictures, inspect_picture, usable_pictures
 
 NO_BOXES = (np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
 SUFFIXES = [suffix for suffix in PICTURE_SUFFIXES if suffix not in {".heic", ".heif"}]
@@ -80,12 +80,12 @@ def test_all_that_cannot_be_used_are_counted_and_the_first_named(tmp_path: Path)
     paths = [tmp_path / f"{number}.jpg" for number in range(9)]
     for path in paths:
         path.write_bytes(content("JPEG"))
-    assert inspect_pictures(paths) == [(60, 40)] * 9
+    assert usable_pictures(paths) == dict.fromkeys(paths, (60, 40))
     for path in paths[2:]:
         path.write_bytes(content("JPEG")[:500])
     paths[1].unlink()
     with pytest.raises(InvalidDatasetError) as caught:
-        inspect_pictures(paths)
+        usable_pictures(paths)
     assert str(caught.value).startswith(
         f"8 of 9 pictures cannot be used: {paths[1]} (No such file or directory), {paths[2]} (the JPEG is damaged or "
         f"cut short), "
@@ -108,8 +108,8 @@ def test_the_bar_is_for_many(
     path = tmp_path / "a.jpg"
     path.write_bytes(content("JPEG"))
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    inspect_pictures([path] * 3)
+    usable_pictures([path] * 3)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(picture_headers, "PART", 2)
-    assert inspect_pictures([path] * 3) == [(60, 40)] * 3
+    assert usable_pictures([path] * 3) == {path: (60, 40)}
     assert "checking pictures" in capsys.readouterr().err

@@ -20,8 +20,10 @@ from training.data.formats.detection_set import (
     Category,
     DetectionSet,
     InvalidDatasetError,
+    Refuse,
     clip_picture,
     gather,
+    refuse_set,
     some_of,
 )
 from training.data.formats.label_map import categories_of
@@ -61,7 +63,11 @@ class _CocoFile(BaseModel):
 
 
 def read_coco(
-    annotations: Path, pictures: Path, tree: WordTree, label_map: Mapping[str, str] | None = None
+    annotations: Path,
+    pictures: Path,
+    tree: WordTree,
+    label_map: Mapping[str, str] | None = None,
+    refuse: Refuse = refuse_set,
 ) -> DetectionSet:
     """Read a detection set and check that it can be used with `tree`.
 
@@ -70,6 +76,7 @@ def read_coco(
         pictures: the folder that the `file_name`s are relative to.
         tree: what the nodes of the answer index.
         label_map: the wnid of categories, by name, that have none in the file.
+        refuse: what to do about a picture, a record or a category that cannot be used.
 
     Raises:
         InvalidDatasetError: the file is not such a JSON, a picture is missing, a category with boxes has no `wnid`, one
@@ -81,16 +88,20 @@ def read_coco(
     _check_unique(annotations, "images", [image.id for image in content.images])
     _check_unique(annotations, "categories", [category.id for category in content.categories])
     used = {record.category_id for record in content.annotations}
-    categories = _categories(annotations, content.categories, used, tree, label_map or {})
+    categories = _categories(annotations, content.categories, used, tree, label_map or {}, refuse)
     finder = PictureFinder(pictures)
-    paths = _find_pictures(annotations, pictures, content.images, finder)
-    grouped = _group(annotations, content)
-    given = [(one.width, one.height) if one.width and one.height else None for one in content.images]
-    sizes = sizes_of(annotations, paths, given)
-    _check_sides(annotations, content, dict(zip((one.id for one in content.images), sizes, strict=True)))
+    found = _find_pictures(annotations, pictures, content.images, finder, refuse)
+    images = [image for image in content.images if image.id in found]
+    paths = [found[image.id] for image in images]
+    grouped = _group(annotations, content, refuse)
+    given = [(one.width, one.height) if one.width and one.height else None for one in images]
+    sizes = sizes_of(annotations, paths, given, refuse)
+    _check_sides(annotations, content, dict(zip((one.id for one in images), sizes, strict=True)), grouped, refuse)
     known = any("difficult" in record.model_fields_set for record in content.annotations)
     clipped = []
-    for image, path, size in zip(content.images, paths, sizes, strict=True):
+    for image, path, size in zip(images, paths, sizes, strict=True):
+        if size is None:
+            continue
         numbers = grouped[image.id]
         boxes = [content.annotations[number] for number in numbers]
         corners = np.array([record.bbox for record in boxes], np.float64).reshape(-1, 4)
@@ -106,7 +117,7 @@ def read_coco(
                 difficult=np.array([record.difficult for record in boxes], bool) if known else None,
             )
         )
-    return gather(annotations, annotations.stem, clipped, list(categories.values()), BOX_FORM, finder.remarks())
+    return gather(annotations, annotations.stem, clipped, list(categories.values()), BOX_FORM, finder.remarks(), refuse)
 
 
 def _parse(annotations: Path) -> _CocoFile:
@@ -142,6 +153,7 @@ def _categories(
     used: Collection[int | str],
     tree: WordTree,
     label_map: Mapping[str, str],
+    refuse: Refuse,
 ) -> dict[int | str, Category]:
     """Return the categories by their id, without those that have neither a node nor a box.
 
@@ -150,67 +162,97 @@ def _categories(
     without = [record for record in records if not record.wnid]
     names = [record.name for record in without]
     by_name = categories_of(
-        names, tree, label_map, annotations, used={record.name for record in without if record.id in used}
+        names,
+        tree,
+        label_map,
+        annotations,
+        used={record.name for record in without if record.id in used},
+        refuse=refuse,
     )
-    outside = [
-        f"{record.id} ({record.name}, {record.wnid})" for record in records if record.wnid and record.wnid not in tree
-    ]
+    outside = [record for record in records if record.wnid and record.wnid not in tree]
     if outside:
-        raise InvalidDatasetError(
-            f"{annotations}: the tree of {len(tree)} concepts lacks the wnid of category {some_of(outside)}; "
-            f"use that of the nearest more general concept in it (`yolo9000 classes QUERY` searches it)."
+        told = some_of([f"{record.id} ({record.name}, {record.wnid})" for record in outside])
+        refuse(
+            InvalidDatasetError(
+                f"{annotations}: the tree of {len(tree)} concepts lacks the wnid of category {told}; "
+                f"use that of the nearest more general concept in it (`yolo9000 classes QUERY` searches it)."
+            )
         )
-    return {
-        record.id: Category(record.name, record.wnid, tree.index(record.wnid)) if record.wnid else by_name[record.name]
-        for record in records
-        if record.wnid or record.name in by_name
+    found = {}
+    for record in records:
+        if record.wnid and record.wnid in tree:
+            found[record.id] = Category(record.name, record.wnid, tree.index(record.wnid))
+        elif not record.wnid and record.name in by_name:
+            found[record.id] = by_name[record.name]
+    return found | {
+        record.id: Category(record.name, "", -number) for number, record in enumerate(outside, start=1 + len(without))
     }
 
 
-def _check_sides(annotations: Path, content: _CocoFile, sizes: Mapping[int | str, tuple[int, int]]) -> None:
+def _check_sides(
+    annotations: Path,
+    content: _CocoFile,
+    sizes: Mapping[int | str, tuple[int, int] | None],
+    grouped: Mapping[int | str, Sequence[int]],
+    refuse: Refuse,
+) -> None:
     """Refuse boxes that are given as corners, x1, y1, x2, y2: most of them would be cut at the picture's edge.
 
     As corners every box must make sense, and as sides half of them must not fit into their picture.
     """
-    if not content.annotations:
+    of_known = [
+        (content.annotations[number].bbox, size) for image, size in sizes.items() if size for number in grouped[image]
+    ]
+    if not of_known:
         return
-    boxes = np.array([record.bbox for record in content.annotations])
-    size = np.array([sizes[record.image_id] for record in content.annotations])
+    boxes, size = (np.array(part) for part in zip(*of_known, strict=True))
     start, given = boxes[:, :2], boxes[:, 2:]
     corners = np.all((given > start) & (given <= size + 1))
     too_large = np.any(start + given > size + 1, axis=1)
     if corners and too_large.mean() >= 1 / 2:
-        raise InvalidDatasetError(
-            f"{annotations}: {too_large.sum()} of {len(boxes)} boxes reach beyond their picture, and all would fit as "
-            f"x1, y1, x2, y2. COCO's `bbox` is {BOX_FORM}; export the file again."
+        refuse(
+            InvalidDatasetError(
+                f"{annotations}: {too_large.sum()} of {len(boxes)} boxes reach beyond their picture, and all would fit "
+                f"as x1, y1, x2, y2. COCO's `bbox` is {BOX_FORM}; export the file again."
+            )
         )
 
 
-def _find_pictures(annotations: Path, pictures: Path, images: Sequence[_Image], finder: PictureFinder) -> list[Path]:
-    found = [finder.find(image.file_name) for image in images]
-    missing = [image.file_name for image, path in zip(images, found, strict=True) if path is None]
+def _find_pictures(
+    annotations: Path, pictures: Path, images: Sequence[_Image], finder: PictureFinder, refuse: Refuse
+) -> dict[int | str, Path]:
+    """Return the file of each picture that is there, by the picture's id."""
+    found = {image.id: path for image in images if (path := finder.find(image.file_name)) is not None}
+    missing = [image.file_name for image in images if image.id not in found]
     if missing:
-        raise InvalidDatasetError(
-            f"{annotations}: {len(missing)} of its {len(images)} pictures are not in {pictures}: "
-            f"{some_of(missing)}; fetch them, or give the folder that the file names are relative to."
+        refuse(
+            InvalidDatasetError(
+                f"{annotations}: {len(missing)} of its {len(images)} pictures are not in {pictures}: "
+                f"{some_of(missing)}; fetch them, or give the folder that the file names are relative to."
+            )
         )
-    return [path for path in found if path is not None]
+    return found
 
 
-def _group(annotations: Path, content: _CocoFile) -> dict[int | str, list[int]]:
-    """Gather the numbers of the boxes by picture, having checked what they refer to."""
+def _group(annotations: Path, content: _CocoFile, refuse: Refuse) -> dict[int | str, list[int]]:
+    """Gather the numbers of the boxes by picture, without those that refer to what is not there."""
     grouped: dict[int | str, list[int]] = {image.id: [] for image in content.images}
     categories = {category.id for category in content.categories}
     for number, record in enumerate(content.annotations):
-        if record.image_id not in grouped:
-            raise InvalidDatasetError(
-                f"{annotations}: annotations[{number}] refers to the picture {record.image_id!r}, which "
-                f"`images` does not list; list it or remove the annotation."
+        lost = (
+            f"the picture {record.image_id!r}, which `images`"
+            if record.image_id not in grouped
+            else f"the category {record.category_id!r}, which `categories`"
+            if record.category_id not in categories
+            else None
+        )
+        if lost:
+            refuse(
+                InvalidDatasetError(
+                    f"{annotations}: annotations[{number}] refers to {lost} does not list; list it or remove the "
+                    f"annotation."
+                )
             )
-        if record.category_id not in categories:
-            raise InvalidDatasetError(
-                f"{annotations}: annotations[{number}] refers to the category {record.category_id!r}, which "
-                f"`categories` does not list; list it or remove the annotation."
-            )
-        grouped[record.image_id].append(number)
+        else:
+            grouped[record.image_id].append(number)
     return grouped

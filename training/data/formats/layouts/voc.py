@@ -17,7 +17,15 @@ from defusedxml.ElementTree import parse
 
 from model.files.text import read_text
 from model.wordtree import WordTree
-from training.data.formats.detection_set import ClippedPicture, DetectionSet, InvalidDatasetError, clip_picture, gather
+from training.data.formats.detection_set import (
+    ClippedPicture,
+    DetectionSet,
+    InvalidDatasetError,
+    Refuse,
+    clip_picture,
+    gather,
+    refuse_set,
+)
 from training.data.formats.label_map import categories_of
 from training.data.formats.picture_files import PictureFinder
 from training.data.formats.picture_headers import sizes_of
@@ -37,7 +45,11 @@ class _Record(NamedTuple):
 
 
 def read_voc(
-    annotations: Path, pictures: Path, tree: WordTree, label_map: Mapping[str, str] | None = None
+    annotations: Path,
+    pictures: Path,
+    tree: WordTree,
+    label_map: Mapping[str, str] | None = None,
+    refuse: Refuse = refuse_set,
 ) -> DetectionSet:
     """Read a detection set.
 
@@ -47,17 +59,18 @@ def read_voc(
         pictures: the folder of the pictures.
         tree: what the nodes of the answer index.
         label_map: the node's id of each class name; without one the names must be ids.
+        refuse: what to do about a file, an object, a picture or a class that cannot be used.
 
     Raises:
         InvalidDatasetError: a file cannot be read or is not such an XML, a picture is missing, or a class has no node.
     """
     finder = PictureFinder(pictures)
-    records = [_read(path, pictures, finder) for path in _files(annotations)]
-    sizes = sizes_of(annotations, [one.picture for one in records], [one.size for one in records])
+    records = [record for path in _files(annotations) if (record := _read(path, pictures, finder, refuse)) is not None]
+    sizes = sizes_of(annotations, [one.picture for one in records], [one.size for one in records], refuse)
     names = sorted({thing.name for record in records for thing in record.objects})
-    categories = categories_of(names, tree, label_map, annotations)
+    categories = categories_of(names, tree, label_map, annotations, refuse=refuse)
     nodes = {name: category.node for name, category in categories.items()}
-    clipped = [_clipped(record, size, nodes) for record, size in zip(records, sizes, strict=True)]
+    clipped = [_clipped(record, size, nodes) for record, size in zip(records, sizes, strict=True) if size is not None]
     return gather(
         annotations,
         annotations.stem,
@@ -65,6 +78,7 @@ def read_voc(
         list(categories.values()),
         "xmin, ymin, xmax, ymax in pixels",
         finder.remarks(),
+        refuse,
     )
 
 
@@ -86,7 +100,24 @@ def _files(annotations: Path) -> Sequence[Path]:
     return [folder / f"{stem}.xml" for stem in stems]
 
 
-def _read(path: Path, pictures: Path, finder: PictureFinder) -> _Record:
+def _read(path: Path, pictures: Path, finder: PictureFinder, refuse: Refuse) -> _Record | None:
+    """Read a file, or return None if it cannot be used."""
+    try:
+        root = _root(path)
+        picture = _picture(path, root, pictures, finder)
+    except InvalidDatasetError as error:
+        refuse(error)
+        return None
+    things = []
+    for number, element in enumerate(root.findall("object"), start=1):
+        try:
+            things.append(_object(path, number, element))
+        except InvalidDatasetError as error:
+            refuse(error)
+    return _Record(path, picture, _size(root), tuple(things))
+
+
+def _root(path: Path) -> Element:
     try:
         root = parse(path, forbid_dtd=True).getroot()
         assert root is not None  # what was parsed has one
@@ -96,14 +127,17 @@ def _read(path: Path, pictures: Path, finder: PictureFinder) -> _Record:
         ) from error
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise InvalidDatasetError(f"{path}: is not XML ({error}); export the file again") from error
+    return root
+
+
+def _picture(path: Path, root: Element, pictures: Path, finder: PictureFinder) -> Path:
     names = [name for name in ((root.findtext("filename") or "").strip(), path.stem) if name]
     picture = finder.find(*names)
     if picture is None:
         raise InvalidDatasetError(
             f"{path}: its picture {pictures / names[0]} is not there; fetch it, or remove the XML file"
         )
-    things = [_object(path, number, element) for number, element in enumerate(root.findall("object"), start=1)]
-    return _Record(path, picture, _size(root), tuple(things))
+    return picture
 
 
 def _object(path: Path, number: int, element: Element) -> _Object:

@@ -18,11 +18,19 @@ from numpy.typing import NDArray
 
 from model.files.text import read_text
 from model.wordtree import WordTree
-from training.data.formats.detection_set import DetectionSet, InvalidDatasetError, clip_picture, gather, some_of
+from training.data.formats.detection_set import (
+    DetectionSet,
+    InvalidDatasetError,
+    Refuse,
+    clip_picture,
+    gather,
+    refuse_set,
+    some_of,
+)
 from training.data.formats.label_map import categories_of
 from training.data.formats.layouts.data_yaml import BESIDE, Classes, Split, read_classes, split_pictures
 from training.data.formats.picture_files import list_pictures
-from training.data.formats.picture_headers import inspect_pictures
+from training.data.formats.picture_headers import usable_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +39,11 @@ LISTS: Final = frozenset({"classes.txt", "train.txt", "val.txt", "test.txt"})
 
 
 def read_yolo(
-    names: Path, pictures: Path | Split, tree: WordTree, label_map: Mapping[str, str] | None = None
+    names: Path,
+    pictures: Path | Split,
+    tree: WordTree,
+    label_map: Mapping[str, str] | None = None,
+    refuse: Refuse = refuse_set,
 ) -> DetectionSet:
     """Read a detection set.
 
@@ -40,6 +52,7 @@ def read_yolo(
         pictures: the folder of the pictures, and folders within it are looked through, too; or a split of data.yaml.
         tree: what the nodes of the answer index.
         label_map: the node's id of each class name; without one the names must be ids.
+        refuse: what to do about a line, a picture or a class that cannot be used.
 
     Raises:
         InvalidDatasetError: a file cannot be read or has a wrong line, no picture is labelled, or a class has no node.
@@ -56,23 +69,24 @@ def read_yolo(
         raise InvalidDatasetError(
             f"{source}: none of its {len(files)} pictures has a text file of boxes, such as {labels[0]}; add them"
         )
-    read = [_read(label, classes) for label in labels]
+    read = [_read(label, classes, refuse) for label in labels]
     remarks = [*_unused(labels, names), *_confidences(read)]
     used = {classes.names[number] for one in read for number in one.classes}
-    categories = categories_of(classes.names, tree, label_map, names, used=used)
-    sizes = inspect_pictures(files)
+    categories = categories_of(classes.names, tree, label_map, names, used=used, refuse=refuse)
+    sizes = usable_pictures(files, refuse)
     clipped = []
-    for picture, size, one, label in zip(files, sizes, read, labels, strict=True):
-        clipped.append(
-            clip_picture(
-                picture,
-                size,
-                one.corners * np.array([*size, *size]),
-                np.array([categories[classes.names[number]].node for number in one.classes], np.int32),
-                [f"{label.name}, line {line}" for line in one.lines],
+    for picture, one, label in zip(files, read, labels, strict=True):
+        if picture in sizes:
+            clipped.append(
+                clip_picture(
+                    picture,
+                    sizes[picture],
+                    one.corners * np.array([*sizes[picture]] * 2),
+                    np.array([categories[classes.names[number]].node for number in one.classes], np.int32),
+                    [f"{label.name}, line {line}" for line in one.lines],
+                )
             )
-        )
-    return gather(source, title, clipped, list(categories.values()), BOX_FORM, remarks)
+    return gather(source, title, clipped, list(categories.values()), BOX_FORM, remarks, refuse)
 
 
 def _unused(labels: Sequence[Path], names: Path) -> Iterator[str]:
@@ -121,21 +135,23 @@ def _confidences(read: Sequence[_Boxes]) -> Iterator[str]:
         )
 
 
-def _read(path: Path, classes: Classes) -> _Boxes:
+def _read(path: Path, classes: Classes, refuse: Refuse) -> _Boxes:
     """Read a text file; there is nothing in one that does not exist."""
+    lines = []
     try:
         lines = read_text(path).splitlines()
     except FileNotFoundError:
-        lines = []
+        pass
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidDatasetError(f"{path}: the boxes cannot be read ({error})") from error
+        refuse(InvalidDatasetError(f"{path}: the boxes cannot be read ({error})"))
     corners, numbers, places, confident = [], [], [], []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
                 label, box, sure = _parse(line, classes)
             except ValueError as error:
-                raise InvalidDatasetError(f"{path}, line {number}: {error}") from error
+                refuse(InvalidDatasetError(f"{path}, line {number}: {error}"))
+                continue
             numbers.append(label)
             corners.append(box)
             places.append(number)
