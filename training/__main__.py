@@ -1,5 +1,6 @@
 """`python -m training COMMAND`: trains, exports and evaluates, and prepares what training needs.
 
+look             see what is in data sets, before training on them
 wordtree         build a WordTree of a list of labels from WordNet
 anchors          find a detector's anchors by k-means over the boxes of data sets
 pretrain         train a backbone, Darknet-19 or an EfficientNet-Lite, on pictures with labels
@@ -23,6 +24,18 @@ from collections.abc import Callable, Sequence
 PROGRAM = "python -m training"
 FAILED = 2  # what argparse returns, too, for a command line that cannot be used
 STOPPED = 130  # what a shell reports of a program ended by Ctrl-C
+
+
+def look(arguments: Sequence[str]) -> int:
+    """Look at data sets."""
+    from training.command_line import configure
+    from training.looking.look import LookConfiguration
+    from training.looking.look import look as look_at_sets
+
+    configuration = configure(LookConfiguration, f"{PROGRAM} look", arguments)
+    report = look_at_sets(configuration)
+    sys.stdout.write(f"{report.table()}\n")
+    return 0 if report.usable(strict=configuration.strict) else FAILED
 
 
 def wordtree(arguments: Sequence[str]) -> int:
@@ -167,6 +180,7 @@ def export_darknet(arguments: Sequence[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "look": look,
     "wordtree": wordtree,
     "anchors": anchors,
     "pretrain": pretrain,
@@ -209,6 +223,19 @@ def main(arguments: Sequence[str]) -> int:
 def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run a command; tell the errors that whoever called it can do something about."""
     from model.files.access import why_unreadable
+
+    try:
+        return command(arguments)
+    except PermissionError as error:
+        sys.stderr.write(f"{error.filename}: {why_unreadable(error)}\n")
+        return FAILED
+    except _told() as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+
+
+def _told() -> tuple[type[Exception], ...]:
+    """Return those errors. Their modules import torch, which a command may not need unless something is wrong."""
     from model.metadata import InvalidModelError
     from model.session import ProviderUnavailableError
     from training.command_line import ConfigurationError
@@ -220,12 +247,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
     from training.teaching.memory import InvalidMemoryError
     from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError
 
-    try:
-        return command(arguments)
-    except PermissionError as error:
-        sys.stderr.write(f"{error.filename}: {why_unreadable(error)}\n")
-        return FAILED
-    except (
+    return (
         ConfigurationError,
         DarknetError,
         ExportError,
@@ -239,9 +261,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         OSError,
         ProviderUnavailableError,
         QuantizationError,
-    ) as error:
-        sys.stderr.write(f"{error}\n")
-        return FAILED
+    )
 
 
 if __name__ == "__main__":

@@ -56,8 +56,8 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(("learn",)) == 2
     assert capsys.readouterr().err == (
-        "There is no command 'learn'; use one of: wordtree, anchors, pretrain, train, teach, remember, refit, export, "
-        "evaluate, quantize, import-darknet, export-darknet.\n"
+        "There is no command 'learn'; use one of: look, wordtree, anchors, pretrain, train, teach, remember, refit, "
+        "export, evaluate, quantize, import-darknet, export-darknet.\n"
     )
 
 
@@ -99,7 +99,8 @@ def test_a_wrong_configuration(command: str, capsys: pytest.CaptureFixture[str])
     assert main((command, "--bogus", "3")) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.endswith(f"unrecognized arguments: --bogus 3; see `python -m training {command} --help`\n")
+    assert "unrecognized arguments: --bogus" in captured.err
+    assert captured.err.endswith(f"; see `python -m training {command} --help`\n")
     assert len(captured.err.splitlines()) == 1
 
 

@@ -15,11 +15,12 @@ from training.data.formats.picture_headers import check_pictures
 from training.data.formats.read import LAYOUTS, STRICT, locate, read_detection_set
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.evaluator import evaluate_set
-from training.evaluation.html_report.html import Drawing, Drawings, page
+from training.evaluation.html_report.html import Drawings, page
 from training.evaluation.html_report.pictures import Judged, draw, judge, worst_first
 from training.evaluation.inference import Found, Rules
 from training.evaluation.report import ModelReport, Report, SetReport
 from training.files import replace_file, sha256_of
+from training.pages.html import Drawing
 
 
 class EvaluateConfiguration(Rules):

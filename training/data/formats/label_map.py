@@ -63,11 +63,12 @@ def meanings(
 
 
 def _meanings(name: str, tree: WordTree, label_map: Mapping[str, str]) -> tuple[NamedConcept, ...]:
-    node = label_map.get(name, "_".join(name.split()))
+    given = label_map.get(" ".join(name.split()))
+    node = given or "_".join(name.split())
     if node in tree:
         place = tree.index(node)
         return (NamedConcept(node, tree.names[place], tree.definitions[place]),)
-    return () if name in label_map else tree.named(name.replace("_", " "))
+    return () if given else tree.named(name.replace("_", " "))
 
 
 def categories_of(
@@ -116,6 +117,34 @@ def categories_of(
     return categories | {name: Category(name, "", -number) for number, name in enumerate(lost, start=1)}
 
 
+def label_map_of(names: Sequence[str], tree: WordTree, label_map: Mapping[str, str] | None) -> str:
+    """Return a label map of these classes to correct: a line for those that are clear, and what the others may be.
+
+    Args:
+        names: of the classes.
+        tree: of their concepts.
+        label_map: what is known of them.
+    """
+    lines = ["# A WordNet id and the data set's name for it on each line; what follows a # counts for nothing."]
+    for name, concepts in meanings(list(dict.fromkeys(names)), tree, label_map).items():
+        shown = " ".join(name.split())
+        if len(concepts) == 1:
+            lines.append(f"{concepts[0].wnid} {shown}    # {_explained(concepts[0])}")
+        elif concepts:
+            lines.append(f"# {shown} may be any of these; take the first # away from the right line:")
+            lines += [f"# {one.wnid} {shown}    # {_explained(one)}" for one in concepts]
+        else:
+            lines.append(
+                f"# {shown} is the name of no concept; `yolo9000 classes` searches. Put its id in and take the # away:"
+            )
+            lines.append(f"# WNID {shown}")
+    return "\n".join(lines) + "\n"
+
+
+def _explained(concept: NamedConcept) -> str:
+    return f"{concept.name}{f': {concept.definition}' if concept.definition else ''}"
+
+
 def _unclear(name: str, concepts: Sequence[NamedConcept], label_map: Mapping[str, str]) -> str:
     """Say what is not clear about a class name."""
     if name in label_map:
@@ -126,4 +155,4 @@ def _unclear(name: str, concepts: Sequence[NamedConcept], label_map: Mapping[str
 
 
 def _told(concept: NamedConcept) -> str:
-    return f"{concept.wnid} ({concept.name}{f': {concept.definition}' if concept.definition else ''})"
+    return f"{concept.wnid} ({_explained(concept)})"

@@ -1,11 +1,9 @@
 """The pictures that a model does best and worst on, with what is labelled and what is found drawn in."""
 
-import io
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from PIL import ImageDraw, ImageFont
 
 from model.answers.detections import Detections
 from model.geometry import box_iou
@@ -13,10 +11,7 @@ from model.wordtree import WordTree
 from training.data.formats.detection_set import BoxedPicture
 from training.evaluation.challenges import LEAST_IOU
 from training.evaluation.inference import Found, open_picture
-
-LONGEST_SIDE: Final = 480
-"""Pixels of a drawn picture's longer side: larger ones are reduced."""
-LABELLED, FOUND = (40, 170, 60), (225, 95, 20)
+from training.pages.drawing import GREEN, ORANGE, Canvas
 
 
 class Judged(NamedTuple):
@@ -64,33 +59,10 @@ def draw(tree: WordTree, picture: BoxedPicture, served: Detections) -> bytes:
     Raises:
         InvalidDatasetError: the picture cannot be read any more.
     """
-    image = open_picture(picture)
-    scale = min(1.0, LONGEST_SIDE / max(image.size))
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-    canvas = ImageDraw.Draw(image)
-    font = ImageFont.load_default(size=11)
+    canvas = Canvas(open_picture(picture))
     for box, node in zip(picture.boxes.tolist(), picture.nodes.tolist(), strict=True):
-        _draw_box(canvas, [side * scale for side in box], tree.names[node], LABELLED, font, below=True)
+        canvas.draw(box, tree.names[node], GREEN, below=True)
     for row in reversed(range(len(served))):
         text = f"{tree.names[int(served.nodes[row])]} {served.scores[row]:.2f}"
-        _draw_box(canvas, [side * scale for side in served.boxes[row].tolist()], text, FOUND, font, below=False)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
-    return file.getvalue()
-
-
-def _draw_box(
-    canvas: ImageDraw.ImageDraw,
-    box: Sequence[float],
-    text: str,
-    colour: tuple[int, int, int],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    *,
-    below: bool,
-) -> None:
-    """Draw a box with its text inside, at its top left or bottom left corner."""
-    canvas.rectangle(tuple(box), outline=colour, width=2)
-    left, top, right, bottom = canvas.textbbox((box[0] + 2, box[1] + 2), text, font=font)
-    drop = max(0.0, box[3] - bottom - 3) if below else 0.0
-    canvas.rectangle((left - 2, top - 2 + drop, right + 2, bottom + 2 + drop), fill=colour)
-    canvas.text((box[0] + 2, box[1] + 2 + drop), text, font=font, fill="white")
+        canvas.draw(served.boxes[row].tolist(), text, ORANGE, below=False)
+    return canvas.jpeg()

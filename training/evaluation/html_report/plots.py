@@ -1,39 +1,38 @@
 """Plots of an evaluation, as SVG that an HTML page can hold."""
 
-import io
 from collections.abc import Sequence
 
 from training.evaluation.hierarchy import Calibration, CurvePoint, DepthAccuracy
-from training.plotting import Axes, Figure, mpl
+from training.pages.plots import bars, plot, svg
 
 MOST_CATEGORIES = 60
 
 
 def reliability(found: Calibration) -> str:
     """Plot the share that was right against the probability that was given."""
-    figure, axes = _figure()
+    figure, axes = plot()
     known = [(one.mean_probability or 0.0, one.right or 0.0) for one in found.bins if one.count]
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="honest")
     axes.plot([given for given, _ in known], [right for _, right in known], marker="o", label="this model")
     axes.set(xlabel="probability given", ylabel="share right", title="Calibration of path probabilities")
     axes.legend()
-    return _svg(figure)
+    return svg(figure)
 
 
 def specificity(points: Sequence[CurvePoint]) -> str:
     """Plot how often labels are right against how much they say."""
-    figure, axes = _figure()
+    figure, axes = plot()
     known = [(one.information or 0.0, one.accuracy or 0.0) for one in points]
     axes.plot([said for said, _ in known], [right for _, right in known], marker=".")
     for one, place in list(zip(points, known, strict=True))[::5]:
         axes.annotate(f"{one.hierarchy_threshold:g}", place, fontsize=8)
     axes.set(xlabel="information of labels, 0 to 1", ylabel="share right", title="Right or specific, by threshold")
-    return _svg(figure)
+    return svg(figure)
 
 
 def depths(rows: Sequence[DepthAccuracy], threshold: float) -> str:
     """Plot, for every depth, the shares of labels that are right, stopped above, or wrong."""
-    figure, axes = _figure()
+    figure, axes = plot()
     places = [one.depth for one in rows]
     totals = [one.right + one.stopped + one.wrong for one in rows]
     bottom = [0.0] * len(rows)
@@ -43,7 +42,7 @@ def depths(rows: Sequence[DepthAccuracy], threshold: float) -> str:
         bottom = [low + share for low, share in zip(bottom, shares, strict=True)]
     axes.set(xlabel="depth in the tree", ylabel="share", title=f"Lineage by depth, walked at {threshold:g}")
     axes.legend()
-    return _svg(figure)
+    return svg(figure)
 
 
 def categories(named: Sequence[tuple[str, float]]) -> str:
@@ -53,26 +52,5 @@ def categories(named: Sequence[tuple[str, float]]) -> str:
     if len(shown) > MOST_CATEGORIES:
         title = f"The {MOST_CATEGORIES // 2} best and worst of {len(shown)} categories"
         shown = [*shown[: MOST_CATEGORIES // 2], *shown[-MOST_CATEGORIES // 2 :]]
-    figure, axes = _figure(height=1 + 0.16 * max(len(shown), 4))
-    # parse_math: what is between two dollar signs of a name is no formula.
-    axes.barh(range(len(shown)), [score for _, score in shown])
-    axes.set_yticks(range(len(shown)), [name for name, _ in shown], fontsize=7, parse_math=False)
-    axes.invert_yaxis()
-    axes.set(xlabel="AP50", xlim=(0, 1), title=title)
-    return _svg(figure)
-
-
-def _figure(height: float = 3.4) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(4.6, height), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(visible=True, alpha=0.3)
-    return figure, axes
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    # A fixed salt and no date: equal scores give equal files.
-    with mpl.rc_context({"svg.hashsalt": "evaluation", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    figure, _ = bars(shown, xlabel="AP50", xlim=(0, 1), title=title)
+    return svg(figure)

@@ -7,7 +7,8 @@ from pathlib import Path
 from tests.model_files import tiny_metadata, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.commands.evaluate import EvaluateConfiguration, evaluate
-from training.evaluation.html_report.html import Drawing, Drawings, page
+from training.evaluation.html_report.html import Drawings, page
+from training.pages.html import Drawing
 
 HOSTILE = '<script>alert("x")</script>&'
 

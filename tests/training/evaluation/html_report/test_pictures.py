@@ -10,8 +10,9 @@ from tests.model_files import tiny_tree, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.data.formats.layouts.coco import read_coco
 from training.evaluation.evaluator import evaluate_set
-from training.evaluation.html_report.pictures import FOUND, LABELLED, LONGEST_SIDE, draw, judge, worst_first
+from training.evaluation.html_report.pictures import draw, judge, worst_first
 from training.evaluation.inference import Rules
+from training.pages.drawing import GREEN, LONGEST_SIDE, ORANGE
 
 LEFT, RIGHT = (8, 8, 30, 40), (50, 30, 40, 50)
 
@@ -41,7 +42,7 @@ def test_labels_and_answers_are_drawn_in_their_colours(tmp_path: Path) -> None:
     found = evaluate_set(detector, detection_set, Rules())[1]
     image = Image.open(io.BytesIO(draw(detector.tree, detection_set.pictures[0], found[0].served)))
     assert image.size == (LONGEST_SIDE, LONGEST_SIDE // 2)
-    for colour, place in ((LABELLED, (251, 180)), (FOUND, (50, 90))):
+    for colour, place in ((GREEN, (251, 180)), (ORANGE, (50, 90))):
         pixel = image.getpixel(place)
         assert isinstance(pixel, tuple)
         assert all(abs(a - b) < 60 for a, b in zip(pixel, colour, strict=True)), (place, pixel)

@@ -90,11 +90,30 @@ def split_pictures(path: Path, split: Split) -> list[Path]:
         InvalidDatasetError: it does not name the split, or the folder or file that it names is not there.
     """
     content = _content(path)
-    given = next((content[name] for name in (split, *ALSO.get(split, ())) if content.get(name)), None)
+    given = _given(content, split)
     places = [given] if isinstance(given, str) else given
     if not isinstance(places, list) or not places or not all(isinstance(one, str) for one in places):
         raise InvalidDatasetError(f"{path}: `{split}` is {given!r}; write the folder of its pictures")
     return list(dict.fromkeys(picture for one in places for picture in _listed(_found(path, content, one), path)))
+
+
+def splits_of(path: Path) -> list[Split]:
+    """Return which of `train` and `val`, those that commands use, a data.yaml names.
+
+    Raises:
+        InvalidDatasetError: none.
+    """
+    content = _content(path)
+    splits: tuple[Split, ...] = ("train", "val")
+    if found := [split for split in splits if _given(content, split)]:
+        return found
+    raise InvalidDatasetError(
+        f"{path}: names neither `train` nor `val`; write the folders of their pictures, or give one beside this file"
+    )
+
+
+def _given(content: dict[str, Any], split: Split) -> object:
+    return next((content[name] for name in (split, *ALSO.get(split, ())) if content.get(name)), None)
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""Reads sets as training would, and goes on where training would not."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from model.wordtree import WordTree
+from training.data.formats.detection_set import BoxedPicture, Category, InvalidDatasetError
+from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.label_map import known_names
+from training.data.formats.layouts.data_yaml import Split, is_yaml, splits_of
+from training.data.formats.picture_headers import Size, check_pictures
+from training.data.formats.read import locate, read_detection_set
+
+READERS: Final = "training.data.formats"
+"""The logger of all that is told while sets are read."""
+
+
+@dataclass(frozen=True, eq=False)
+class SetRead:
+    """What could be read of a set.
+
+    Attributes:
+        name: of the set.
+        pictures: that can be used.
+        sizes: of their files.
+        categories: its classes; one whose concept is not clear has a negative node.
+        refused: why training would refuse the set.
+        told: what training would tell of it, and go on.
+    """
+
+    name: str
+    pictures: tuple[BoxedPicture | LabelOnlyPicture, ...] = ()
+    sizes: dict[Path, Size] = field(default_factory=dict)
+    categories: tuple[Category, ...] = ()
+    refused: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+
+def read_sets(given: str, data: Path, tree: WordTree, label_map: Path | None) -> list[SetRead]:
+    """Read what one entry of the command line stands for: a set, or the two that a data.yaml names.
+
+    Args:
+        given: see `training.data.formats.read.locate`; or a folder with a folder of pictures for each class.
+        data: see there.
+        tree: of the classes.
+        label_map: see `training.data.formats.label_map`.
+    """
+    if Path(given).is_dir():
+        return [_read_folder(Path(given), tree, label_map)]
+    annotations, pictures = locate(given, data)
+    if pictures is not None or not is_yaml(annotations):
+        return [_read_boxes(given, annotations, pictures, tree, label_map)]
+    try:
+        splits = splits_of(annotations)
+    except InvalidDatasetError as error:
+        return [SetRead(given, refused=(str(error),))]
+    return [_read_boxes(f"{given}, {split}", annotations, None, tree, label_map, split) for split in splits]
+
+
+def _read_boxes(
+    name: str, annotations: Path, pictures: Path | None, tree: WordTree, label_map: Path | None, split: Split = "train"
+) -> SetRead:
+    refused: list[str] = []
+
+    def refuse(error: InvalidDatasetError) -> None:
+        refused.append(str(error))
+
+    with _listening() as told:
+        try:
+            found = read_detection_set(annotations, pictures, tree, label_map, split=split, refuse=refuse)
+        except InvalidDatasetError as error:
+            return SetRead(name, refused=(*refused, str(error)), told=_of(annotations, told))
+        sizes = check_pictures(found.pictures, refuse)
+    usable = tuple(picture for picture in found.pictures if picture.path in sizes)
+    return SetRead(name, usable, sizes, found.categories, _of(annotations, refused), _of(annotations, told))
+
+
+def _read_folder(folder: Path, tree: WordTree, label_map: Path | None) -> SetRead:
+    refused: list[str] = []
+
+    def refuse(error: InvalidDatasetError) -> None:
+        refused.append(str(error))
+
+    with _listening() as told:
+        try:
+            pictures = read_folder(folder, tree, known_names(label_map), refuse=refuse)
+        except InvalidDatasetError as error:
+            return SetRead(str(folder), refused=(*refused, str(error)), told=_of(folder, told))
+        sizes = check_pictures(pictures, refuse)
+    names = {picture.node: picture.path.parent.name for picture in pictures}
+    categories = tuple(
+        Category(name, tree.wnids[node] if node >= 0 else "", node) for node, name in sorted(names.items())
+    )
+    usable = tuple(picture for picture in pictures if picture.path in sizes)
+    return SetRead(str(folder), usable, sizes, categories, _of(folder, refused), _of(folder, told))
+
+
+class _Ear(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """Gather what the readers log, instead of showing it."""
+    readers, ear = logging.getLogger(READERS), _Ear()
+    before = readers.propagate, readers.level
+    readers.addHandler(ear)
+    readers.propagate = False
+    readers.setLevel(logging.INFO)
+    try:
+        yield ear.heard
+    finally:
+        readers.removeHandler(ear)
+        readers.propagate, readers.level = before
+
+
+def _of(source: Path, messages: Sequence[str]) -> tuple[str, ...]:
+    """Leave out of messages the name of what they are about: it stands above them."""
+    return tuple(message.removeprefix(f"{source}: ") for message in messages)

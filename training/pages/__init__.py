@@ -1,0 +1,1 @@
+"""HTML pages and pictures with boxes, for reports that people look at."""
