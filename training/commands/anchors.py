@@ -30,7 +30,7 @@ class BoxSource(BaseModel):
 
     annotations: Path = Field(description=LAYOUTS)
     pictures: Path | None = Field(
-        None, description="folder of its pictures; without one a data.yaml's `train` says where they are"
+        None, description="folder of its pictures; without one the part `train` of a data.yaml or an export counts"
     )
     label_map: Path | None = Field(None, description="file with a line 'WNID name' for each class without a wnid")
 

@@ -49,7 +49,7 @@ class DetectionSource(BaseModel):
 
     annotations: Path = Field(description=LAYOUTS)
     pictures: Path | None = Field(
-        None, description="folder of its pictures; without one a data.yaml's `train` says where they are"
+        None, description="folder of its pictures; without one the part `train` of a data.yaml or an export counts"
     )
     label_map: Path | None = Field(None, description="file with a line 'WNID NAME' for each class without a WordNet id")
     repeats: PositiveInt = Field(1, description="how often an epoch shows each picture")

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from model.wordtree import WordTree
+from training.data.formats.archives import is_zip, unpacked
 from training.data.formats.detection_set import BoxedPicture, Category, InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.data.formats.label_map import known_names
 from training.data.formats.layouts.data_yaml import Split, is_yaml, splits_of
+from training.data.formats.layouts.exports import Part, find_parts
 from training.data.formats.picture_headers import Size, check_pictures
 from training.data.formats.read import locate, read_detection_set
 
@@ -41,24 +43,29 @@ class SetRead:
 
 
 def read_sets(given: str, data: Path, tree: WordTree, label_map: Path | None) -> list[SetRead]:
-    """Read what one entry of the command line stands for: a set, or the two that a data.yaml names.
+    """Read what one entry of the command line stands for: a set, or the two that a data.yaml or an export names.
 
     Args:
-        given: see `training.data.formats.read.locate`; or a folder with a folder of pictures for each class.
+        given: see `training.data.formats.read.locate`; or a folder with a folder of pictures for each class, which may
+            be a zip file.
         data: see there.
         tree: of the classes.
         label_map: see `training.data.formats.label_map`.
     """
-    if Path(given).is_dir():
-        return [_read_folder(Path(given), tree, label_map)]
     annotations, pictures = locate(given, data)
-    if pictures is not None or not is_yaml(annotations):
+    if pictures is not None:
         return [_read_boxes(given, annotations, pictures, tree, label_map)]
     try:
-        splits = splits_of(annotations)
+        place = unpacked(annotations) if is_zip(annotations) else annotations
+        parts = dict.fromkeys(splits_of(place), Part(place, None)) if is_yaml(place) else find_parts(place)
     except InvalidDatasetError as error:
         return [SetRead(given, refused=(str(error),))]
-    return [_read_boxes(f"{given}, {split}", annotations, None, tree, label_map, split) for split in splits]
+    if not parts:
+        return [_read_folder(place, tree, label_map)]
+    train, val = parts.get("train"), parts.get("val")
+    if train is not None and train.pictures is not None and train == val:  # it is not split
+        return [_read_boxes(given, *train, tree, label_map)]
+    return [_read_boxes(f"{given}, {split}", *part, tree, label_map, split) for split, part in parts.items()]
 
 
 def _read_boxes(

@@ -19,8 +19,10 @@ from model.geometry import Letterbox, box_iou
 from model.pictures.decoding import decode_picture, letterbox
 from model.pictures.errors import PictureError
 from model.wordtree import WordTree
+from training.data.formats.archives import is_zip, unpacked
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.layouts.data_yaml import is_yaml
+from training.data.formats.layouts.exports import find_parts
 from training.data.formats.picture_files import list_pictures
 from training.data.formats.read import locate, read_detection_set
 from training.teaching.file.seen import Eye, Seen
@@ -88,8 +90,8 @@ def read_pictures(
     """Return the pictures of a concept.
 
     Args:
-        place: a folder of pictures, or a detection set of which the concept's boxes count: ANNOTATIONS:FOLDER, or a
-            data.yaml that says where its pictures are.
+        place: a folder of pictures, or a detection set of which the concept's boxes count: ANNOTATIONS:FOLDER, a
+            data.yaml that says where its pictures are, or an export. Either may be a zip file.
         wnid: the concept.
         tree: holds it.
         label_map: of the detection set's classes.
@@ -98,7 +100,11 @@ def read_pictures(
     Raises:
         InvalidDatasetError: there is no such folder or set, or a picture cannot be read.
     """
-    if is_yaml(Path(place)) or (place.rpartition(":")[0] and not Path(place).is_dir()):
+    if is_zip(Path(place)):
+        place = str(unpacked(Path(place)))
+    folder = Path(place)
+    boxed = bool(find_parts(folder)) if folder.is_dir() else is_yaml(folder) or bool(place.rpartition(":")[0])
+    if boxed:
         found = read_detection_set(*locate(place, Path()), tree, label_map, strict=strict)
         node = tree.index(wnid)
         return tuple(
@@ -106,9 +112,9 @@ def read_pictures(
             for one in found.pictures
             if (one.nodes == node).any()
         )
-    if not Path(place).is_dir():
+    if not folder.is_dir():
         raise InvalidDatasetError(f"{place}: there is no such folder of pictures")
-    return tuple(LabelledPicture(path, _content(path)) for path in list_pictures(Path(place)))
+    return tuple(LabelledPicture(path, _content(path)) for path in list_pictures(folder))
 
 
 def _content(path: Path) -> bytes:

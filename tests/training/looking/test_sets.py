@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from shutil import make_archive
 
 import pytest
 from PIL import Image
@@ -147,7 +148,31 @@ def test_both_splits_of_a_data_yaml_are_read(tmp_path: Path) -> None:
     assert "b/images is not in" in val.refused[0]
 
 
-@pytest.mark.parametrize("given", ["none.yaml", "none.json:here", "nobody"])
+def test_both_parts_of_an_export_are_read_from_its_zip_file(tmp_path: Path) -> None:
+    for part in ("train", "valid"):
+        (tmp_path / "set" / part).mkdir(parents=True)
+        coco(tmp_path / "set" / part)
+        (tmp_path / "set" / part / "set.json").rename(tmp_path / "set" / part / "_annotations.coco.json")
+    make_archive(str(tmp_path / "set"), "zip", tmp_path / "set")
+    train, val = read_sets(str(tmp_path / "set.zip"), tmp_path, packaged_tree(), None)
+    assert (train.name, val.name) == (f"{tmp_path}/set.zip, train", f"{tmp_path}/set.zip, val")
+    assert len(train.pictures) == len(val.pictures) == 4
+
+
+def test_an_export_that_is_not_split_is_read_once(tmp_path: Path) -> None:
+    found = read(voc(tmp_path).partition(":")[0], tmp_path)
+    assert found.name == str(tmp_path)
+    assert len(found.pictures) == 4
+
+
+def test_folders_of_classes_may_be_a_zip_file(tmp_path: Path) -> None:
+    paint(tmp_path / "set/raccoon/1.png")
+    paint(tmp_path / "set/n02121620/1.png")
+    make_archive(str(tmp_path / "set"), "zip", tmp_path / "set")
+    assert len(read(str(tmp_path / "set.zip"), tmp_path).pictures) == 2
+
+
+@pytest.mark.parametrize("given", ["none.zip", "none.yaml", "none.json:here", "nobody"])
 def test_a_set_that_cannot_be_read_is_told(tmp_path: Path, given: str) -> None:
     found = read(given, tmp_path)
     assert found.pictures == ()

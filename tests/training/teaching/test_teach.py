@@ -132,6 +132,16 @@ def test_pictures_with_boxes_can_be_taught(school: School) -> None:
         (labels / "labels" / f"{picture.stem}.txt").write_text("0 0.333 0.333 0.666 0.666\n")
     school.teach(f"boat<vehicle={labels / 'data.yaml'}:{labels / 'images'}")
     assert school.label(GREEN) == "boat"
+    (labels / "data.yaml").write_text("names: [boat]\ntrain: images\n")
+    packed = shutil.make_archive(str(school.folder / "boats"), "zip", labels)
+    school.output.unlink()
+    school.teach(f"boat<vehicle={packed}")
+    assert school.label(GREEN) == "boat"
+
+
+def test_a_zip_file_of_pictures_can_be_taught(school: School) -> None:
+    school.teach(f"boat<vehicle={shutil.make_archive(str(school.folder / 'boats'), 'zip', school.green)}")
+    assert school.label(GREEN) == "boat"
 
 
 def test_a_picture_of_something_else_is_pointed_out(school: School) -> None:

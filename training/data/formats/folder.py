@@ -10,6 +10,7 @@ from pathlib import Path
 
 from model.pictures.suffixes import has_picture_suffix
 from model.wordtree import WordTree
+from training.data.formats.archives import is_zip, unpacked
 from training.data.formats.detection_set import InvalidDatasetError, Refuse, refuse_set
 from training.data.formats.held_out import part_of
 from training.data.formats.label_map import categories_of
@@ -38,7 +39,7 @@ def read_folder(
     """List the pictures of a folder of class folders, in sorted order.
 
     Args:
-        folder: its sub-folders are named by wnid or by class.
+        folder: its sub-folders are named by wnid or by class; or a zip file of it.
         tree: the WordTree the labels belong to.
         label_map: the node's id of each class name.
         held_out_every: leave out the last picture of every run of this many in each class, so that an evaluation has
@@ -49,6 +50,8 @@ def read_folder(
     Raises:
         InvalidDatasetError: no such folder, a sub-folder that is no one concept of the tree, or no picture left.
     """
+    if is_zip(folder):
+        folder = unpacked(folder)
     if not folder.is_dir():
         raise InvalidDatasetError(f"{folder}: there is no such folder of classification pictures")
     loose = [path.name for path in folder.iterdir() if has_picture_suffix(path.name) and path.is_file()]

@@ -4,17 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.wordtree import WordTree
+from training.data.formats.archives import is_zip, unpacked
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError, Refuse, refuse_set
 from training.data.formats.held_out import part_of
 from training.data.formats.label_map import known_names
 from training.data.formats.layouts.coco import read_coco
 from training.data.formats.layouts.data_yaml import Split, is_yaml
+from training.data.formats.layouts.exports import find_part
 from training.data.formats.layouts.voc import read_voc
 from training.data.formats.layouts.yolo import read_yolo
 
 LAYOUTS = (
-    "COCO JSON (NAME.json); PASCAL VOC: a folder of XML files, or ImageSets/Main/NAME.txt; YOLO: data.yaml (needs no "
-    "folder of pictures if it says where they are), NAME.names or classes.txt"
+    "COCO JSON (NAME.json); PASCAL VOC: a folder of XML files, or ImageSets/Main/NAME.txt; YOLO: data.yaml, NAME.names "
+    "or classes.txt. A data.yaml that says where its pictures are, and an export, as a zip file or a folder, need no "
+    "folder of pictures"
 )
 
 STRICT = "refuse sets with boxes that were cut, dropped or changed, or with pictures found under another name"
@@ -36,10 +39,11 @@ def read_detection_set(
 
     Args:
         annotations: see `LAYOUTS`.
-        pictures: the folder of its pictures; None where a data.yaml says where they are.
+        pictures: the folder of its pictures; None where a data.yaml says where they are, and for an export, see
+            `training.data.formats.layouts.exports`.
         tree: what the nodes of the answer index.
         label_map: file with the node of each class name, see `training.data.formats.label_map`.
-        split: the part of a set that data.yaml says, where no folder is given.
+        split: the part of a data.yaml or an export, where no folder is given.
         strict: refuse a set of which there is anything to remark, see `DetectionSet`.
         held_out_every: leave out every n-th picture in the order of their files' names, so that an evaluation has some
             that no training saw; 0 keeps all.
@@ -72,34 +76,46 @@ def check_places(annotations: Path, pictures: Path | None) -> None:
     Raises:
         ValueError: it is not.
     """
-    if pictures is None and not is_yaml(annotations):
-        raise ValueError(f"{annotations} needs the folder of its pictures as `pictures`; only data.yaml may say it")
+    if pictures is None and not (is_yaml(annotations) or is_zip(annotations) or annotations.is_dir()):
+        raise ValueError(
+            f"{annotations} needs the folder of its pictures as `pictures`; only data.yaml and exports may say it"
+        )
 
 
 def locate(given: str, data: Path) -> tuple[Path, Path | None]:
     """Return the annotations and the folder of pictures that one entry of the option `sets` stands for.
 
     Args:
-        given: ANNOTATIONS:PICTURES, a data.yaml that says where its pictures are, or the name of a set in `data`.
+        given: ANNOTATIONS:PICTURES, a data.yaml that says where its pictures are, an export (a zip file or a folder),
+            or the name of a set in `data`.
         data: has the folders annotations and images.
     """
-    if is_yaml(Path(given)):
+    if is_yaml(Path(given)) or is_zip(Path(given)):
         return Path(given), None
     annotations, colon, pictures = given.rpartition(":")
-    if colon and annotations:
+    if colon and annotations and not Path(given).is_dir():
         return Path(annotations), Path(pictures)
-    return data / "annotations" / f"{given}.json", data / "images" / given
+    named = data / "annotations" / f"{given}.json"
+    if Path(given).is_dir() and not named.is_file():
+        return Path(given), None
+    return named, data / "images" / given
 
 
 def _read(
     annotations: Path, pictures: Path | None, tree: WordTree, label_map: Path | None, split: Split, refuse: Refuse
 ) -> DetectionSet:
     nodes = known_names(label_map)
+    if pictures is None and is_zip(annotations):
+        annotations = unpacked(annotations)
+    if pictures is None and annotations.is_dir():
+        annotations, pictures = find_part(annotations, split)
     suffix = annotations.suffix.lower()
     if pictures is None:
         if is_yaml(annotations):
             return read_yolo(annotations, split, tree, nodes, refuse)
-        raise InvalidDatasetError(f"{annotations}: give the folder of its pictures as well; only data.yaml may say it")
+        raise InvalidDatasetError(
+            f"{annotations}: give the folder of its pictures as well; only data.yaml and exports may say it"
+        )
     if annotations.is_dir():
         return read_voc(annotations, pictures, tree, nodes, refuse)
     if suffix == ".json":

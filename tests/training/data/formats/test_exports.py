@@ -1,8 +1,9 @@
-"""Sets as Roboflow and CVAT export them: each is read as it lies there after unpacking."""
+"""Sets as annotation programs export them: each is read as it lies there, from its folder alone, and from its zip."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shutil import make_archive
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from model.tree_files import packaged_tree
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.read import locate, read_detection_set
 
 WIDTH, HEIGHT = 40, 20
@@ -111,11 +113,91 @@ def cvat_voc(root: Path) -> str:
     return f"{root}/ImageSets/Main/default.txt:{root}/JPEGImages"
 
 
-@pytest.mark.parametrize(
-    "export", [roboflow_yolo, roboflow_coco, roboflow_voc, cvat_coco, cvat_yolo, cvat_ultralytics, cvat_voc]
-)
-def test_it_is_read_without_a_word_about_boxes(tmp_path: Path, export: Callable[[Path], str]) -> None:
-    found = read_detection_set(*locate(export(tmp_path), tmp_path), packaged_tree(), split="val", strict=True)
+def coco_itself(root: Path) -> str:
+    picture(root / "val2017/a.jpg")
+    text(root / "annotations/instances_val2017.json", coco("a.jpg", [{"id": 1, "name": "raccoon"}], 1))
+    text(root / "annotations/captions_val2017.json", "{}")
+    return f"{root}/annotations/instances_val2017.json:{root}/val2017"
+
+
+def label_studio_yolo(root: Path) -> str:
+    picture(root / "images/a.jpg")
+    text(root / "labels/a.txt", LINE)
+    text(root / "classes.txt", "raccoon\n")
+    text(root / "notes.json", "{}")
+    return f"{root}/classes.txt:{root}/images"
+
+
+def label_studio_coco(root: Path) -> str:
+    picture(root / "images/a.jpg")
+    text(root / "result.json", coco("images/a.jpg", [{"id": 1, "name": "raccoon"}], 1))
+    return f"{root}/result.json:{root}"
+
+
+def label_img(root: Path) -> str:
+    picture(root / "a.jpg")
+    text(root / "a.xml", voc("a.jpg", ""))
+    return f"{root}:{root}"
+
+
+EXPORTS = [
+    roboflow_yolo,
+    roboflow_coco,
+    roboflow_voc,
+    cvat_coco,
+    cvat_yolo,
+    cvat_ultralytics,
+    cvat_voc,
+    coco_itself,
+    label_studio_yolo,
+    label_studio_coco,
+    label_img,
+]
+
+
+def check(given: str, folder: Path) -> None:
+    found = read_detection_set(*locate(given, folder), packaged_tree(), split="val", strict=True)
     (one,) = found.pictures
     np.testing.assert_allclose(one.boxes, [[10, 5, 30, 15]])
     assert one.nodes.tolist() == [packaged_tree().index("n02508021")]
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_it_is_read_without_a_word_about_boxes(tmp_path: Path, export: Callable[[Path], str]) -> None:
+    check(export(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_its_folder_is_enough(tmp_path: Path, export: Callable[[Path], str]) -> None:
+    export(tmp_path)
+    if export is cvat_yolo:
+        (tmp_path / "obj_train_data").rename(tmp_path / "obj_valid_data")
+    check(str(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_its_zip_file_is_enough(tmp_path: Path, export: Callable[[Path], str]) -> None:
+    export(tmp_path / "set")
+    if export is cvat_yolo:
+        (tmp_path / "set/obj_train_data").rename(tmp_path / "set/obj_valid_data")
+    make_archive(str(tmp_path / "export"), "zip", tmp_path, "set")
+    check(str(tmp_path / "export.zip"), tmp_path)
+
+
+def test_a_part_that_is_not_there_is_told(tmp_path: Path) -> None:
+    cvat_yolo(tmp_path)
+    with pytest.raises(InvalidDatasetError, match="has no part `val`, but train"):
+        read_detection_set(tmp_path, None, packaged_tree(), split="val")
+
+
+def test_a_folder_that_is_no_export_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDatasetError, match="holds no annotations where exports have them"):
+        read_detection_set(tmp_path, None, packaged_tree())
+
+
+def test_a_named_set_comes_before_a_folder_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets").mkdir()
+    assert locate("pets", Path("data")) == (Path("pets"), None)
+    text(tmp_path / "data/annotations/pets.json", "{}")
+    assert locate("pets", Path("data")) == (Path("data/annotations/pets.json"), Path("data/images/pets"))
