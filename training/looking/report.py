@@ -85,11 +85,11 @@ class SetLook(BaseModel):
 
     def lines(self) -> list[str]:
         """Return it as text."""
-        found = [self.name, f"  {self.pictures} pictures{_shapes(self)}"]
+        found = [self.name, f"  {_count(self.pictures, 'picture')}{_shapes(self)}"]
         if self.boxes is not None:
             found += [f"  {line}" for line in _boxes_lines(self)]
         if self.classes:
-            found.append(f"  {len(self.classes)} classes, the most frequent first:")
+            found.append(f"  {_count(len(self.classes), 'class')}, the most frequent first:")
             found += [f"    {line}" for line in _class_lines(self)]
         for title, records in (
             ("training would refuse it:", self.refused),
@@ -231,8 +231,8 @@ def _boxes_lines(one: SetLook) -> list[str]:
         return []
     lines = [
         (
-            f"{boxes.count} boxes, {boxes.count / one.pictures:.1f} a picture and {boxes.most} at most; "
-            f"{one.without_boxes} pictures have none"
+            f"{_count(boxes.count, 'box')}, {boxes.count / one.pictures:.1f} a picture and {boxes.most} at most; "
+            f"{_count(one.without_boxes, 'picture')} without one"
         )
     ]
     if boxes.count:
@@ -245,11 +245,10 @@ def _boxes_lines(one: SetLook) -> list[str]:
 def _class_lines(look: SetLook) -> list[str]:
     shown, left = look.classes[:CLASSES_AT_MOST], look.classes[CLASSES_AT_MOST:]
     width = max((len(str(one.boxes)) for one in shown), default=0)
-    lines = [
-        f"{one.boxes:{width}}  {one.name} = {_concept(one)}"
-        f"{'' if look.boxes is None else f', in {one.pictures} pictures'}"
-        for one in shown
-    ]
+    lines = []
+    for one in shown:
+        where = "" if look.boxes is None else f", in {_count(one.pictures, 'picture')}"
+        lines.append(f"{one.boxes:{width}}  {one.name} = {_concept(one)}{where}")
     what = "pictures" if look.boxes is None else "boxes"
     return [*lines, *([f"and {len(left)} more with {sum(one.boxes for one in left)} {what}"] if left else [])]
 
@@ -258,10 +257,14 @@ def _concept(one: ClassCount) -> str:
     return f"{one.wnid} ({one.concept})" if one.wnid else "not clear"
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith(('s', 'x')) else 's'}"
+
+
 def _shapes(look: SetLook) -> str:
     if look.least is None or look.median is None or look.greatest is None:
         return ""
     least, median, greatest = (f"{width} x {height}" for width, height in (look.least, look.median, look.greatest))
     if least == greatest:
-        return f", all of {least} px" if look.pictures > 1 else f", of {least} px"
+        return f", all of {least} px" if look.pictures > 1 else f" of {least} px"
     return f", {least} to {greatest} px, in the middle {median}"

@@ -41,9 +41,9 @@ def test_a_set_that_training_would_refuse(tmp_path: Path, good: str, capsys: pyt
     given = coco(tmp_path / "bad")
     assert main(["look", good, given]) == 2
     said = capsys.readouterr().out
-    assert "  3 boxes, 0.8 a picture and 1 at most; 1 pictures have none\n" in said
+    assert "  3 boxes, 0.8 a picture and 1 at most; 1 picture without one\n" in said
     assert "  by size (COCO's: below 32 x 32 px, from 96 x 96 px on): small 0%, medium 100%, large 0%\n" in said
-    assert "    1  gizmoxyz = not clear, in 1 pictures\n" in said
+    assert "    1  gizmoxyz = not clear, in 1 picture\n" in said
     assert "    - 3 classes have fewer than 10: gizmoxyz (1), horse (1), raccoon (1)\n" in said
     assert f"3 pictures are there twice: {tmp_path}/bad/1.png is {tmp_path}/bad/0.png, " in said
     assert said.endswith(f"Training would refuse 1 of 2 sets: {given}.\n")

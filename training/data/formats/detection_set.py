@@ -243,7 +243,7 @@ def gather(
                 f"the picture? Boxes are needed as {box_form}"
             )
         )
-    if given and len(dropped) == given:
+    elif given and len(dropped) == given:
         refuse(
             InvalidDatasetError(
                 f"{source}: none of the {given} boxes can be used: {some_of(dropped)}. Boxes are needed as {box_form}"

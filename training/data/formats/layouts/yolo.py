@@ -9,6 +9,7 @@ A picture without a text file is a picture of background.
 
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.files.text import read_text
+from model.pictures.suffixes import has_picture_suffix
 from model.wordtree import WordTree
 from training.data.formats.detection_set import (
     DetectionSet,
@@ -70,7 +72,7 @@ def read_yolo(
             f"{source}: none of its {len(files)} pictures has a text file of boxes, such as {labels[0]}; add them"
         )
     read = [_read(label, classes, refuse) for label in labels]
-    remarks = [*_unused(labels, names), *_confidences(read)]
+    remarks = [*_unused(files, labels, names), *_confidences(read)]
     used = {classes.names[number] for one in read for number in one.classes}
     categories = categories_of(classes.names, tree, label_map, names, used=used, refuse=refuse)
     sizes = usable_pictures(files, refuse)
@@ -89,11 +91,17 @@ def read_yolo(
     return gather(source, title, clipped, list(categories.values()), BOX_FORM, remarks, refuse)
 
 
-def _unused(labels: Sequence[Path], names: Path) -> Iterator[str]:
-    """Tell of the text files beside those of the pictures that belong to no picture."""
-    known = {*labels, names}
-    for folder in sorted({label.parent for label in labels}):
-        alone = [path.name for path in sorted(folder.glob("*.txt")) if path not in known and path.name not in LISTS]
+def _unused(files: Sequence[Path], labels: Sequence[Path], names: Path) -> Iterator[str]:
+    """Tell of the text files beside those of the pictures that belong to no picture, nor to one of another split."""
+    known, folders = {*labels, names}, defaultdict[Path, set[Path]](set)
+    for file, label in zip(files, labels, strict=True):
+        folders[label.parent].add(file.parent)
+    for folder in sorted(folders):
+        others = [path for path in sorted(folder.glob("*.txt")) if path not in known and path.name not in LISTS]
+        if not others:
+            continue
+        stems = {path.stem for place in folders[folder] for path in place.iterdir() if has_picture_suffix(path.name)}
+        alone = [path.name for path in others if path.stem not in stems]
         if alone:
             yield f"{len(alone)} text files of boxes have no picture: {some_of(alone)} in {folder}"
 
