@@ -16,6 +16,7 @@ from training.runs.computing import LoopConfiguration
 from training.runs.optimization import OptimizerConfiguration
 from training.runs.processes import Processes
 from training.runs.trainer import StepLoss, Trainer
+from training.runs.watch import Watch
 
 STEPS = 12
 SETTINGS = OptimizerConfiguration(
@@ -65,6 +66,7 @@ def make_trainer(
     loop: LoopConfiguration = NEVER,
     check: Check = lambda _, loss: loss,
     processes: Processes | None = None,
+    watch: Watch | None = None,
 ) -> Trainer:
     """Return a trainer; `check` sees, and may change, the loss of a step."""
     network = Network()
@@ -91,4 +93,5 @@ def make_trainer(
         folder=folder,
         state={"tree": "oak"},
         processes=processes,
+        watch=watch,
     )

@@ -184,4 +184,4 @@ def _drawings(count: int, detector: OnnxDetector, detection_set: DetectionSet, f
             for one in judged[:count]
         ]
 
-    return Drawings(drawn(judge(detector.tree, pictures, found)), drawn(worst_first(detector.tree, pictures, found)))
+    return Drawings(drawn(judge(detector.tree, found)), drawn(worst_first(detector.tree, found)))

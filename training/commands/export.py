@@ -1,43 +1,38 @@
 """The `export` command: a run's averaged weights as one file, with all that its users need in its metadata."""
 
+import logging
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, JsonValue, model_validator
 
-from model.metadata import ModelMetadata, Preprocessing, Thresholds, TreeMetadata
 from model.wordtree import WordTree
 from training.command_line import read_record
+from training.configurations.describe import Nodes, describe, usual_size
 from training.configurations.load import load_detector
 from training.configurations.pretrain import PretrainConfiguration
-from training.configurations.train import InputSize, TrainConfiguration
+from training.configurations.train import TrainConfiguration
+from training.configurations.validation import InputSize
 from training.data.reading import read_letterboxed
 from training.evaluation.report import Report, card_scores
 from training.export.classifier import ClassifierMetadata, export_classifier
 from training.export.model_file import ExportReport, export_detector
 from training.export.rounding import fold_norms, round_to_half
-from training.networks.backbones import nanodet
-from training.networks.backbones.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE, LiteName
-from training.networks.catalogue import DetectorName
+from training.networks.backbones.efficientnet_lite import LiteName
 from training.networks.classifiers import build_classifier
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.weights.checkpoint import (
     AVERAGE_PREFIX,
     InvalidCheckpointError,
+    has_checkpoint,
     load_checkpoint,
+    load_state,
     tensors_of,
 )
 from training.weights.classifier_state import ClassifierState
-from training.weights.run_folder import CONFIGURATION, load_tree
+from training.weights.run_folder import BEST, CONFIGURATION, load_tree
 
-PREPROCESSING: Final[dict[DetectorName, Preprocessing]] = {
-    "yolov2-efficientnet": Preprocessing(mean=(PIXEL_MEAN,) * 3, scale=(PIXEL_SCALE,) * 3),
-    "yolov2-lite": Preprocessing(mean=nanodet.PIXEL_MEAN, scale=nanodet.PIXEL_SCALE),
-}
-
-
-USUAL_SIZE: Final = 416
-"""Pixels; yolov2-voc.cfg and yolo9000.cfg have inputs of 416 and 544."""
+logger = logging.getLogger(__name__)
 
 
 class ExportConfiguration(BaseModel):
@@ -46,6 +41,9 @@ class ExportConfiguration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     run: Path = Field(description="folder of a `train` run, finished or not")
+    checkpoint: Literal["best", "last"] = Field(
+        "best", description="best: the weights that were validated best, where the run has any; last: its last ones"
+    )
     output: Path = Field(description="the model file to write (.onnx)")
     name: str | None = Field(None, min_length=1, description="the model's name; default: its network's")
     version: str = Field("1", min_length=1, description="the model's version")
@@ -76,7 +74,7 @@ class ExportConfiguration(BaseModel):
     @property
     def served_size(self) -> int:
         """The default input size, px."""
-        return self.default_size or min(self.sizes, key=lambda size: abs(size - USUAL_SIZE))
+        return self.default_size or usual_size(self.sizes)
 
 
 def export_run(configuration: ExportConfiguration) -> ExportReport:
@@ -87,25 +85,22 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
         InvalidCheckpointError: the run has no usable checkpoint.
         ExportError: the file does not compute what torch does.
     """
-    found = load_detector(configuration.run)
+    found = load_detector(chosen_folder(configuration.run, configuration.checkpoint))
     run, state, tree, detector = found.configuration, found.state, found.tree, found.detector
     fold_norms(detector)
     if configuration.half_storage:
         round_to_half(detector)
     backbone = detector.backbone.name if isinstance(detector, ClassifierInside) else None
-    metadata = ModelMetadata(
+    metadata = describe(
+        run,
+        detector,
+        tree,
+        Nodes(tuple(found.trained), tuple(state.get("labelled", ())), tuple(state.get("boxed", ()))),
+        configuration.sizes,
+        configuration.served_size,
         name=configuration.name or run.network.name,
         version=configuration.version,
-        tree=TreeMetadata.of(tree),
-        trained=tuple(found.trained),
-        labelled=tuple(state.get("labelled", ())),
-        boxed=tuple(state.get("boxed", ())),
-        anchors=tuple((float(width), float(height)) for width, height in run.network.design().anchors),
-        stride=detector.stride,
-        sizes=tuple(sorted(set(configuration.sizes))),
-        default_size=configuration.served_size,
-        preprocessing=PREPROCESSING.get(run.network.name, Preprocessing()),
-        thresholds=Thresholds(objectness=configuration.objectness),
+        objectness=configuration.objectness,
         training=training_summary(run, state, tree, backbone),
         evaluation={} if configuration.evaluation is None else evaluation_summary(configuration.evaluation),
         licence=configuration.licence,
@@ -114,6 +109,19 @@ def export_run(configuration: ExportConfiguration) -> ExportReport:
     return export_detector(
         detector, metadata, configuration.output, half_storage=configuration.half_storage, pictures=batches
     )
+
+
+def chosen_folder(run: Path, checkpoint: Literal["best", "last"]) -> Path:
+    """Return which folder of a run has the weights that are asked for, and tell which steps they are of."""
+    best = run / BEST
+    if checkpoint == "last" or not has_checkpoint(best):
+        return run
+    logger.info(
+        "%s: takes the weights of step %s, the best of its validations, instead of the last ones",
+        run,
+        load_state(best)["step"],
+    )
+    return best
 
 
 def export_classifier_run(configuration: ExportConfiguration) -> float:

@@ -13,7 +13,7 @@ from model.metadata import ModelMetadata, Thresholds, TreeMetadata
 from model.tree_files import packaged_tree
 from model.wordtree import WordTree
 from training.command_line import ConfigurationError
-from training.configurations.train import InputSize
+from training.configurations.validation import InputSize
 from training.darknet.cfg import Cfg, read_cfg
 from training.darknet.detectors import UnderRoot
 from training.darknet.download import Digest, download

@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, Positi
 from training.command_line import ConfigurationError
 from training.configurations.load import check_nodes, load_detector
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
-from training.configurations.train import InputSize
+from training.configurations.validation import InputSize
 from training.data.batches import BatchSampler
 from training.data.class_examples import collect_examples
 from training.data.mixture import Mixture

@@ -12,6 +12,7 @@ from training.networks.backbones.efficientnet_lite import LiteName, backbone_nam
 from training.networks.catalogue import WITH_BACKBONES
 from training.runs.run_training import begin_run
 from training.runs.trainer import Trainer
+from training.validation.validator import watch_of
 from training.weights.checkpoint import AVERAGE_PREFIX, load_checkpoint, tensors_of
 from training.weights.flat_classifier import load_flat_classifier
 from training.weights.starting_point import read_starting_point
@@ -47,6 +48,7 @@ def train_detector(configuration: TrainConfiguration) -> bool:
         )
         logger.info("%d pictures an epoch, %d nodes with data", len(mixture), len(subset))
         training = DetectorTraining(configuration, subset, mixture, classifier, run.device)
+        watch = watch_of(configuration, training, data, tree, run.processes)
         if run.resumed is None and network.start is not None:
             training.start_from(network.start)
         trainer = Trainer(
@@ -65,6 +67,7 @@ def train_detector(configuration: TrainConfiguration) -> bool:
                 "tree": tree.digest,
             },
             processes=run.processes,
+            watch=watch,
         )
         return run.train(trainer, training.check_anchors)
 

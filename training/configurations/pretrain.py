@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from training.configurations.train import ClassificationSource, InputSize
+from training.configurations.train import ClassificationSource
+from training.configurations.validation import InputSize
 from training.data.views import ViewConfiguration
 from training.networks.classifiers import ClassifierName
 from training.runs.computing import LoopConfiguration

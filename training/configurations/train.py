@@ -1,7 +1,7 @@
 """What a detection run is made of, as one documented object; it is written beside the results."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import (
     BaseModel,
@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from training.configurations.validation import InputSize, ValidationConfiguration
 from training.data.augmentation.augment import AugmentConfiguration
 from training.data.formats.read import LAYOUTS, STRICT, check_places
 from training.losses.region import RegionLossConfiguration
@@ -27,10 +28,6 @@ from training.networks.catalogue import (
 )
 from training.runs.computing import LoopConfiguration
 from training.runs.optimization import OptimizerConfiguration
-
-InputSize = Annotated[int, Field(gt=0, multiple_of=32)]
-"""Side of a square input, px; the detector's grid has a cell every 32."""
-
 
 LITE_LOSS: Final[dict[str, Any]] = {"iou_scale": 1, "object_scale": 1, "objectness": "focal", "rescore": False}
 """What yolov2-lite learns by, where it is not YOLOv2's loss."""
@@ -182,6 +179,8 @@ class TrainConfiguration(BaseModel):
         "sizes",
         "optimizer.steps",
         "optimizer.batch",
+        "validation.every",
+        "validation.patience",
         "loop.device",
         "resume",
     )
@@ -219,6 +218,7 @@ class TrainConfiguration(BaseModel):
     sizes: tuple[InputSize, ...] = Field(
         (320, 352, 384, 416), description="input sizes to train at, px, multiples of 32", min_length=1
     )
+    validation: ValidationConfiguration = ValidationConfiguration()
     strict: bool = Field(False, description=STRICT)
     seed: NonNegativeInt = Field(0, description="seed of all random choices")
     augmentation: AugmentConfiguration = AugmentConfiguration()

@@ -46,7 +46,7 @@ def evaluate_set(
         progress: show a progress bar on a terminal.
 
     Raises:
-        InvalidDatasetError: a picture cannot be read or has another size than its annotations say.
+        InvalidDatasetError: a picture cannot be read or has another shape than its annotations say.
     """
     bar = tqdm(
         find_all(detector, detection_set, rules),
@@ -112,10 +112,7 @@ def _score(
         ),
         confusions=confusions(
             tree,
-            (
-                (picture.boxes, picture.nodes, one.served)
-                for picture, one in zip(detection_set.pictures, found, strict=True)
-            ),
+            ((*one.labelled(), one.served) for one in found),
         ),
     )
 

@@ -1,6 +1,7 @@
 """Runs a model file over a detection set and keeps, of every picture, what the scores are taken of."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -11,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from model.answers.detections import Detections, RawDetections
 from model.answers.walk import path_probability, walk
 from model.geometry import Letterbox, box_area, box_iou
-from model.pictures.decoding import decode_picture, letterbox
-from model.pictures.errors import PictureError
+from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector
-from training.data.formats.detection_set import BoxedPicture, DetectionSet, InvalidDatasetError
+from training.data.formats.detection_set import BoxedPicture, DetectionSet
+from training.data.reading import boxes_on, crowds_on, read_picture
 from training.evaluation.average_precision import BOXES_AT_MOST, Answers, Truths
 from training.evaluation.hierarchy import CURVE_THRESHOLDS
 from training.evaluation.lineage import match
@@ -91,12 +92,17 @@ class Found(NamedTuple):
     matched: Matched
     served: Detections
 
+    def labelled(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Return the boxes [N, 4] and nodes [N] of the truths that are no crowds, in the picture's own pixels."""
+        single = ~self.truths.crowd
+        return self.truths.boxes[single].astype(np.float32), self.truths.category[single].astype(np.int32)
+
 
 def find_all(detector: OnnxDetector, detection_set: DetectionSet, rules: Rules) -> Iterator[Found]:
     """Run the model over a set's pictures, in order.
 
     Raises:
-        InvalidDatasetError: a picture cannot be read or has another size than its annotations say.
+        InvalidDatasetError: a picture cannot be read or has another shape than its annotations say.
     """
     for number, (boxed, raw, frame) in enumerate(_run(detector, detection_set, rules)):
         yield _find(detector, number, boxed, raw, frame, detection_set.present, rules)
@@ -108,29 +114,25 @@ def _run(
     size = detector.metadata.default_size if rules.size is None else rules.size
     for first in range(0, len(detection_set.pictures), rules.batch):
         boxed = detection_set.pictures[first : first + rules.batch]
-        squares, frames = zip(*(letterbox(open_picture(picture), size) for picture in boxed), strict=True)
-        yield from zip(boxed, detector.run(np.stack(squares), rules.objectness), frames, strict=True)
+        images, opened = zip(*(open_picture(picture) for picture in boxed), strict=True)
+        squares, frames = zip(*(letterbox(image, size) for image in images), strict=True)
+        yield from zip(opened, detector.run(np.stack(squares), rules.objectness), frames, strict=True)
 
 
-def open_picture(boxed: BoxedPicture) -> Image.Image:
-    """Read a labelled picture.
+def open_picture(boxed: BoxedPicture) -> tuple[Image.Image, BoxedPicture]:
+    """Read a labelled picture; return it and what is labelled, in the pixels of its file.
 
     Raises:
-        InvalidDatasetError: it cannot be read, or has another size than its annotations say.
+        InvalidDatasetError: it cannot be read, or has another shape than its annotations say.
     """
-    try:
-        image = decode_picture(boxed.path.read_bytes())
-    except (OSError, PictureError) as error:
-        raise InvalidDatasetError(
-            f"{boxed.path}: this picture cannot be read: {error}; replace it, or remove it from the annotations."
-        ) from error
-    if image.size != (boxed.width, boxed.height):
-        raise InvalidDatasetError(
-            f"{boxed.path}: the picture, held upright, is {image.width}x{image.height} pixels, but its "
-            f"annotations say {boxed.width}x{boxed.height}; use the picture they were drawn "
-            f"on, or scale the boxes."
-        )
-    return image
+    image = read_picture(boxed)
+    return image, replace(
+        boxed,
+        width=image.width,
+        height=image.height,
+        boxes=boxes_on(image, boxed),
+        crowd_boxes=crowds_on(image, boxed),
+    )
 
 
 def _find(

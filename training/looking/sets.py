@@ -13,7 +13,7 @@ from training.data.formats.detection_set import BoxedPicture, Category, InvalidD
 from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.data.formats.label_map import known_names
 from training.data.formats.layouts.data_yaml import Split, is_yaml, splits_of
-from training.data.formats.layouts.exports import Part, find_parts
+from training.data.formats.layouts.exports import Part, find_parts, is_split
 from training.data.formats.picture_headers import Size, check_pictures
 from training.data.formats.read import locate, read_detection_set
 
@@ -62,9 +62,8 @@ def read_sets(given: str, data: Path, tree: WordTree, label_map: Path | None) ->
         return [SetRead(given, refused=(str(error),))]
     if not parts:
         return [_read_folder(place, tree, label_map)]
-    train, val = parts.get("train"), parts.get("val")
-    if train is not None and train.pictures is not None and train == val:  # it is not split
-        return [_read_boxes(given, *train, tree, label_map)]
+    if len(parts) > 1 and not is_split(parts):
+        return [_read_boxes(given, *parts["train"], tree, label_map)]
     return [_read_boxes(f"{given}, {split}", *part, tree, label_map, split) for split, part in parts.items()]
 
 

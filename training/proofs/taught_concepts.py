@@ -100,8 +100,9 @@ def boxes_named(detector: OnnxDetector, data: Path, name: str, wnid: str, left_o
     for boxed in read_detection_set(*locate(name, data), detector.tree).pictures:
         if boxed.path in left_out:
             continue
-        detections = detector.detect(open_picture(boxed))
-        matches = match(boxed.boxes, detections.boxes, detections.objectness)
+        image, opened = open_picture(boxed)
+        detections = detector.detect(image)
+        matches = match(opened.boxes, detections.boxes, detections.objectness)
         found += len(matches.box)
         right += int((detections.paths[matches.box] == node).any(axis=1).sum())
     return found, right

@@ -70,6 +70,10 @@ class Meter:
         self._steps += 1
         self._pictures += pictures
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count some time that was spent on something else."""
+        self._start += seconds
+
     def means(self) -> dict[str, float]:
         """Return the means over the steps and all processes, and empty the meter."""
         means = self._processes.mean(torch.stack(list(self._sums.values()))) / self._steps

@@ -13,8 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-LONGEST_WAIT: Final = timedelta(minutes=10)
-"""How long a process waits for the others, which read data sets and write checkpoints meanwhile."""
+LONGEST_WAIT: Final = timedelta(hours=1)
+"""How long a process waits for the others, which read data sets, score the run and write checkpoints meanwhile."""
 
 
 @dataclass(frozen=True)

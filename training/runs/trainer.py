@@ -1,13 +1,14 @@
 """The training loop: mixed precision, exponential moving average, checkpoints, a stop at any moment and a resume."""
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,13 @@ from training.command_line import ConfigurationError
 from training.data.batches import Batch, BatchSampler, Examples, load_batches
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.process_sampler import ProcessSampler
+from training.files import replace_file
 from training.runs.computing import LEAST_LOSS_SCALE, LoopConfiguration
 from training.runs.freezing import set_training_mode
 from training.runs.log import Meter, RunLog
 from training.runs.optimization import OptimizerConfiguration, build_optimizer, learning_rate_factor
 from training.runs.processes import Processes, without_sharing
+from training.runs.watch import Watch
 from training.targets import Targets
 from training.weights.checkpoint import (
     AVERAGE_PREFIX,
@@ -33,8 +36,11 @@ from training.weights.checkpoint import (
     save_checkpoint,
     tensors_of,
 )
+from training.weights.run_folder import BEST, CONFIGURATION, TREE
 
 LOG_EVERY: Final = 50
+WATCH: Final = "validation"
+"""What a checkpoint's state has of the validations so far, and what their scores are logged under."""
 SCALER: Final = "scaler"
 """What a checkpoint's state has of the scale of a float16 run's loss."""
 
@@ -73,6 +79,7 @@ class Trainer:
         folder: where checkpoints and the log go; it exists.
         state: what a checkpoint shall carry besides, JSON-able.
         processes: that share every batch.
+        watch: scores the averaged weights now and then, keeps the best, and may end the run; None: nobody does.
 
     Raises:
         ConfigurationError: a batch has fewer pictures than parts.
@@ -91,9 +98,10 @@ class Trainer:
         folder: Path,
         state: dict[str, Any],
         processes: Processes | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.network, self.loss, self.mixture, self.sizes = network, loss, mixture, sizes
-        self.loop, self.folder, self.state = loop, folder, state
+        self.loop, self.folder, self.state, self.watch = loop, folder, state, watch
         self.settings = optimizer.for_pictures(len(mixture))
         self.processes = processes or Processes()
         if self.settings.batch < self.processes.count * self.settings.accumulate:
@@ -131,6 +139,8 @@ class Trainer:
         if SCALER in state:
             self.scaler.load_state_dict(state[SCALER])
         self.step = state["step"]
+        if self.watch is not None and WATCH in state:
+            self.watch.resume(state[WATCH])
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -138,13 +148,27 @@ class Trainer:
         tensors = optimizer_tensors(self.optimizer, names)
         tensors |= {f"{NETWORK_PREFIX}{key}": value for key, value in self.network.state_dict().items()}
         tensors |= {f"{AVERAGE_PREFIX}{key}": value for key, value in self.average.items()}
-        state = {"step": self.step, **self.state}
+        state = self._described()
         if self.scaler.is_enabled():
             state[SCALER] = self.scaler.state_dict()
         save_checkpoint(self.folder, tensors, state)
 
+    def save_best(self) -> None:
+        """Write the averaged weights, and what else it takes to export them, into a folder of their own."""
+        folder = self.folder / BEST
+        folder.mkdir(exist_ok=True)
+        for name in (CONFIGURATION, TREE):
+            if (self.folder / name).is_file():
+                replace_file(folder / name, (self.folder / name).read_bytes())
+        tensors = {f"{AVERAGE_PREFIX}{key}": value for key, value in self.average.items()}
+        save_checkpoint(folder, tensors, self._described())
+
+    def _described(self) -> dict[str, Any]:
+        watch = {} if self.watch is None else {WATCH: self.watch.state()}
+        return {"step": self.step, **self.state, **watch}
+
     def run(self) -> bool:
-        """Train to the last step, or until SIGINT or SIGTERM; return whether the last step was reached.
+        """Train to the last step, until patience ends, or until SIGINT or SIGTERM; return whether it was no signal.
 
         Either way the folder then holds a checkpoint of the last step taken. Of several processes the first writes;
         all stop after the same step.
@@ -153,6 +177,9 @@ class Trainer:
             FloatingPointError: the loss or its gradient is not finite; the last checkpoint stays as it was.
             InvalidDatasetError: pictures of a batch cannot be used; it names them. The steps before are saved.
         """
+        ended = self._exhausted()
+        if ended:
+            return True
         objective = self.objective()
         writes = self.processes.first
         saved = time.monotonic()
@@ -173,6 +200,11 @@ class Trainer:
                     bar.set_postfix({key: f"{value:.3g}" for key, value in values.items()})
                     if log is not None:
                         log.write(self.step, values)
+                if self._validate(meter, log, bar):
+                    saved = time.monotonic()
+                    ended = self.processes.any(self._exhausted(), self.device)
+                    if ended:
+                        break
                 if self.processes.any(stopped(), self.device):
                     break
                 if writes and time.monotonic() - saved > self.loop.checkpoint_every:
@@ -180,7 +212,41 @@ class Trainer:
                     saved = time.monotonic()
             if writes:
                 self.save()
-        return self.step >= self.settings.steps
+        return ended or self.step >= self.settings.steps
+
+    def _exhausted(self) -> bool:
+        return self.watch is not None and self.watch.exhausted
+
+    def _validate(self, meter: Meter, log: RunLog | None, bar: "tqdm[NoReturn]") -> bool:
+        """Score the averaged weights if that is due, and save them if they are the best; return whether it was due."""
+        watch = self.watch
+        if watch is None or not watch.due(self.step, self.settings.steps):
+            return False
+        if self.processes.first:
+            began = time.monotonic()
+            with self.averaged():
+                scores = watch.validate()
+            better = watch.take(self.step, scores)
+            if log is not None:
+                log.write(self.step, {f"{WATCH}/{name}": value for name, value in scores.items()})
+            if better:
+                self.save_best()
+            self.save()
+            bar.write(watch.sentence(self.step, scores), file=sys.stderr)
+            meter.leave_out(time.monotonic() - began)
+        return True
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Have the network, in evaluation mode, the averaged weights for a while."""
+        own = {key: value.clone() for key, value in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        self.network.eval()
+        try:
+            yield
+        finally:
+            self.network.load_state_dict(own)
+            set_training_mode(self.network, fixed_statistics=self.settings.fixed_statistics)
 
     def _log(self) -> RunLog | nullcontext[None]:
         if not self.processes.first:

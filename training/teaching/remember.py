@@ -117,7 +117,8 @@ def _read(configuration: RememberConfiguration, tree: WordTree) -> tuple[list[Bo
 
 def _of_boxes(eye: Eye, boxed: BoxedPicture, size: int, tree: WordTree) -> Iterator[Objects]:
     """Yield the objects that are found in a picture with boxes, and what else is found in it."""
-    square, frame = letterbox(open_picture(boxed), size)
+    image, boxed = open_picture(boxed)
+    square, frame = letterbox(image, size)
     seen = eye.look(square, LEAST_OBJECTNESS)
     boxes = frame.to_picture(seen.boxes)
     matches = match(boxed.boxes, boxes, seen.objectness)

@@ -23,6 +23,8 @@ from training.weights.checkpoint import (
 
 CONFIGURATION: Final = "configuration.json"
 TREE: Final = "tree.json"
+BEST: Final = "best"
+"""The folder in a run's with the averaged weights that were validated best, and all that goes with them."""
 
 
 def open_run_folder(folder: Path, *, resume: bool) -> dict[str, Any] | None:

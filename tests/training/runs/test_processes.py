@@ -71,6 +71,13 @@ def test_two_processes_learn_what_one_does_and_survive_a_stop_and_a_kill(picture
 
 
 @pytest.mark.slow
+def test_the_first_process_scores_and_its_patience_ends_them_all(pictures: Path, tmp_path: Path) -> None:
+    assert run(pictures, tmp_path, "patience") == 0
+    assert load_checkpoint(tmp_path).state["step"] == 6
+    assert (tmp_path / "scored").read_text() == "0\n0\n"
+
+
+@pytest.mark.slow
 def test_the_command_under_torchrun(tmp_path: Path) -> None:
     """One step of a real detector: the weights, and so the gradients, are those of one process with the whole batch."""
     write_data(tmp_path)

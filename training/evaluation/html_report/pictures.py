@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.answers.detections import Detections
 from model.geometry import box_iou
@@ -21,30 +22,31 @@ class Judged(NamedTuple):
     f1: float
 
 
-def judge(tree: WordTree, pictures: Sequence[BoxedPicture], found: Sequence[Found]) -> list[Judged]:
+def judge(tree: WordTree, found: Sequence[Found]) -> list[Judged]:
     """Return the pictures with a labelled box, the best first; of equal ones those with more boxes.
 
     An answer, at the model file's thresholds, is right if it overlaps a labelled box by IOU .5 or more and its label
     lies on one line from root to leaf with that of the box; the best answer takes a box first.
     """
     judged = []
-    for number, (picture, one) in enumerate(zip(pictures, found, strict=True)):
-        if len(picture.nodes):
-            hits = _hits(tree, picture, one.served)
-            judged.append((2 * hits / (len(picture.nodes) + len(one.served)), len(picture.nodes), number))
+    for number, one in enumerate(found):
+        boxes, nodes = one.labelled()
+        if len(nodes):
+            hits = _hits(tree, boxes, nodes, one.served)
+            judged.append((2 * hits / (len(nodes) + len(one.served)), len(nodes), number))
     judged.sort(key=lambda entry: (-entry[0], -entry[1], entry[2]))
     return [Judged(number, f1) for f1, _, number in judged]
 
 
-def worst_first(tree: WordTree, pictures: Sequence[BoxedPicture], found: Sequence[Found]) -> list[Judged]:
+def worst_first(tree: WordTree, found: Sequence[Found]) -> list[Judged]:
     """Return what `judge` does, the worst first; of equal ones those with more boxes."""
-    judged = judge(tree, pictures, found)
-    return sorted(judged, key=lambda one: (one.f1, -len(pictures[one.number].nodes), one.number))
+    judged = judge(tree, found)
+    return sorted(judged, key=lambda one: (one.f1, -len(found[one.number].labelled()[1]), one.number))
 
 
-def _hits(tree: WordTree, picture: BoxedPicture, served: Detections) -> int:
-    right = box_iou(served.boxes, picture.boxes) >= LEAST_IOU
-    right &= np.asarray(tree.same_lineage(served.nodes[:, None], picture.nodes[None, :]))
+def _hits(tree: WordTree, boxes: NDArray[np.float32], nodes: NDArray[np.int32], served: Detections) -> int:
+    right = box_iou(served.boxes, boxes) >= LEAST_IOU
+    right &= np.asarray(tree.same_lineage(served.nodes[:, None], nodes[None, :]))
     hits = 0
     for row in right:  # by descending score
         if row.any():
@@ -59,7 +61,8 @@ def draw(tree: WordTree, picture: BoxedPicture, served: Detections) -> bytes:
     Raises:
         InvalidDatasetError: the picture cannot be read any more.
     """
-    canvas = Canvas(open_picture(picture))
+    image, picture = open_picture(picture)
+    canvas = Canvas(image)
     for box, node in zip(picture.boxes.tolist(), picture.nodes.tolist(), strict=True):
         canvas.draw(box, tree.names[node], GREEN, below=True)
     for row in reversed(range(len(served))):

@@ -29,9 +29,9 @@ def test_pictures_are_judged_by_what_the_service_answers(tmp_path: Path) -> None
     detector = OnnxDetector.load(write_tiny_model(tmp_path / "tiny.onnx"), threads=1)
     detection_set = read_coco(*write_pictures(tmp_path, pictures), tiny_tree())
     found = evaluate_set(detector, detection_set, Rules())[1]
-    best = judge(detector.tree, detection_set.pictures, found)
+    best = judge(detector.tree, found)
     assert [(one.number, round(one.f1, 2)) for one in best] == [(2, 1), (0, 1), (3, 0.67), (5, 0), (1, 0)]
-    worst = worst_first(detector.tree, detection_set.pictures, found)
+    worst = worst_first(detector.tree, found)
     assert [one.number for one in worst] == [5, 1, 3, 2, 0]
 
 

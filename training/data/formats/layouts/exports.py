@@ -15,12 +15,12 @@
 What names no split is both.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from training.data.formats.detection_set import InvalidDatasetError
-from training.data.formats.layouts.data_yaml import ALSO, Split, splits_of
+from training.data.formats.layouts.data_yaml import ALSO, Split, is_yaml, splits_of
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "val")
 UNSPLIT: Final = ("default", "trainval")
@@ -32,6 +32,11 @@ class Part(NamedTuple):
 
     annotations: Path
     pictures: Path | None
+
+
+def is_split(parts: Mapping[Split, Part]) -> bool:
+    """Tell whether `train` and `val` of an export are two parts, and not the same one twice."""
+    return len(parts) > 1 and (len(set(parts.values())) > 1 or is_yaml(parts["train"].annotations))
 
 
 def find_parts(folder: Path) -> dict[Split, Part]:
