@@ -1,6 +1,7 @@
 """The `train` command: joint training on pictures with boxes and pictures with labels (paper section 4)."""
 
 import logging
+from typing import Final
 
 from training.command_line import ConfigurationError
 from training.commands.detector_training import PUBLISHED, DetectorTraining, peak_rate
@@ -12,12 +13,17 @@ from training.networks.backbones.efficientnet_lite import LiteName, backbone_nam
 from training.networks.catalogue import WITH_BACKBONES
 from training.runs.run_training import begin_run
 from training.runs.trainer import Trainer
+from training.validation.batch_picture import draw_first_batch
+from training.validation.results import draw_results
 from training.validation.validator import watch_of
 from training.weights.checkpoint import AVERAGE_PREFIX, load_checkpoint, tensors_of
 from training.weights.flat_classifier import load_flat_classifier
 from training.weights.starting_point import read_starting_point
 
 logger = logging.getLogger(__name__)
+
+CONFUSIONS_TOLD: Final = 3
+"""Of the best weights, at the end."""
 
 
 def train_detector(configuration: TrainConfiguration) -> bool:
@@ -48,6 +54,8 @@ def train_detector(configuration: TrainConfiguration) -> bool:
         )
         logger.info("%d pictures an epoch, %d nodes with data", len(mixture), len(subset))
         training = DetectorTraining(configuration, subset, mixture, classifier, run.device)
+        if run.processes.first and run.resumed is None:
+            draw_first_batch(configuration, mixture, subset)
         watch = watch_of(configuration, training, data, tree, run.processes)
         if run.resumed is None and network.start is not None:
             training.start_from(network.start)
@@ -69,7 +77,11 @@ def train_detector(configuration: TrainConfiguration) -> bool:
             processes=run.processes,
             watch=watch,
         )
-        return run.train(trainer, training.check_anchors)
+        finished = run.train(trainer, training.check_anchors)
+        if run.processes.first:
+            for one in draw_results(configuration.output)[:CONFUSIONS_TOLD]:
+                logger.info("%s was called %s %d times in validation", one.truth_name, one.said_name, one.count)
+        return finished
 
 
 def classifier_backbone(configuration: TrainConfiguration) -> LiteName:

@@ -162,6 +162,8 @@ class Trainer:
                 replace_file(folder / name, (self.folder / name).read_bytes())
         tensors = {f"{AVERAGE_PREFIX}{key}": value for key, value in self.average.items()}
         save_checkpoint(folder, tensors, self._described())
+        if self.watch is not None:
+            self.watch.keep(folder)
 
     def _described(self) -> dict[str, Any]:
         watch = {} if self.watch is None else {WATCH: self.watch.state()}

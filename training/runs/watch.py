@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from math import inf
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -34,13 +35,22 @@ class Watch:
 
     Args:
         validate: scores the network as it is, in evaluation mode; of several processes only the first is asked.
+        keep: writes more about scores that were the best into the best weights' folder.
         best_by: the score that decides.
         every: steps between two validations.
         patience: stop after so many that are no better; 0: never.
     """
 
-    def __init__(self, validate: Callable[[], Mapping[str, float]], best_by: str, every: int, patience: int) -> None:
-        self.validate, self.best_by, self.every, self.patience = validate, best_by, every, patience
+    def __init__(
+        self,
+        validate: Callable[[], Mapping[str, float]],
+        best_by: str,
+        every: int,
+        patience: int,
+        *,
+        keep: Callable[[Path], None] = lambda _: None,
+    ) -> None:
+        self.validate, self.best_by, self.every, self.patience, self.keep = validate, best_by, every, patience, keep
         self.standing = Standing()
 
     def due(self, step: int, last: int) -> bool:

@@ -28,6 +28,7 @@ from training.runs.processes import Processes
 from training.runs.trainer import Loss
 from training.runs.watch import Watch
 from training.targets import Targets
+from training.validation.results import keep_reports
 from training.validation.sets import validation_sets
 from training.validation.torch_session import TorchSession
 
@@ -77,11 +78,6 @@ class Validator:
         session = TorchSession(detector, device, lambda: configuration.loop.autocast(device))
         self._detector = OnnxDetector(session, metadata)
         self.reports: tuple[SetReport, ...] = ()
-
-    @property
-    def tree(self) -> WordTree:
-        """The tree of the labels."""
-        return self._detector.tree
 
     def __call__(self) -> dict[str, float]:
         """Score the detector; return the means over the sets and, of several, each set's own scores behind its name."""
@@ -155,7 +151,13 @@ def watch_of(
         training.device,
     )
     every = settings.steps_between(configuration.optimizer.steps)
-    return Watch(validator, settings.best_by, every, settings.patience)
+    return Watch(
+        validator,
+        settings.best_by,
+        every,
+        settings.patience,
+        keep=lambda folder: keep_reports(folder, validator.reports),
+    )
 
 
 def _scores(report: SetReport) -> dict[str, float]:

@@ -55,6 +55,7 @@ def copy_of(run: Path, folder: Path) -> Path:
 def test_what_a_run_leaves(root: Path, finished: Path) -> None:
     tensors, state = load_checkpoint(finished)
     assert {path.name for path in finished.iterdir()} == {
+        "batch.jpg",
         "checkpoint.json",
         "configuration.json",
         "log.jsonl",
