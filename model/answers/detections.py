@@ -62,6 +62,7 @@ class Detections:
         alternatives: [N, 3]; concepts below the label that the walk hesitated between, indices of the full tree.
         path_alternatives: [N, D, 3]; what they would be if the walk had stopped at each concept of the path; None if
             nobody asked.
+        rows: [N]; which of the raw boxes each is; None where that is not known.
     """
 
     boxes: Floats
@@ -72,6 +73,7 @@ class Detections:
     probabilities: Floats
     alternatives: Alternatives
     path_alternatives: Alternatives | None = None
+    rows: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -177,6 +179,7 @@ def postprocess(
         probabilities=probabilities,
         alternatives=hesitated(kept, answers.nodes[kept], answers.label_probability[kept]),
         path_alternatives=along,
+        rows=kept,
     )
 
 

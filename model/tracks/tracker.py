@@ -1,0 +1,179 @@
+"""Follows objects from frame to frame: ByteTrack (Zhang et al., ECCV 2022), and what the frames say of each together.
+
+Boxes that are sure are matched first, with every track; then the others, with the tracks that were seen a moment ago
+and found none: an object that is half hidden is still that object. The similarity of a box and a track is their IoU
+where the track is thought to be now, less where the names are on different lines of the tree. Of all matchings the
+best in total is taken. A track that finds no box is lost, and forgotten after a while.
+
+Written here, and tried on made-up crowds (tests/model/tracks), because the kept libraries bring OpenCV, SciPy and
+matplotlib with them.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.answers.alternatives import Alternatives, alternatives
+from model.answers.detections import Detections
+from model.answers.walk import FloatArray
+from model.geometry import box_iou
+from model.tracks.assignment import assign
+from model.tracks.evidence import Evidence, settle
+from model.tracks.motion import Motion
+from model.wordtree import IntArray, WordTree
+
+LEAST_OBJECTNESS: Final = 0.1
+"""Of a box that can go on with a track."""
+SIMILAR: Final = 0.2
+"""IoU of a sure box and its track."""
+SIMILAR_UNSURE: Final = 0.5
+"""IoU of an unsure box and its track."""
+OTHER_NAME: Final = 0.6
+"""Factor of the similarity where names are on different lines."""
+PATIENCE: Final = 1.0
+"""Seconds after which a lost track is forgotten."""
+
+
+class Tracked(NamedTuple):
+    """What is tracked in a frame.
+
+    Attributes:
+        detections: by descending score, with the names of their tracks.
+        tracks: int64 [N], the number of each one's track, from 1.
+    """
+
+    detections: Detections
+    tracks: NDArray[np.int64]
+
+
+class Tracker:
+    """Tracks the objects of one video. Not safe to use from several threads at once.
+
+    Args:
+        tree: the trained one.
+        trained: int32 [T], the full tree's index of each of its nodes.
+        threshold: objectness from which a box begins a track.
+        hierarchy_threshold: least absolute probability to go on to a more particular concept.
+        under: nodes of the trained tree that answers are within; none: any.
+        unproven: bool [T], nodes that no answer ends at; None for none.
+    """
+
+    def __init__(
+        self,
+        tree: WordTree,
+        trained: IntArray,
+        *,
+        threshold: float,
+        hierarchy_threshold: float,
+        under: tuple[int, ...] = (),
+        unproven: NDArray[np.bool_] | None = None,
+    ) -> None:
+        self._tree, self._trained, self._threshold = tree, trained, threshold
+        self._hierarchy, self._under, self._unproven = hierarchy_threshold, under, unproven
+        self._motion = Motion.of(np.zeros((0, 4)))
+        self._evidence: list[Evidence] = []
+        self._labels = np.zeros(0, np.int32)  # nodes of the trained tree
+        self._numbers = np.zeros(0, np.int64)
+        self._seen = np.zeros(0)
+        self._now: float | None = None
+        self._count = 0
+
+    def update(self, found: Detections, logits: FloatArray, seconds: float) -> Tracked:
+        """Take in a frame.
+
+        Args:
+            found: what was found in it alone, from `LEAST_OBJECTNESS` on.
+            logits: float32 [N, T], of each.
+            seconds: when it was, not before the frame before.
+
+        Returns:
+            The boxes that go on with a track, and those that begin one.
+        """
+        passed = 0.0 if self._now is None else max(0.0, seconds - self._now)
+        self._now = seconds
+        self._motion.predict(passed)
+        self._forget(seconds)
+        sure = found.objectness >= self._threshold
+        rows, tracks = self._match(found, sure, seconds - passed)
+        self._motion.correct(tracks, found.boxes[rows].astype(np.float64))
+        new = np.setdiff1d(np.flatnonzero(sure), rows)
+        tracks = np.concatenate([tracks, len(self._numbers) + np.arange(len(new))])
+        rows = np.concatenate([rows, new])
+        self._begin(found.boxes[new].astype(np.float64))
+        for row, track in zip(rows.tolist(), tracks.tolist(), strict=True):
+            since = max(0.0, seconds - float(self._seen[track]))
+            self._evidence[track].add(logits[row], float(found.objectness[row]), since)
+        self._seen[tracks] = seconds
+        return self._answer(found, rows, tracks)
+
+    def _match(self, found: Detections, sure: NDArray[np.bool_], before: float) -> tuple[NDArray[np.int64], ...]:
+        """Return boxes and their tracks."""
+        overlap = box_iou(found.boxes, self._motion.boxes().astype(np.float32)).astype(np.float64)
+        label = np.searchsorted(self._trained, found.nodes)
+        if overlap.size:
+            overlap *= np.where(self._tree.same_lineage(label[:, None], self._labels[None, :]), 1.0, OTHER_NAME)
+        boxes = np.flatnonzero(sure)
+        chosen, tracks = assign(overlap[boxes], SIMILAR)
+        rows = boxes[chosen]
+        # what is left: unsure boxes, and tracks that were seen in the frame before
+        others = np.flatnonzero(~sure)
+        left = np.setdiff1d(np.flatnonzero(self._seen >= before), tracks)
+        more, further = assign(overlap[np.ix_(others, left)], SIMILAR_UNSURE)
+        return np.concatenate([rows, others[more]]), np.concatenate([tracks, left[further]])
+
+    def _begin(self, boxes: NDArray[np.float64]) -> None:
+        count = len(boxes)
+        self._motion = self._motion.joined(Motion.of(boxes))
+        self._evidence += [Evidence(self._tree) for _ in range(count)]
+        self._labels = np.concatenate([self._labels, np.full(count, -1, np.int32)])
+        self._numbers = np.concatenate([self._numbers, self._count + 1 + np.arange(count)])
+        self._seen = np.concatenate([self._seen, np.full(count, self._now)])
+        self._count += count
+
+    def _forget(self, seconds: float) -> None:
+        kept = np.flatnonzero(self._seen >= seconds - PATIENCE)
+        if len(kept) < len(self._numbers):
+            self._motion = self._motion.chosen(kept)
+            self._evidence = [self._evidence[row] for row in kept.tolist()]
+            self._labels, self._numbers, self._seen = self._labels[kept], self._numbers[kept], self._seen[kept]
+
+    def _answer(self, found: Detections, rows: NDArray[np.int64], tracks: NDArray[np.int64]) -> Tracked:
+        """Name boxes by their tracks."""
+        pooled = (
+            np.stack([self._evidence[track].logits() for track in tracks.tolist()])
+            if len(tracks)
+            else np.zeros((0, len(self._tree)), np.float32)
+        )
+        answers = settle(
+            self._tree,
+            pooled,
+            self._labels[tracks],
+            threshold=self._hierarchy,
+            under=self._under,
+            unproven=self._unproven,
+        )
+        named = np.flatnonzero(answers.nodes >= 0)
+        self._labels[tracks[named]] = answers.nodes[named]
+        scores = found.objectness[rows[named]] * answers.label_probability[named]
+        order = named[np.argsort(-scores, kind="stable")]
+        rows, tracks, nodes = rows[order], tracks[order], answers.nodes[order]
+        hesitated = alternatives(
+            self._tree, pooled, order, nodes, answers.label_probability[order], unproven=self._unproven
+        )
+        return Tracked(
+            Detections(
+                boxes=found.boxes[rows],
+                objectness=found.objectness[rows],
+                scores=found.objectness[rows] * answers.label_probability[order],
+                nodes=self._trained[nodes],
+                paths=self._full(answers.paths[order]),
+                probabilities=answers.probabilities[order],
+                alternatives=Alternatives(self._full(hesitated.nodes), hesitated.probabilities),
+            ),
+            self._numbers[tracks],
+        )
+
+    def _full(self, nodes: IntArray) -> IntArray:
+        found: IntArray = np.where(nodes >= 0, self._trained[nodes], np.int32(-1)).astype(np.int32)
+        return found

@@ -1,0 +1,121 @@
+"""Names of tracks: no flicker, more particular with more frames, back where they were wrong; a still says no more."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model.answers.walk import walk
+from model.tracks.evidence import Evidence, leaf_probabilities, log_conditionals, settle
+from tests.model_files import node, tiny_tree
+
+FRAME = 1 / 10
+TREE = tiny_tree()
+Logits = NDArray[np.float32]
+
+
+def logits(**probabilities: float) -> Logits:
+    """Return logits with these conditional probabilities, of the others' siblings the rest in equal parts."""
+    found = np.zeros(len(TREE), np.float32)
+    for group in range(len(TREE.group_first)):
+        nodes = np.arange(TREE.group_first[group], TREE.group_first[group] + TREE.group_size[group])
+        given = {one: probabilities[TREE.names[one]] for one in nodes.tolist() if TREE.names[one] in probabilities}
+        rest = (1 - sum(given.values())) / max(1, len(nodes) - len(given))
+        found[nodes] = [np.log(max(given.get(one, rest), 1e-9)) for one in nodes.tolist()]
+    return found
+
+
+SURE = {"object": 0.98, "animal": 0.98}
+DOG = logits(**SURE, dog=0.98, beagle=0.5)
+POODLE_THIS_TIME = logits(**SURE, dog=0.98, poodle=0.62)
+BEAGLE_THIS_TIME = logits(**SURE, dog=0.98, beagle=0.75)
+
+
+def labels(frames: list[Logits], *, threshold: float = 0.6) -> list[str]:
+    """Return the label after each frame."""
+    evidence, label, found = Evidence(TREE), np.array([-1], np.int32), []
+    for frame in frames:
+        evidence.add(frame, 0.9, FRAME)
+        label = settle(TREE, evidence.logits()[None], label, threshold=threshold).nodes
+        found.append(TREE.names[int(label[0])])
+    return found
+
+
+def alone(frames: list[Logits], *, threshold: float = 0.6) -> list[str]:
+    return [TREE.names[int(one)] for one in walk(TREE, np.stack(frames), threshold=threshold).nodes]
+
+
+def changes(names: list[str]) -> int:
+    return sum(a != b for a, b in pairwise(names))
+
+
+def test_one_frame_says_what_it_says_alone() -> None:
+    for frame in (DOG, POODLE_THIS_TIME, BEAGLE_THIS_TIME):
+        assert labels([frame]) == alone([frame])
+    evidence = Evidence(TREE)
+    evidence.add(BEAGLE_THIS_TIME, 0.3, 0.0)
+    np.testing.assert_allclose(
+        log_conditionals(TREE, evidence.logits()[None]), log_conditionals(TREE, BEAGLE_THIS_TIME[None]), atol=1e-5
+    )
+
+
+def test_a_still_keeps_the_name_of_the_picture() -> None:
+    undecided = logits(**SURE, dog=0.98, beagle=0.56)
+    assert labels([undecided] * 500) == ["dog"] * 500
+    evidence = Evidence(TREE)
+    for _ in range(500):
+        evidence.add(undecided, 0.9, FRAME)
+    np.testing.assert_allclose(
+        leaf_probabilities(TREE, evidence.logits()), leaf_probabilities(TREE, undecided), atol=1e-4
+    )
+
+
+def test_witnesses_who_agree_make_it_more_particular() -> None:
+    random = np.random.default_rng(0)
+    frames = [logits(**SURE, dog=0.98, beagle=share) for share in random.uniform(0.3, 0.85, 60)]
+    found = labels(frames, threshold=0.7)
+    assert found[-1] == "beagle"
+    assert found[0] == "dog"
+    assert changes(found) <= 3
+    assert changes(alone(frames, threshold=0.7)) > 10
+
+
+def test_witnesses_who_disagree_leave_what_they_agree_on() -> None:
+    frames = [BEAGLE_THIS_TIME if frame % 2 else logits(**SURE, dog=0.98, poodle=0.75) for frame in range(100)]
+    assert set(labels(frames)[10:]) == {"dog"}
+    assert changes(alone(frames)) == 99
+
+
+def test_a_name_that_was_wrong_is_taken_back() -> None:
+    bicycle = logits(object=0.98, vehicle=0.95, bicycle=0.9)
+    found = labels([BEAGLE_THIS_TIME] * 10 + [bicycle] * 100)
+    assert found[9] == "beagle"
+    assert found[-1] == "bicycle"
+    assert changes(found) <= 5
+    assert found.index("bicycle") < 60
+
+
+def test_a_name_holds_on_while_it_is_nearly_likely_enough() -> None:
+    held = np.array([node("beagle")], np.int32)
+    nearly = logits(**SURE, dog=0.98, beagle=0.57)
+    assert settle(TREE, nearly[None], held, threshold=0.6).nodes.tolist() == [node("beagle")]
+    assert settle(TREE, nearly[None], np.array([-1], np.int32), threshold=0.6).nodes.tolist() == [node("dog")]
+    assert settle(TREE, DOG[None], held, threshold=0.6).nodes.tolist() == [node("dog")]
+    answers = settle(TREE, nearly[None], held, threshold=0.6)
+    path = [TREE.names[one] for one in answers.paths[0][: answers.lengths[0]].tolist()]
+    assert path == ["object", "animal", "dog", "beagle"]
+    assert answers.label_probability[0] == pytest.approx(0.98**3 * 0.57, abs=1e-3)
+
+
+def test_unlikely_once_is_not_ruled_out_for_good() -> None:
+    never = logits(**SURE, dog=1 - 1e-9)
+    cat = logits(**SURE, cat=0.98)
+    assert labels([never] * 3 + [cat] * 60)[-1] == "cat"
+
+
+def test_conditionals_add_up_in_every_group() -> None:
+    random = np.random.default_rng(1).normal(0, 3, (4, len(TREE))).astype(np.float32)
+    shares = np.exp(log_conditionals(TREE, random))
+    np.testing.assert_allclose(np.add.reduceat(shares, TREE.group_first, axis=1), 1, atol=1e-4)
+    assert leaf_probabilities(TREE, random[0]).sum() == pytest.approx(1, abs=1e-4)
