@@ -19,7 +19,8 @@ from model.wordtree import UnknownConceptError
 from yolo9000.concepts import Concept, Concepts
 from yolo9000.detector import Detector
 from yolo9000.problems import ServiceError
-from yolo9000.results import Box, Detection, PathStep, Result
+from yolo9000.results import Box, Detection, FrameResult, PathStep, Result
+from yolo9000.video.errors import VideoError
 
 if TYPE_CHECKING:
     from yolo9000.client import AsyncClient, Client
@@ -34,11 +35,13 @@ __all__ = [
     "Concepts",
     "Detection",
     "Detector",
+    "FrameResult",
     "PathStep",
     "PictureError",
     "Result",
     "ServiceError",
     "UnknownConceptError",
+    "VideoError",
     "__version__",
 ]
 

@@ -20,7 +20,9 @@ from model.pictures.opening import MAX_PIXELS
 from model.providers import Provider, engine_cache
 from model.runtime import OnnxDetector, default_model_path
 from yolo9000.concepts import Concepts
-from yolo9000.results import Result
+from yolo9000.results import FrameResult, Result
+from yolo9000.video.reading import Video
+from yolo9000.video.watcher import Watcher
 
 Picture = str | Path | bytes | Image.Image | NDArray[Any]
 """A picture's file, its bytes, a Pillow image, or an array: uint8 [H, W, 3] RGB or [H, W] grey."""
@@ -145,6 +147,56 @@ class Detector:
         ):
             return self._look(picture, question)
         return (self._look(one, question) for one in picture)
+
+    def detect_video(
+        self,
+        source: str | Path,
+        *,
+        every: int = 1,
+        start: float = 0.0,
+        end: float | None = None,
+        threshold: float | None = None,
+        hierarchy_threshold: float | None = None,
+        iou_threshold: float | None = None,
+        max_detections: int = 100,
+        under: str | Sequence[str] = (),
+        size: int | None = None,
+    ) -> Iterator[FrameResult]:
+        """Find the objects in the frames of a video, one after the other as they are asked for, and follow them.
+
+        Each detection has the number of its `track`, and the name that all frames so far give it.
+
+        Args:
+            source: a video file, `camera:0`, or the address of a stream (rtsp://, http://).
+            every: look at every n-th frame only.
+            start, end: look from here to there only, in seconds.
+            threshold, hierarchy_threshold, iou_threshold, max_detections, under, size: see `detect`.
+
+        Raises:
+            ValueError: a parameter is out of range.
+            UnknownConceptError: `under` has an id that the tree lacks.
+            VideoError: the video cannot be read, or PyAV is not installed (the extra `video`).
+        """
+        question = _question(
+            self._model,
+            threshold=threshold,
+            hierarchy_threshold=hierarchy_threshold,
+            iou_threshold=iou_threshold,
+            max_detections=max_detections,
+            under=[under] if isinstance(under, str) else list(under),
+            size=size,
+        )
+        if every < 1 or start < 0 or (end is not None and end <= start):
+            raise ValueError(f"every must be 1 or more, and start before end, not {every}, {start} and {end}")
+        return self._frames(Video(str(source)), every, start, end, question)
+
+    def _frames(
+        self, video: Video, every: int, start: float, end: float | None, question: Question
+    ) -> Iterator[FrameResult]:
+        watcher = Watcher(self._model, question)
+        with video:
+            for frame in video.read(every=every, start=start, end=end):
+                yield watcher.look(frame)
 
     def _look(self, picture: Picture, question: Question) -> Result:
         source = Path(picture) if isinstance(picture, (str, Path)) else None

@@ -5,9 +5,9 @@ import html
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
 
 import numpy as np
 from PIL import Image
@@ -52,6 +52,7 @@ class Detection:
         box: where it is.
         path: from the root to the label; probabilities never increase along it.
         alternatives: at most three concepts below the label that it hesitated between, the likeliest first.
+        track: in a video the number of the object, from 1, the same in every frame; None in a picture.
     """
 
     wnid: str
@@ -61,6 +62,7 @@ class Detection:
     box: Box
     path: tuple[PathStep, ...]
     alternatives: tuple[PathStep, ...] = ()
+    track: int | None = None
 
     @property
     def probability(self) -> float:
@@ -100,7 +102,7 @@ class Result(Sequence[Detection]):
         source: Path | None = None,
         tree: WordTree | None = None,
         picture: Callable[[], Image.Image] | None = None,
-    ) -> "Result":
+    ) -> Self:
         """Read an answer of POST /detect.
 
         Args:
@@ -118,6 +120,7 @@ class Result(Sequence[Detection]):
                 box=Box(**found["box"]),
                 path=_steps(found["path"]),
                 alternatives=_steps(found.get("alternatives", ())),
+                track=found.get("track"),
             )
             for found in answer["detections"]
         )
@@ -151,6 +154,7 @@ class Result(Sequence[Detection]):
                     "objectness": found.objectness,
                     "path": [step._asdict() for step in found.path],
                     "alternatives": [other._asdict() for other in found.alternatives],
+                    **({} if found.track is None else {"track": found.track}),
                 }
                 for found in self.detections
             ],
@@ -222,6 +226,29 @@ class Result(Sequence[Detection]):
         image.save(file, "JPEG", quality=85)
         data = base64.b64encode(file.getvalue()).decode()
         return f'<img alt="{len(self)} detections" src="data:image/jpeg;base64,{data}">{table}'
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult(Result):
+    """What was found in a frame of a video.
+
+    Attributes:
+        frame: the frame's number, from 0.
+        seconds: when it is, since the video's beginning.
+    """
+
+    frame: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def from_dict(cls, answer: Mapping[str, Any], **options: Any) -> Self:
+        """Read the JSON of a frame; see `Result.from_dict`."""
+        read = super().from_dict(answer, **options)
+        return replace(read, frame=answer.get("frame", 0), seconds=answer.get("seconds", 0.0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON of a frame: the frame's number and seconds, and what POST /detect has of a picture."""
+        return {"frame": self.frame, "seconds": round(self.seconds, 6), **super().to_dict()}
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> tuple[PathStep, ...]:

@@ -24,12 +24,15 @@ from yolo9000.commands.failures import PICTURE_FAILED, complain, sentence_instea
 from yolo9000.commands.label import LabelCommand, label
 from yolo9000.commands.listening import listening
 from yolo9000.commands.options import (
+    End,
+    Every,
     HierarchyThreshold,
     IouThreshold,
     MaxDetections,
     MaxPixels,
     Model,
     Size,
+    Start,
     Threads,
     Threshold,
     Under,
@@ -39,7 +42,9 @@ from yolo9000.commands.options import (
 )
 from yolo9000.commands.remote import LookAt, asking
 from yolo9000.commands.server import Server
-from yolo9000.commands.sources import find_sources
+from yolo9000.commands.sources import find_sources, find_videos
+from yolo9000.commands.videos import Span, Watched, look_at_videos
+from yolo9000.video.errors import VideoError
 
 MOST_WITHOUT_BAR = 10
 
@@ -117,11 +122,12 @@ def detect(
         typer.Argument(
             metavar="SOURCE",
             help="Pictures (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF), folders, patterns such as 'shots/**/*.jpg', "
-            "addresses (https://...), or - for a picture on standard input.",
+            "addresses (https://...), or - for a picture on standard input. Videos (mp4, mov, mkv, webm, avi), "
+            "cameras (camera:0) and streams (rtsp://...), with the extra `video`.",
         ),
     ],
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one line of JSON per picture instead of a table.")
+        bool, typer.Option("--json", help="Print one line of JSON per picture or frame instead of a table.")
     ] = False,
     save: Annotated[
         Path | None,
@@ -136,6 +142,9 @@ def detect(
     max_detections: MaxDetections = 100,
     under: Under = None,
     size: Size = None,
+    every: Every = 1,
+    start: Start = 0.0,
+    end: End = None,
     model: Model = None,
     provider: WhatRuns = None,
     threads: Threads = None,
@@ -149,9 +158,9 @@ def detect(
         ),
     ] = None,
 ) -> None:
-    """Find the objects in pictures.
+    """Find the objects in pictures, and follow them in videos.
 
-    A picture that cannot be read does not stop the others; the exit code is then 1.
+    A picture or video that cannot be read does not stop the others; the exit code is then 1.
     """
     with sentence_instead_of_traceback():
         parameters = DetectionParameters(
@@ -164,12 +173,36 @@ def detect(
             model=None if server is None or model is None else str(model),
         )
         local = {"model": model, "provider": provider, "threads": threads, "max_pixels": max_pixels}
+        videos, rest = find_videos(sources)
+        if videos:
+            _check_videos(rest, save, server)
+            span = Span(every, start, end)
+            raise typer.Exit(_watch(videos, parameters, local, span, as_json=as_json))
         pictures = find_sources(sources, complain)
         targets = console.save_paths(pictures, save)
         with _looking(parameters, local) if server is None else asking(server, parameters, local) as look_at:
             looks = (look_at(picture, target) for picture, target in zip(pictures, targets, strict=True))
             failed = _print_json(looks, len(pictures)) if as_json else _print_table(looks, len(pictures))
     raise typer.Exit(PICTURE_FAILED if failed else 0)
+
+
+def _check_videos(others: list[str], save: Path | None, server: str | None) -> None:
+    """Refuse what does not go together with videos."""
+    if others:
+        raise VideoError(f"{others[0]}: pictures and videos are looked at one after the other: give one kind at a time")
+    if server is not None:
+        raise VideoError("videos are looked at here: leave --server out")
+    if save is not None:
+        raise VideoError("--save is for pictures")
+
+
+def _watch(
+    videos: list[str], parameters: DetectionParameters, options: Mapping[str, Any], span: Span, *, as_json: bool
+) -> int:
+    """Look at videos with a model that runs here; return the exit code."""
+    detector = load_detector(load_settings(given(options)))
+    question = Question.of(parameters, detector)
+    return look_at_videos([Watched(detector, question, one, span) for one in videos], as_json=as_json)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from model.wordtree import UnknownConceptError
 from yolo9000.commands.console import SaveError
 from yolo9000.commands.remote import NoServiceError
 from yolo9000.commands.sources import NothingToLookAtError
+from yolo9000.video.errors import VideoError
 
 PICTURE_FAILED = 1
 """Exit code where some picture could not be looked at, or nothing was found by a name."""
@@ -34,6 +35,7 @@ _SENTENCES = (
     NothingToLookAtError,
     NoServiceError,
     SaveError,
+    VideoError,
 )
 """Errors whose message is meant for whoever typed the command."""
 

@@ -53,6 +53,11 @@ IouThreshold = Annotated[float | None, asked_option("iou_threshold", min=0, max=
 MaxDetections = Annotated[int, asked_option("max_detections", min=1, max=300)]
 Under = Annotated[list[str] | None, asked_option("under", metavar="WNID")]
 Size = Annotated[int | None, asked_option("size")]
+Every = Annotated[int, typer.Option(min=1, help="Look at every n-th frame of a video only.")]
+Start = Annotated[float, typer.Option(min=0, help="Begin a video here, in seconds.")]
+End = Annotated[
+    float | None, typer.Option(min=0, help="End a video here, in seconds. Default: at its end.", show_default=False)
+]
 
 
 def with_every_setting(function: Callable[..., None]) -> Callable[..., None]:

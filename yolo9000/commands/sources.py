@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from model.pictures.suffixes import has_picture_suffix
+from yolo9000.video.sources import is_video
 
 STANDARD_INPUT: Final = "-"
 WEB: Final = ("http://", "https://")
@@ -56,6 +57,26 @@ def find_sources(given: Sequence[str], skipped: Callable[[str], object]) -> list
         NothingToLookAtError: a folder or a pattern has no pictures.
     """
     return [source for one in given for source in _sources_of(one, skipped)]
+
+
+def find_videos(given: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the videos, cameras and streams among arguments, in order, and the other arguments.
+
+    Raises:
+        NothingToLookAtError: a pattern of videos has none.
+    """
+    videos, others = [], []
+    for one in given:
+        if not is_video(one):
+            others.append(one)
+        elif _PATTERN & set(one) and not Path(one).exists() and "://" not in one:
+            found = sorted(name for name in glob.glob(one, recursive=True))  # noqa: PTH207
+            if not found:
+                raise NothingToLookAtError(f"{one}: no video has such a name")
+            videos += found
+        else:
+            videos.append(one)
+    return videos, others
 
 
 def _sources_of(given: str, skipped: Callable[[str], object]) -> Iterator[Source]:
