@@ -202,7 +202,7 @@ class Result(Sequence[Detection]):
         draw_boxes(
             image,
             [
-                (found.box, captions(found.name, found.score, _hesitated(found)), _colour(self._tree, found.wnid))
+                (found.box, captions(_called(found), found.score, _hesitated(found)), _colour(self._tree, found.wnid))
                 for found in self.detections
             ],
         )
@@ -253,6 +253,10 @@ class FrameResult(Result):
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> tuple[PathStep, ...]:
     return tuple(PathStep(step["wnid"], step["name"], step["probability"]) for step in steps)
+
+
+def _called(found: Detection) -> str:
+    return found.name if found.track is None else f"#{found.track} {found.name}"
 
 
 def _hesitated(found: Detection) -> list[tuple[str, float]]:

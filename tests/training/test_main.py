@@ -69,7 +69,7 @@ def test_help_shows_what_most_runs_need_and_help_all_the_rest(capsys: pytest.Cap
         assert caught.value.code == 0
         texts.append(capsys.readouterr().out)
     short, long = ({line.split()[0].strip(",") for line in text.splitlines() if "  --" in line} for text in texts)
-    assert len(short) == 10
+    assert len(short) == 12
     assert short < long
     assert f"--help-all shows all {len(long)} options." in texts[0]
     assert "--network" not in long

@@ -17,7 +17,7 @@ from training.data.formats.layouts.exports import Part, find_parts, is_split
 from training.data.formats.picture_headers import Size, check_pictures
 from training.data.formats.read import locate, read_detection_set
 
-READERS: Final = "training.data.formats"
+READERS: Final = read_detection_set.__module__.rpartition(".")[0]
 """The logger of all that is told while sets are read."""
 
 

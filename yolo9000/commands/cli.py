@@ -43,7 +43,7 @@ from yolo9000.commands.options import (
 from yolo9000.commands.remote import LookAt, asking
 from yolo9000.commands.server import Server
 from yolo9000.commands.sources import find_sources, find_videos
-from yolo9000.commands.videos import Span, Watched, look_at_videos
+from yolo9000.commands.videos import Span, Watched, look_at_videos, video_paths
 from yolo9000.video.errors import VideoError
 
 MOST_WITHOUT_BAR = 10
@@ -132,8 +132,8 @@ def detect(
     save: Annotated[
         Path | None,
         typer.Option(
-            help="Save the annotated picture: a name ending in .jpg or .png, or a folder; several pictures need a "
-            "folder. Default: not saved."
+            help="Save the annotated picture or video: a name ending in .jpg or .png (.mp4, .mov, .mkv), or a folder; "
+            "several need a folder. Default: not saved."
         ),
     ] = None,
     threshold: Threshold = None,
@@ -175,9 +175,9 @@ def detect(
         local = {"model": model, "provider": provider, "threads": threads, "max_pixels": max_pixels}
         videos, rest = find_videos(sources)
         if videos:
-            _check_videos(rest, save, server)
-            span = Span(every, start, end)
-            raise typer.Exit(_watch(videos, parameters, local, span, as_json=as_json))
+            _check_videos(rest, server)
+            places = list(zip(videos, video_paths(videos, save), strict=True))
+            raise typer.Exit(_watch(places, parameters, local, Span(every, start, end), as_json=as_json))
         pictures = find_sources(sources, complain)
         targets = console.save_paths(pictures, save)
         with _looking(parameters, local) if server is None else asking(server, parameters, local) as look_at:
@@ -186,23 +186,27 @@ def detect(
     raise typer.Exit(PICTURE_FAILED if failed else 0)
 
 
-def _check_videos(others: list[str], save: Path | None, server: str | None) -> None:
+def _check_videos(others: list[str], server: str | None) -> None:
     """Refuse what does not go together with videos."""
     if others:
         raise VideoError(f"{others[0]}: pictures and videos are looked at one after the other: give one kind at a time")
     if server is not None:
         raise VideoError("videos are looked at here: leave --server out")
-    if save is not None:
-        raise VideoError("--save is for pictures")
 
 
 def _watch(
-    videos: list[str], parameters: DetectionParameters, options: Mapping[str, Any], span: Span, *, as_json: bool
+    videos: list[tuple[str, Path | None]],
+    parameters: DetectionParameters,
+    options: Mapping[str, Any],
+    span: Span,
+    *,
+    as_json: bool,
 ) -> int:
-    """Look at videos with a model that runs here; return the exit code."""
+    """Look at videos with a model that runs here, and save those that have a place; return the exit code."""
     detector = load_detector(load_settings(given(options)))
     question = Question.of(parameters, detector)
-    return look_at_videos([Watched(detector, question, one, span) for one in videos], as_json=as_json)
+    watched = [Watched(detector, question, name, span, save) for name, save in videos]
+    return look_at_videos(watched, as_json=as_json)
 
 
 @contextmanager

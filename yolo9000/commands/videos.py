@@ -1,25 +1,30 @@
 """`yolo9000 detect` on videos, cameras and streams: a line of JSON for each frame, or a row for each track."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
 from app.engine.captions import label_text
 from app.engine.pipeline import Question
 from model.runtime import OnnxDetector
-from yolo9000.commands.console import NOTHING, Row, table
+from yolo9000.commands.console import NOTHING, Row, SaveError, table
 from yolo9000.commands.failures import PICTURE_FAILED, complain
 from yolo9000.results import Detection, FrameResult
 from yolo9000.video.errors import VideoError
 from yolo9000.video.reading import Video
 from yolo9000.video.watcher import Watcher
+from yolo9000.video.writing import SUFFIXES, VideoWriter
 
 HEADER: Row = ("video", "track", "label", "score", "seconds", "frames", "path")
 STOPPED = 130
 """Exit code after Ctrl-C."""
+_NO_WORD = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,13 @@ class Watched:
         question: what is asked of every frame.
         name: of the video.
         span: what part of it.
+        save: where the annotated video goes; None: nowhere.
     """
 
-    def __init__(self, detector: OnnxDetector, question: Question, name: str, span: Span) -> None:
-        self._detector, self._question, self._name, self._span = detector, question, name, span
+    def __init__(
+        self, detector: OnnxDetector, question: Question, name: str, span: Span, save: Path | None = None
+    ) -> None:
+        self._detector, self._question, self._name, self._span, self._save = detector, question, name, span, save
         self._tracks: dict[int, Track] = {}
         self.failed = self.stopped = False
 
@@ -77,8 +85,9 @@ class Watched:
             bar: show on a terminal how many are done.
         """
         try:
-            with Video(self._name) as video:
-                for result in _with_bar(self._frames(video), self._name, self._expected(video), shown=bar):
+            with Video(self._name) as video, self._writer(video) as writer:
+                results = self._frames(video, writer)
+                for result in _with_bar(results, self._name, self._expected(video), shown=bar):
                     take(result)
                 self._tell(video)
         except KeyboardInterrupt:
@@ -87,13 +96,19 @@ class Watched:
             self.failed = True
             complain(str(error))
 
-    def _frames(self, video: Video) -> Iterator[FrameResult]:
+    def _frames(self, video: Video, writer: VideoWriter | None) -> Iterator[FrameResult]:
         watcher, span = Watcher(self._detector, self._question), self._span
-        for frame in video.read(every=span.every, start=span.start, end=span.end):
+        hear = None if writer is None else writer.hear
+        for frame in video.read(every=span.every, start=span.start, end=span.end, hear=hear):
             result = watcher.look(frame)
             for found in result:
                 self._take(found, result.seconds)
+            if writer is not None:
+                writer.write(frame, result.draw())
             yield result
+
+    def _writer(self, video: Video) -> AbstractContextManager[VideoWriter | None]:
+        return nullcontext() if self._save is None else VideoWriter(self._save, video, self._span.start)
 
     def _expected(self, video: Video) -> int | None:
         """Return how many frames there are to look at, about; None where that is not known."""
@@ -148,6 +163,30 @@ def look_at_videos(videos: Sequence[Watched], *, as_json: bool) -> int:
     if any(one.stopped for one in watched):
         return STOPPED
     return PICTURE_FAILED if any(one.failed for one in watched) else 0
+
+
+def video_paths(videos: Sequence[str], save: Path | None) -> list[Path | None]:
+    """Return where each annotated video goes: `save` itself, or a file in it if it is a folder.
+
+    Raises:
+        SaveError: the name says no video, or a file would be written twice or over a video.
+    """
+    if save is None:
+        return [None] * len(videos)
+    if len(videos) == 1 and not save.is_dir():
+        if save.suffix.lower() not in SUFFIXES:
+            raise SaveError(f"cannot save as {save}: its name must end in {', '.join(SUFFIXES)}")
+        targets = [save]
+    else:
+        if save.exists() and not save.is_dir():
+            raise SaveError(f"{save} is a file; several videos are saved in a folder")
+        targets = [save / f"{_NO_WORD.sub('-', Path(one).stem) or 'video'}.mp4" for one in videos]
+    if len(set(targets)) < len(targets):
+        raise SaveError("two of the videos have the same name and would be saved over one another")
+    for target in targets:
+        if any(target.resolve() == Path(one).resolve() for one in videos):
+            raise SaveError(f"saving would overwrite the video {target}")
+    return list(targets)
 
 
 def _with_bar(results: Iterator[FrameResult], name: str, expected: int | None, *, shown: bool) -> Iterator[FrameResult]:

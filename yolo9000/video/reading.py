@@ -133,7 +133,7 @@ class Video:
         try:
             return self._av.open(place.file, format=place.format, options=place.options, timeout=(10.0, 30.0))
         except (self._av.FFmpegError, OSError) as error:
-            raise VideoError(f"{self.name}: {_reason(error)}") from error
+            raise VideoError(f"{self.name}: {reason_of(error)}") from error
 
     def _pictures(self) -> "VideoStream":
         """Return the pictures' stream: the largest one that is no cover of a record."""
@@ -180,7 +180,7 @@ class Video:
             except (StopIteration, self._av.error.EOFError):
                 return
             except (self._av.FFmpegError, OSError) as error:
-                self.ended_early = _reason(error)
+                self.ended_early = reason_of(error)
                 return
 
     def _decode(self, packet: "Packet[Any]") -> "list[VideoFrame]":
@@ -192,7 +192,7 @@ class Video:
             self.broken += 1
             self._in_a_row += 1
             if self._in_a_row > BROKEN_AT_MOST:
-                raise VideoError(f"{self.name}: cannot be decoded: {_reason(error)}") from error
+                raise VideoError(f"{self.name}: cannot be decoded: {reason_of(error)}") from error
             return []
         if found:
             self._in_a_row = 0
@@ -207,6 +207,6 @@ class Video:
         return image if turn is None else image.transpose(turn)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Return what FFmpeg or the system says, without the numbers."""
     return getattr(error, "strerror", None) or str(error)

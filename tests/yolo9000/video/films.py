@@ -13,6 +13,7 @@ from tests.model_files import COLOURS
 
 WIDTH, HEIGHT, RATE = 160, 120, 10
 SIDE = 40
+SAMPLES = 48_000
 
 
 def picture(number: int, *, colour: str = "red", size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image.Image:
@@ -60,7 +61,7 @@ def write_film(
         stream.width, stream.height, stream.pix_fmt = *first.size, pixels
         base = Fraction(1, 1000) if times is not None else Fraction(1, rate)
         stream.codec_context.time_base = base
-        tone = film.add_stream(audio_codec, rate=44_100, layout="mono") if sound else None
+        tone = film.add_stream(audio_codec, rate=SAMPLES, layout="mono") if sound else None
         if rotation is not None:
             stream.set_display_rotation(rotation)
         count = 0
@@ -76,8 +77,8 @@ def write_film(
 
 
 def _write_tone(film: Any, stream: Any, seconds: float) -> None:
-    samples = (0.3 * np.sin(np.arange(int(44_100 * seconds)) * 0.06)).astype(np.float32)
+    samples = (0.3 * np.sin(np.arange(int(SAMPLES * seconds)) * 0.06)).astype(np.float32)
     frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
-    frame.sample_rate, frame.pts = 44_100, 0
+    frame.sample_rate, frame.pts = SAMPLES, 0
     film.mux(stream.encode(frame))
     film.mux(stream.encode())
