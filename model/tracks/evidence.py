@@ -5,8 +5,11 @@
 - Frames that differ are further evidence, and the mean becomes sharper with them, as independent witnesses who agree
   are believed more than one. A frame that says the same as those before says nothing new: an hour of a still picture
   leaves the label of the picture.
-- The label is walked to as in a picture. It then holds on: it goes back only when its probability has fallen by
-  `HOLD` below the threshold, or when the walk goes elsewhere.
+- The label is walked to as in a picture. It then stays: a more particular one, or another, has to be more likely than
+  the threshold asks by `STEP`; only where the label itself is no longer likely enough it goes back at once.
+
+The constants are those of the least wrong names among those that change at most a fifth as often as in single frames
+(`training.proofs.moving_stills`).
 """
 
 from typing import Final
@@ -14,19 +17,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.answers.walk import FloatArray, Walk, path_probability, walk
+from model.answers.walk import FloatArray, Walk, walk
 from model.wordtree import IntArray, WordTree
 
 Doubles = NDArray[np.float64]
 
-MEMORY: Final = 2.0
+MEMORY: Final = 4.0
 """Seconds after which a frame counts half."""
 NEW: Final = 0.2
 """Difference to what is known, in probability moved to other leaves, from which a frame is a witness of its own."""
-TRUST: Final = 0.5
+TRUST: Final = 0.25
 """Power of the number of witnesses that the mean is sharpened by. 1: they are independent; 0: a mean stays a mean."""
-MOST_WITNESSES: Final = 16.0
-HOLD: Final = 0.1
+MOST_WITNESSES: Final = 4.0
+STEP: Final = 0.2
+"""Probability above the threshold that a new name needs, where a track has one already."""
 FLOOR: Final = np.log(1e-6)
 """Least logarithm of a conditional probability: one frame cannot rule out for good what others see."""
 
@@ -98,7 +102,7 @@ def settle(
     under: tuple[int, ...] = (),
     unproven: NDArray[np.bool_] | None = None,
 ) -> Walk:
-    """Answer for tracks: walk, and hold on to the label that a track has while that is still likely.
+    """Answer for tracks: walk, and keep the label that a track has while that is likely enough and nothing is surer.
 
     Args:
         tree: the trained one.
@@ -107,15 +111,19 @@ def settle(
         threshold, under, unproven: see `walk`.
     """
     answers = walk(tree, logits, threshold=threshold, under=under, unproven=unproven)
-    nodes, paths = answers.nodes.copy(), answers.paths.copy()
-    probabilities, lengths = answers.probabilities.copy(), answers.lengths.copy()
-    for row in np.flatnonzero((labels >= 0) & (nodes >= 0) & (labels != nodes)).tolist():
-        held = int(labels[row])
-        if not tree.is_within(held, int(nodes[row])):
-            continue
-        path = tree.path(held)
-        along = path_probability(tree, logits[row : row + 1], path)[0]
-        if along[-1] >= threshold - HOLD:
-            nodes[row], lengths[row] = held, len(path)
-            paths[row, : len(path)], probabilities[row, : len(path)] = path, along
-    return Walk(nodes, paths, probabilities, lengths)
+    surer = walk(tree, logits, threshold=min(1.0, threshold + STEP), under=under, unproven=unproven)
+    nodes, lengths = answers.nodes.copy(), answers.lengths.copy()
+    for row in np.flatnonzero((labels >= 0) & (nodes >= 0)).tolist():
+        held, sure = int(labels[row]), int(surer.nodes[row])
+        if tree.is_within(int(nodes[row]), held) and not (sure >= 0 and tree.is_within(sure, held)):
+            nodes[row] = held  # it is still likely enough, and nothing below it is surely so
+        elif sure >= 0:
+            nodes[row] = sure
+        lengths[row] = tree.depths[nodes[row]] + 1
+    beyond = np.arange(tree.levels) >= lengths[:, None]
+    return Walk(
+        nodes,
+        np.where(beyond, np.int32(-1), answers.paths),
+        np.where(beyond, np.float32(0), answers.probabilities),
+        lengths,
+    )

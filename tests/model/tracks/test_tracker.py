@@ -120,7 +120,7 @@ def test_names_are_those_of_the_track() -> None:
     tracked, random = tracker(), np.random.default_rng(0)
     alone, together = [], []
     for number in range(90):
-        looks = logits(object=0.98, animal=0.98, dog=0.98, beagle=float(random.uniform(0.35, 0.9)))
+        looks = logits(object=1.0, animal=1.0, dog=1.0, beagle=float(random.uniform(0.4, 0.99)))
         found = frame(tracked, [Thing(100 + 3 * number, 300, looks=looks)], number / RATE)
         together.append(TREE.names[int(found.detections.nodes[0])])
         single = frame(tracker(), [Thing(100, 300, looks=looks)], 0.0)
