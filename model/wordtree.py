@@ -221,6 +221,11 @@ class WordTree:
         """The nodes without children, ascending."""
         return _frozen(np.flatnonzero(self.child_count == 0))
 
+    @functools.cached_property
+    def by_depth(self) -> tuple[IntArray, ...]:
+        """The nodes of each depth, from the roots on, each ascending."""
+        return tuple(_frozen(np.flatnonzero(self.depths == depth)) for depth in range(self.levels))
+
     def descendants(self, node: int) -> IntArray:
         """Return all nodes below this one, ascending; itself not included."""
         within = np.flatnonzero(self.is_within(np.arange(len(self)), node)).astype(np.int32)

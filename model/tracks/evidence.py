@@ -36,7 +36,7 @@ FLOOR: Final = np.log(1e-6)
 
 
 class Evidence:
-    """The evidence of one track.
+    """The evidence of K tracks; at first there are none.
 
     Args:
         tree: the trained one, whose nodes the logits are of.
@@ -44,33 +44,47 @@ class Evidence:
 
     def __init__(self, tree: WordTree) -> None:
         self._tree = tree
-        self._sum: Doubles = np.zeros(len(tree))
-        self._weight = 0.0
-        self._witnesses = 0.0
+        self._sums: Doubles = np.zeros((0, len(tree)))
+        self._weights: Doubles = np.zeros(0)
+        self._witnesses: Doubles = np.zeros(0)
 
-    def add(self, logits: FloatArray, weight: float, seconds: float) -> None:
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def begin(self, count: int) -> None:
+        """Begin some tracks, of which nothing is known, behind those there are."""
+        self._sums = np.concatenate([self._sums, np.zeros((count, len(self._tree)))])
+        self._weights = np.concatenate([self._weights, np.zeros(count)])
+        self._witnesses = np.concatenate([self._witnesses, np.zeros(count)])
+
+    def keep(self, rows: NDArray[np.generic]) -> None:
+        """Forget all tracks but some."""
+        self._sums, self._weights, self._witnesses = self._sums[rows], self._weights[rows], self._witnesses[rows]
+
+    def add(self, rows: NDArray[np.int64], logits: FloatArray, weights: FloatArray, seconds: Doubles) -> None:
         """Take in a frame.
 
         Args:
-            logits: float32 [T], of the track's box.
-            weight: how much it counts, above 0: the box's objectness.
-            seconds: since the last frame.
+            rows: [M], the tracks that are in it.
+            logits: float32 [M, T], of each one's box.
+            weights: [M], how much they count, above 0: the boxes' objectness.
+            seconds: [M], since each one's last frame.
         """
-        says = log_conditionals(self._tree, logits[None])[0]
+        says = log_conditionals(self._tree, logits)
+        before = self._weights[rows]
+        known = log_conditionals(self._tree, self._sums[rows] / np.where(before, before, 1)[:, None])
+        leaves = leaf_probabilities(self._tree, np.concatenate([says, known]))
+        moved = 0.5 * np.abs(leaves[: len(rows)] - leaves[len(rows) :]).sum(axis=1)
         fade = 0.5 ** (seconds / MEMORY)
-        if self._weight:
-            known = leaf_probabilities(self._tree, self._sum / self._weight)
-            moved = 0.5 * np.abs(leaf_probabilities(self._tree, says) - known).sum()
-            self._witnesses = 1 + (self._witnesses - 1) * fade + min(1.0, moved / NEW)
-        else:
-            self._witnesses = 1.0
-        self._sum = fade * self._sum + weight * says
-        self._weight = fade * self._weight + weight
+        more = 1 + (self._witnesses[rows] - 1) * fade + np.minimum(1, moved / NEW)
+        self._witnesses[rows] = np.where(before, more, 1)
+        self._sums[rows] = fade[:, None] * self._sums[rows] + weights[:, None] * says
+        self._weights[rows] = fade * before + weights
 
-    def logits(self) -> FloatArray:
-        """Return what all frames say, as logits [T] of the tree's nodes."""
-        sharper = min(self._witnesses, MOST_WITNESSES) ** TRUST
-        pooled: FloatArray = (sharper * self._sum / self._weight).astype(np.float32)
+    def logits(self, rows: NDArray[np.int64]) -> FloatArray:
+        """Return what all frames of some tracks [M] say, as logits [M, T] of the tree's nodes."""
+        sharper = np.minimum(self._witnesses[rows], MOST_WITNESSES) ** TRUST
+        pooled: FloatArray = ((sharper / self._weights[rows])[:, None] * self._sums[rows]).astype(np.float32)
         return pooled
 
 
@@ -82,14 +96,17 @@ def log_conditionals(tree: WordTree, logits: FloatArray | Doubles) -> Doubles:
     return np.maximum(doubles, FLOOR)
 
 
-def leaf_probabilities(tree: WordTree, conditionals: FloatArray | Doubles) -> Doubles:
-    """Return the absolute probabilities of the leaves, given logarithms [T] of conditional ones up to a factor."""
-    normal = log_conditionals(tree, conditionals[None])[0]
-    absolute = normal.copy()
-    for depth in range(1, tree.levels):
-        nodes = np.flatnonzero(tree.depths == depth)
+def leaf_probabilities(tree: WordTree, conditionals: Doubles) -> Doubles:
+    """Return the absolute probabilities [K, L] of the leaves.
+
+    Args:
+        tree: the trained one.
+        conditionals: [K, T], logarithms of conditional probabilities.
+    """
+    absolute = conditionals.T.copy()  # node by node, a row of which is read and written as one
+    for nodes in tree.by_depth[1:]:
         absolute[nodes] += absolute[tree.parents[nodes]]
-    leaves: Doubles = np.exp(absolute[tree.child_count == 0])
+    leaves: Doubles = np.exp(absolute[tree.leaves]).T
     return leaves
 
 

@@ -72,7 +72,7 @@ class Tracker:
         self._tree, self._trained, self._threshold = tree, trained, threshold
         self._hierarchy, self._under, self._unproven = hierarchy_threshold, under, unproven
         self._motion = Motion.of(np.zeros((0, 4)))
-        self._evidence: list[Evidence] = []
+        self._evidence = Evidence(tree)
         self._labels = np.zeros(0, np.int32)  # nodes of the trained tree
         self._numbers = np.zeros(0, np.int64)
         self._seen = np.zeros(0)
@@ -101,9 +101,8 @@ class Tracker:
         tracks = np.concatenate([tracks, len(self._numbers) + np.arange(len(new))])
         rows = np.concatenate([rows, new])
         self._begin(found.boxes[new].astype(np.float64))
-        for row, track in zip(rows.tolist(), tracks.tolist(), strict=True):
-            since = max(0.0, seconds - float(self._seen[track]))
-            self._evidence[track].add(logits[row], float(found.objectness[row]), since)
+        since = np.maximum(0, seconds - self._seen[tracks])
+        self._evidence.add(tracks, logits[rows], found.objectness[rows], since)
         self._seen[tracks] = seconds
         return self._answer(found, rows, tracks)
 
@@ -125,7 +124,7 @@ class Tracker:
     def _begin(self, boxes: NDArray[np.float64]) -> None:
         count = len(boxes)
         self._motion = self._motion.joined(Motion.of(boxes))
-        self._evidence += [Evidence(self._tree) for _ in range(count)]
+        self._evidence.begin(count)
         self._labels = np.concatenate([self._labels, np.full(count, -1, np.int32)])
         self._numbers = np.concatenate([self._numbers, self._count + 1 + np.arange(count)])
         self._seen = np.concatenate([self._seen, np.full(count, self._now)])
@@ -135,16 +134,12 @@ class Tracker:
         kept = np.flatnonzero(self._seen >= seconds - PATIENCE)
         if len(kept) < len(self._numbers):
             self._motion = self._motion.chosen(kept)
-            self._evidence = [self._evidence[row] for row in kept.tolist()]
+            self._evidence.keep(kept)
             self._labels, self._numbers, self._seen = self._labels[kept], self._numbers[kept], self._seen[kept]
 
     def _answer(self, found: Detections, rows: NDArray[np.int64], tracks: NDArray[np.int64]) -> Tracked:
         """Name boxes by their tracks."""
-        pooled = (
-            np.stack([self._evidence[track].logits() for track in tracks.tolist()])
-            if len(tracks)
-            else np.zeros((0, len(self._tree)), np.float32)
-        )
+        pooled = self._evidence.logits(tracks)
         answers = settle(
             self._tree,
             pooled,

@@ -32,12 +32,25 @@ POODLE_THIS_TIME = logits(**SURE, dog=0.98, poodle=0.62)
 BEAGLE_THIS_TIME = logits(**SURE, dog=0.98, beagle=0.75)
 
 
+ONLY = np.array([0])
+
+
+def one_track() -> Evidence:
+    evidence = Evidence(TREE)
+    evidence.begin(1)
+    return evidence
+
+
+def take(evidence: Evidence, frame: Logits, weight: float = 0.9, seconds: float = FRAME) -> None:
+    evidence.add(ONLY, frame[None], np.array([weight], np.float32), np.array([seconds]))
+
+
 def labels(frames: list[Logits], *, threshold: float = 0.6) -> list[str]:
     """Return the label after each frame."""
-    evidence, label, found = Evidence(TREE), np.array([-1], np.int32), []
+    evidence, label, found = one_track(), np.array([-1], np.int32), []
     for frame in frames:
-        evidence.add(frame, 0.9, FRAME)
-        label = settle(TREE, evidence.logits()[None], label, threshold=threshold).nodes
+        take(evidence, frame)
+        label = settle(TREE, evidence.logits(ONLY), label, threshold=threshold).nodes
         found.append(TREE.names[int(label[0])])
     return found
 
@@ -53,22 +66,21 @@ def changes(names: list[str]) -> int:
 def test_one_frame_says_what_it_says_alone() -> None:
     for frame in (DOG, POODLE_THIS_TIME, BEAGLE_THIS_TIME):
         assert labels([frame]) == alone([frame])
-    evidence = Evidence(TREE)
-    evidence.add(BEAGLE_THIS_TIME, 0.3, 0.0)
+    evidence = one_track()
+    take(evidence, BEAGLE_THIS_TIME, 0.3, 0.0)
     np.testing.assert_allclose(
-        log_conditionals(TREE, evidence.logits()[None]), log_conditionals(TREE, BEAGLE_THIS_TIME[None]), atol=1e-5
+        log_conditionals(TREE, evidence.logits(ONLY)), log_conditionals(TREE, BEAGLE_THIS_TIME[None]), atol=1e-5
     )
 
 
 def test_a_still_keeps_the_name_of_the_picture() -> None:
     undecided = logits(**SURE, dog=0.98, beagle=0.56)
     assert labels([undecided] * 500) == ["dog"] * 500
-    evidence = Evidence(TREE)
+    evidence = one_track()
     for _ in range(500):
-        evidence.add(undecided, 0.9, FRAME)
-    np.testing.assert_allclose(
-        leaf_probabilities(TREE, evidence.logits()), leaf_probabilities(TREE, undecided), atol=1e-4
-    )
+        take(evidence, undecided)
+    leaves = [leaf_probabilities(TREE, log_conditionals(TREE, one)) for one in (evidence.logits(ONLY), undecided[None])]
+    np.testing.assert_allclose(*leaves, atol=1e-4)
 
 
 def test_witnesses_who_agree_make_it_more_particular() -> None:
@@ -125,8 +137,24 @@ def test_unlikely_once_is_not_ruled_out_for_good() -> None:
     assert labels([never] * 3 + [cat] * 60)[-1] == "cat"
 
 
+def test_many_tracks_are_one_after_the_other() -> None:
+    random = np.random.default_rng(2).normal(0, 3, (3, 5, len(TREE))).astype(np.float32)
+    together, weights, seconds = Evidence(TREE), np.array([0.9, 0.3, 0.6], np.float32), np.array([0.1, 0.2, 0.3])
+    together.begin(1)
+    together.begin(2)
+    for frame in range(5):
+        together.add(np.arange(3), random[:, frame], weights, seconds)
+    for track in range(3):
+        alone = one_track()
+        for frame in random[track]:
+            take(alone, frame, float(weights[track]), float(seconds[track]))
+        np.testing.assert_allclose(together.logits(np.array([track])), alone.logits(ONLY), rtol=1e-5)
+    together.keep(np.array([2]))
+    np.testing.assert_allclose(together.logits(ONLY), alone.logits(ONLY), rtol=1e-5)
+
+
 def test_conditionals_add_up_in_every_group() -> None:
     random = np.random.default_rng(1).normal(0, 3, (4, len(TREE))).astype(np.float32)
     shares = np.exp(log_conditionals(TREE, random))
     np.testing.assert_allclose(np.add.reduceat(shares, TREE.group_first, axis=1), 1, atol=1e-4)
-    assert leaf_probabilities(TREE, random[0]).sum() == pytest.approx(1, abs=1e-4)
+    assert leaf_probabilities(TREE, log_conditionals(TREE, random))[0].sum() == pytest.approx(1, abs=1e-4)
