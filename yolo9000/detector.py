@@ -139,7 +139,7 @@ class Detector:
             hierarchy_threshold=hierarchy_threshold,
             iou_threshold=iou_threshold,
             max_detections=max_detections,
-            under=[under] if isinstance(under, str) else list(under),
+            under=under,
             size=size,
         )
         if isinstance(picture, (str, Path, bytes, Image.Image)) or (
@@ -183,7 +183,7 @@ class Detector:
             hierarchy_threshold=hierarchy_threshold,
             iou_threshold=iou_threshold,
             max_detections=max_detections,
-            under=[under] if isinstance(under, str) else list(under),
+            under=under,
             size=size,
         )
         if every < 1 or start < 0 or (end is not None and end <= start):
@@ -218,8 +218,9 @@ class Detector:
         return Result.from_dict(found.model_dump(), source=source, tree=self._model.tree, picture=read)
 
 
-def _question(detector: OnnxDetector, **asked: Any) -> Question:
+def _question(detector: OnnxDetector, *, under: str | Sequence[str], **others: Any) -> Question:
     """Return what is asked, checked and with the model's defaults, as POST /detect has it."""
+    asked = {**others, "under": [under] if isinstance(under, str) else list(under)}
     try:
         return Question.of(DetectionParameters(**asked), detector)
     except ValidationError as error:

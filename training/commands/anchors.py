@@ -3,7 +3,7 @@
 import csv
 import io
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,32 +12,16 @@ from tqdm import tqdm
 
 from model.tree_files import packaged_tree
 from training.command_line import ConfigurationError
+from training.configurations.sources import BoxSource
 from training.data.anchors import RESTARTS, dimension_clusters
 from training.data.formats.detection_set import DetectionSet
 from training.data.formats.picture_headers import check_pictures
-from training.data.formats.read import LAYOUTS, STRICT, check_places, read_detection_set
+from training.data.formats.read import STRICT, read_detection_set
 from training.files import replace_file
 
 STRIDE: Final = 32
 TABLE_SUFFIXES: Final = (".json", ".csv", ".txt")
 PLOT_SUFFIXES: Final = (".svg", ".png", ".pdf")
-
-
-class BoxSource(BaseModel):
-    """A detection set; only the shapes of its boxes count."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    annotations: Path = Field(description=LAYOUTS)
-    pictures: Path | None = Field(
-        None, description="folder of its pictures; without one the part `train` of a data.yaml or an export counts"
-    )
-    label_map: Path | None = Field(None, description="file with a line 'WNID name' for each class without a wnid")
-
-    @model_validator(mode="after")
-    def _check_places(self) -> Self:
-        check_places(self.annotations, self.pictures)
-        return self
 
 
 class AnchorsConfiguration(BaseModel):

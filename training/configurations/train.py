@@ -14,9 +14,10 @@ from pydantic import (
     model_validator,
 )
 
+from training.configurations.sources import BoxSource
 from training.configurations.validation import InputSize, ValidationConfiguration
 from training.data.augmentation.augment import AugmentConfiguration
-from training.data.formats.read import LAYOUTS, STRICT, check_places
+from training.data.formats.read import STRICT
 from training.losses.region import RegionLossConfiguration
 from training.networks.backbones.efficientnet_lite import IMAGENET_CLASSES, LiteName
 from training.networks.catalogue import (
@@ -39,16 +40,9 @@ OPINIONS: Final = (
 )
 
 
-class DetectionSource(BaseModel):
-    """Pictures with boxes, in COCO's, PASCAL VOC's or YOLO's layout."""
+class DetectionSource(BoxSource):
+    """Pictures with boxes, to train on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    annotations: Path = Field(description=LAYOUTS)
-    pictures: Path | None = Field(
-        None, description="folder of its pictures; without one the part `train` of a data.yaml or an export counts"
-    )
-    label_map: Path | None = Field(None, description="file with a line 'WNID NAME' for each class without a WordNet id")
     repeats: PositiveInt = Field(1, description="how often an epoch shows each picture")
     negative_weight: NonNegativeFloat = Field(
         1.0,
@@ -66,11 +60,6 @@ class DetectionSource(BaseModel):
         ),
     )
     opinions: Path | None = Field(None, description=OPINIONS)
-
-    @model_validator(mode="after")
-    def _check_places(self) -> Self:
-        check_places(self.annotations, self.pictures)
-        return self
 
 
 class ClassificationSource(BaseModel):

@@ -1,11 +1,11 @@
 """How a run is scored while it trains."""
 
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
-from training.data.formats.read import LAYOUTS, check_places
+from training.configurations.sources import BoxSource
 
 InputSize = Annotated[int, Field(gt=0, multiple_of=32)]
 """Side of a square input, px; the detector's grid has a cell every 32."""
@@ -18,22 +18,13 @@ LEAST_STEPS: Final = 50
 """Steps between two of them at least."""
 
 
-class ValidationSource(BaseModel):
+class ValidationSource(BoxSource):
     """A detection set to score on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    annotations: Path = Field(description=LAYOUTS)
     pictures: Path | None = Field(
         None, description="folder of its pictures; without one the part `val` of a data.yaml or an export counts"
     )
-    label_map: Path | None = Field(None, description="file with a line 'WNID NAME' for each class without a WordNet id")
     held_out_every: NonNegativeInt = Field(0, description="take every n-th picture alone; 0: all")
-
-    @model_validator(mode="after")
-    def _check_places(self) -> Self:
-        check_places(self.annotations, self.pictures)
-        return self
 
 
 class ValidationConfiguration(BaseModel):

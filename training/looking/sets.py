@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from model.wordtree import WordTree
-from training.data.formats.archives import is_zip, unpacked
-from training.data.formats.detection_set import BoxedPicture, Category, InvalidDatasetError
+from training.data.formats.archives import opened
+from training.data.formats.detection_set import BoxedPicture, Category, InvalidDatasetError, Refuse
 from training.data.formats.folder import LabelOnlyPicture, read_folder
 from training.data.formats.label_map import known_names
-from training.data.formats.layouts.data_yaml import Split, is_yaml, splits_of
-from training.data.formats.layouts.exports import Part, find_parts, is_split
+from training.data.formats.layouts.data_yaml import Split
+from training.data.formats.layouts.exports import find_parts, is_split
 from training.data.formats.picture_headers import Size, check_pictures
 from training.data.formats.read import locate, read_detection_set
 
@@ -56,12 +56,11 @@ def read_sets(given: str, data: Path, tree: WordTree, label_map: Path | None) ->
     if pictures is not None:
         return [_read_boxes(given, annotations, pictures, tree, label_map)]
     try:
-        place = unpacked(annotations) if is_zip(annotations) else annotations
-        parts = dict.fromkeys(splits_of(place), Part(place, None)) if is_yaml(place) else find_parts(place)
+        parts = find_parts(annotations)
+        if not parts:
+            return [_read_folder(opened(annotations), tree, label_map)]
     except InvalidDatasetError as error:
         return [SetRead(given, refused=(str(error),))]
-    if not parts:
-        return [_read_folder(place, tree, label_map)]
     if len(parts) > 1 and not is_split(parts):
         return [_read_boxes(given, *parts["train"], tree, label_map)]
     return [_read_boxes(f"{given}, {split}", *part, tree, label_map, split) for split, part in parts.items()]
@@ -70,11 +69,7 @@ def read_sets(given: str, data: Path, tree: WordTree, label_map: Path | None) ->
 def _read_boxes(
     name: str, annotations: Path, pictures: Path | None, tree: WordTree, label_map: Path | None, split: Split = "train"
 ) -> SetRead:
-    refused: list[str] = []
-
-    def refuse(error: InvalidDatasetError) -> None:
-        refused.append(str(error))
-
+    refused, refuse = _notes()
     with _listening() as told:
         try:
             found = read_detection_set(annotations, pictures, tree, label_map, split=split, refuse=refuse)
@@ -86,11 +81,7 @@ def _read_boxes(
 
 
 def _read_folder(folder: Path, tree: WordTree, label_map: Path | None) -> SetRead:
-    refused: list[str] = []
-
-    def refuse(error: InvalidDatasetError) -> None:
-        refused.append(str(error))
-
+    refused, refuse = _notes()
     with _listening() as told:
         try:
             pictures = read_folder(folder, tree, known_names(label_map), refuse=refuse)
@@ -103,6 +94,12 @@ def _read_folder(folder: Path, tree: WordTree, label_map: Path | None) -> SetRea
     )
     usable = tuple(picture for picture in pictures if picture.path in sizes)
     return SetRead(str(folder), usable, sizes, categories, _of(folder, refused), _of(folder, told))
+
+
+def _notes() -> tuple[list[str], Refuse]:
+    """Return a list, and what a reader calls to put into it why it would have refused a set."""
+    notes: list[str] = []
+    return notes, lambda error: notes.append(str(error))
 
 
 class _Ear(logging.Handler):

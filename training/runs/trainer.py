@@ -1,13 +1,11 @@
 """The training loop: mixed precision, exponential moving average, checkpoints, a stop at any moment and a resume."""
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final, NamedTuple, NoReturn
 
 import torch
@@ -24,6 +22,7 @@ from training.runs.freezing import set_training_mode
 from training.runs.log import Meter, RunLog
 from training.runs.optimization import OptimizerConfiguration, build_optimizer, learning_rate_factor
 from training.runs.processes import Processes, without_sharing
+from training.runs.stopping import stop_on_signal
 from training.runs.watch import Watch
 from training.targets import Targets
 from training.weights.checkpoint import (
@@ -331,23 +330,3 @@ class Trainer:
 def _to(batch: Batch, device: torch.device) -> Batch:
     targets = Targets(*(value.to(device, non_blocking=True) for value in batch.targets))
     return Batch(batch.pictures.to(device, non_blocking=True), targets)
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT and SIGTERM to a question: was a stop asked for? A second signal acts as usual."""
-    asked = False
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(number: int, _: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

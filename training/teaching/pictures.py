@@ -19,7 +19,7 @@ from model.geometry import Letterbox, box_iou
 from model.pictures.decoding import decode_picture, letterbox
 from model.pictures.errors import PictureError
 from model.wordtree import WordTree
-from training.data.formats.archives import is_zip, unpacked
+from training.data.formats.archives import opened
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.layouts.data_yaml import is_yaml
 from training.data.formats.layouts.exports import find_parts
@@ -100,9 +100,7 @@ def read_pictures(
     Raises:
         InvalidDatasetError: there is no such folder or set, or a picture cannot be read.
     """
-    if is_zip(Path(place)):
-        place = str(unpacked(Path(place)))
-    folder = Path(place)
+    folder = opened(Path(place))
     boxed = bool(find_parts(folder)) if folder.is_dir() else is_yaml(folder) or bool(place.rpartition(":")[0])
     if boxed:
         found = read_detection_set(*locate(place, Path()), tree, label_map, strict=strict)

@@ -5,9 +5,7 @@ from dataclasses import replace
 
 from model.wordtree import WordTree
 from training.configurations.train import DetectionSource, TrainConfiguration
-from training.data.formats.archives import is_zip, unpacked
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
-from training.data.formats.layouts.data_yaml import is_yaml, splits_of
 from training.data.formats.layouts.exports import find_parts, is_split
 from training.data.formats.picture_headers import check_pictures
 from training.data.formats.read import read_detection_set
@@ -71,13 +69,9 @@ def _has_val(source: DetectionSource) -> bool:
     if source.pictures is not None:
         return False
     try:
-        if is_yaml(source.annotations):
-            return "val" in splits_of(source.annotations)
-        place = unpacked(source.annotations) if is_zip(source.annotations) else source.annotations
-        parts = find_parts(place)
+        return is_split(find_parts(source.annotations))
     except InvalidDatasetError:  # training tells of it
         return False
-    return is_split(parts)
 
 
 def _spread(one: DetectionSet, most: int) -> DetectionSet:

@@ -1,5 +1,7 @@
 """Writes annotated videos: H.264, each frame at its own time, with the sound of the original."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -41,7 +43,7 @@ class VideoWriter:
         self._size: tuple[int, int] | None = None
         self._early: list[Packet[Any]] = []
         self._last = -1
-        with self._told():
+        with _told(self._path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._film = av.open(str(self._temporary), "w")
             self._stream: Any = self._film.add_stream(CODEC, rate=video.rate, options=OPTIONS)
@@ -67,7 +69,7 @@ class VideoWriter:
             frame: of the original, after those that were written before.
             image: what is shown in its place.
         """
-        with self._told():
+        with _told(self._path):
             if self._size is None:
                 self._begin(image)
             shown = image if image.size == self._size else image.resize(self._size or image.size)
@@ -82,7 +84,7 @@ class VideoWriter:
         if self._size is None:  # the file begins with the first frame
             self._early.append(packet)
         elif self._sound is not None:
-            with self._told():
+            with _told(self._path):
                 self._sound.write(packet, self._start)
 
     def _begin(self, image: Image.Image) -> None:
@@ -97,29 +99,21 @@ class VideoWriter:
         if self._size is None:
             self._film.close()
             raise VideoError(f"{self._path}: there is no frame to write")
-        with self._told():
+        with _told(self._path):
             self._film.mux(self._stream.encode())
             if self._sound is not None:
                 self._sound.finish()
             self._film.close()
             self._temporary.replace(self._path)
 
-    def _told(self) -> "_Told":
-        return _Told(self._path)
 
-
-class _Told:
-    """Turns what goes wrong while a file is written into a sentence."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, OSError):  # FFmpeg's errors are such
-            raise VideoError(f"{self._path}: cannot be written: {reason_of(error)}") from error
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is written into a sentence."""
+    try:
+        yield
+    except OSError as error:  # FFmpeg's errors are such
+        raise VideoError(f"{path}: cannot be written: {reason_of(error)}") from error
 
 
 class _Sound:

@@ -79,8 +79,10 @@ def test_a_still_keeps_the_name_of_the_picture() -> None:
     evidence = one_track()
     for _ in range(500):
         take(evidence, undecided)
-    leaves = [leaf_probabilities(TREE, log_conditionals(TREE, one)) for one in (evidence.logits(ONLY), undecided[None])]
-    np.testing.assert_allclose(*leaves, atol=1e-4)
+    pooled, single = (
+        leaf_probabilities(TREE, log_conditionals(TREE, one)) for one in (evidence.logits(ONLY), undecided[None])
+    )
+    np.testing.assert_allclose(pooled, single, atol=1e-4)
 
 
 def test_witnesses_who_agree_make_it_more_particular() -> None:

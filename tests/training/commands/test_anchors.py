@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from tests.training.tiny_data import write_data
 from training.__main__ import main
 from training.command_line import ConfigurationError
-from training.commands.anchors import AnchorsConfiguration, AnchorsReport, BoxSource, find_anchors
+from training.commands.anchors import AnchorsConfiguration, AnchorsReport, find_anchors
+from training.configurations.sources import BoxSource
 from training.data.formats.detection_set import InvalidDatasetError
 
 

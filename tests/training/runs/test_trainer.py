@@ -17,7 +17,8 @@ from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.folder import LabelOnlyPicture
 from training.data.mixture import Example, Mixture, SampleRequest, Source
 from training.runs import trainer as module
-from training.runs.trainer import Trainer, stop_on_signal
+from training.runs.stopping import stop_on_signal
+from training.runs.trainer import Trainer
 from training.weights.checkpoint import InvalidCheckpointError, load_checkpoint
 
 

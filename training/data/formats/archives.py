@@ -31,6 +31,11 @@ def is_zip(path: Path) -> bool:
     return path.suffix.lower() == ".zip"
 
 
+def opened(path: Path) -> Path:
+    """Return a zip file's folder, see `unpacked`, and any other path as it is."""
+    return unpacked(path) if is_zip(path) else path
+
+
 def unpacked(path: Path) -> Path:
     """Return the folder with the pictures and annotations of a zip file; unpack it where that has not been done.
 

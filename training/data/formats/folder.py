@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model.pictures.suffixes import has_picture_suffix
 from model.wordtree import WordTree
-from training.data.formats.archives import is_zip, unpacked
+from training.data.formats.archives import opened
 from training.data.formats.detection_set import InvalidDatasetError, Refuse, refuse_set
 from training.data.formats.held_out import part_of
 from training.data.formats.label_map import categories_of
@@ -50,8 +50,7 @@ def read_folder(
     Raises:
         InvalidDatasetError: no such folder, a sub-folder that is no one concept of the tree, or no picture left.
     """
-    if is_zip(folder):
-        folder = unpacked(folder)
+    folder = opened(folder)
     if not folder.is_dir():
         raise InvalidDatasetError(f"{folder}: there is no such folder of classification pictures")
     loose = [path.name for path in folder.iterdir() if has_picture_suffix(path.name) and path.is_file()]

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.wordtree import WordTree
-from training.data.formats.archives import is_zip, unpacked
+from training.data.formats.archives import is_zip
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError, Refuse, refuse_set
 from training.data.formats.held_out import part_of
 from training.data.formats.label_map import known_names
@@ -105,9 +105,7 @@ def _read(
     annotations: Path, pictures: Path | None, tree: WordTree, label_map: Path | None, split: Split, refuse: Refuse
 ) -> DetectionSet:
     nodes = known_names(label_map)
-    if pictures is None and is_zip(annotations):
-        annotations = unpacked(annotations)
-    if pictures is None and annotations.is_dir():
+    if pictures is None and (is_zip(annotations) or annotations.is_dir()):
         annotations, pictures = find_part(annotations, split)
     suffix = annotations.suffix.lower()
     if pictures is None:

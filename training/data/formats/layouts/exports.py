@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from training.data.formats.archives import opened
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.layouts.data_yaml import ALSO, Split, is_yaml, splits_of
 
@@ -39,8 +40,18 @@ def is_split(parts: Mapping[Split, Part]) -> bool:
     return len(parts) > 1 and (len(set(parts.values())) > 1 or is_yaml(parts["train"].annotations))
 
 
-def find_parts(folder: Path) -> dict[Split, Part]:
-    """Return the parts of an export, `train` and `val`; none where it is no export that is known."""
+def find_parts(place: Path) -> dict[Split, Part]:
+    """Return the parts `train` and `val` of an export, or of a data.yaml; none where it is no export that is known.
+
+    Args:
+        place: the export's folder or zip file, or a data.yaml.
+
+    Raises:
+        InvalidDatasetError: a zip file cannot be unpacked, or a data.yaml names neither.
+    """
+    if is_yaml(place):
+        return dict.fromkeys(splits_of(place), Part(place, None))
+    folder = opened(place)
     for named in (_yaml, _roboflow_coco, _coco, _voc, _roboflow_voc, _darknet):
         found = {split: part for split in SPLITS if (part := named(folder, split)) is not None}
         if found:
@@ -52,11 +63,12 @@ def find_parts(folder: Path) -> dict[Split, Part]:
 
 
 def find_part(folder: Path, split: Split) -> Part:
-    """Return a part of an export.
+    """Return a part of an export, given its folder or zip file.
 
     Raises:
-        InvalidDatasetError: the folder is no export that is known, or has no such part.
+        InvalidDatasetError: it is no export that is known, or has no such part; or see `find_parts`.
     """
+    folder = opened(folder)
     parts = find_parts(folder)
     if not parts:
         raise InvalidDatasetError(
