@@ -17,7 +17,7 @@ from app.http.middleware.observation import QUIET
 from app.http.middleware.stack import add_middleware
 from app.http.openapi import describe_interface
 from app.http.problems import add_error_handlers
-from app.http.routes import classes, detect, docs, model, page
+from app.http.routes import classes, detect, docs, model, page, stream
 from app.http.routes import metrics as metrics_route
 from app.load_settings import load_settings
 from app.observe.metrics import Metrics, ModelInfo
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
             await models.start()
             metrics.follow(
                 queue_length=lambda: engine.waiting,
-                in_flight=lambda: engine.admission.pictures,
+                in_flight=lambda: engine.admission.held,
                 models=lambda: [ModelInfo.of(model.name, model.detector) for model in models if model.detector],
             )
             app.state.engine, app.state.models = engine, models
@@ -89,7 +89,7 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
     app.state.engine = app.state.models = None
     add_error_handlers(app)
     add_middleware(app, settings, metrics, tracing)
-    for routes in (detect, classes, model, page, docs):
+    for routes in (detect, stream, classes, model, page, docs):
         app.include_router(routes.router)
     if settings.metrics != "off":
         app.include_router(metrics_route.router)

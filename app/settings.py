@@ -110,6 +110,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Pictures held at once, waiting or in work; requests beyond it get 429.",
     )
+    max_streams: int = Field(
+        default=8,
+        ge=0,
+        description="Streams (/detect/stream) open at once; more get 429. A stream may hold three frames of "
+        "max_upload_bytes each. 0: none.",
+    )
     max_batch: int = Field(default=16, ge=1, description="Pictures in one request to /detect/batch.")
     deadline: float = Field(
         default=30, gt=0, description="Seconds from the end of an upload to its answer; later it gets 504."

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import cache
 from itertools import repeat
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from app.load_settings import default_of
 from app.settings import PREFIX, Settings
+from tests.app.servers import serving
 from tests.yolo9000.video.films import write_film
 from training.__main__ import COMMANDS, main
 from yolo9000.commands import cli
@@ -136,6 +138,9 @@ def test_commands_have_their_options(place: str, words: list[str]) -> None:
     assert given <= known | {"--help"}, sorted(given - known)
 
 
+SERVED = "127.0.0.1:8000"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if any(blocks(path, "python"))], ids=name_of)
 def test_examples_in_python_run(
@@ -148,7 +153,11 @@ def test_examples_in_python_run(
     write_film(tmp_path / "film.mp4", repeat(picture, 11))
     monkeypatch.chdir(tmp_path)
     for text in blocks(path, "python"):
-        exec(compile(text, name_of(path), "exec"), {})  # noqa: S102 - our own document
+        with ExitStack() as stack:
+            if SERVED in text:
+                url = stack.enter_context(serving()).base_url
+                text = text.replace(SERVED, f"{url.host}:{url.port}")  # noqa: PLW2901
+            exec(compile(text, name_of(path), "exec"), {})  # noqa: S102 - our own document
     shown = capsys.readouterr().out
     assert ("car Box(" if path.name == "video.md" else "car 0.81") in shown
     assert len(shown.splitlines()) >= 4

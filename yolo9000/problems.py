@@ -4,6 +4,7 @@ ServiceError
 ├── MalformedUploadError      400  no picture in the request, or a broken form
 ├── UnreadablePictureError    400  the picture is damaged or cut short
 ├── UnauthorizedError         401  no API key, or an unknown one
+├── ForbiddenOriginError      403  a page of another site
 ├── NotFoundError             404  no such path
 ├── UnknownWnidError          404  no such concept
 ├── UnknownModelError         404  no such model
@@ -12,6 +13,7 @@ ServiceError
 ├── TooLargeError             413  too many bytes, pixels or pictures
 ├── UnsupportedTypeError      415  not a supported picture type
 ├── InvalidParameterError     422  a parameter is out of range
+├── UpgradeRequiredError      426  a WebSocket is to be opened there
 ├── QueueFullError            429  all slots are taken; try again later
 ├── RateLimitedError          429  too many requests with this key; try again later
 ├── InternalError             500  a fault of the service
@@ -66,6 +68,12 @@ class UnauthorizedError(ServiceError):
     kind = "unauthorized"
 
 
+class ForbiddenOriginError(ServiceError):
+    """403: a page of another site asked."""
+
+    kind = "forbidden-origin"
+
+
 class NotFoundError(ServiceError):
     """404: there is no such path."""
 
@@ -112,6 +120,12 @@ class InvalidParameterError(ServiceError):
     """422: a parameter is out of range; `problem["errors"]` says which."""
 
     kind = "invalid-parameter"
+
+
+class UpgradeRequiredError(ServiceError):
+    """426: a WebSocket is to be opened there."""
+
+    kind = "upgrade-required"
 
 
 class QueueFullError(ServiceError):

@@ -1,10 +1,30 @@
 """Origins of web pages, as browsers write them in the header Origin (RFC 6454, section 6.1)."""
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 EVERY: Final = "*"
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def is_same_or_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
+    """Tell whether a page of an origin may ask: one that the service itself has sent, or one that is allowed.
+
+    Args:
+        origin: the header Origin.
+        host: the header Host, with its port where it is not the scheme's own.
+        allowed: origins, as `as_origin` returns them.
+    """
+    if EVERY in allowed or origin in allowed:
+        return True
+    scheme, _, rest = origin.partition("://")
+    if not rest:  # null: a page without an origin
+        return False
+    try:
+        return origin == as_origin(f"{scheme}://{host.lower()}")
+    except ValueError:
+        return False
 
 
 def as_origin(text: str) -> str:

@@ -4,14 +4,16 @@
     ├── MalformedUploadError      400  no picture in the body, a broken form, a body that ends early
     ├── UnreadableUploadError     400  a picture that is empty, damaged or cut short
     ├── UnauthorizedError         401  no API key, or one that is not known; where the service has keys
+    ├── ForbiddenOriginError      403  a page of another site, where a browser lets it ask all the same
     ├── NotFoundError             404  no such path
     ├── UnknownClassError         404  no such wnid in the tree
     ├── UnknownModelError         404  no model of this name is served
     ├── MethodNotAllowedError     405  the path exists, the method does not
-    ├── UploadTimeoutError        408  the body did not arrive in time
+    ├── UploadTimeoutError        408  the body, or a frame of a stream, did not arrive in time
     ├── UploadTooLargeError       413  more bytes, pixels or pictures than one request may hold
     ├── UnsupportedUploadError    415  not a picture of an accepted type, or not a form
     ├── InvalidParameterError     422  a parameter that is unknown, malformed or out of range
+    ├── UpgradeRequiredError      426  a plain request where a WebSocket is to be opened
     ├── QueueFullError            429  as much waits as the service holds; with Retry-After
     ├── RateLimitedError          429  more requests with one API key than it may send; with Retry-After
     ├── InternalError             500  a fault of the service; its log says which
@@ -81,6 +83,12 @@ class UnauthorizedError(ServiceError):
         super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="yolo9000"'})
 
 
+class ForbiddenOriginError(ServiceError):
+    """A page of another site asks, which the service does not allow."""
+
+    status, kind, title = 403, "forbidden-origin", "Forbidden origin"
+
+
 class NotFoundError(ServiceError):
     """There is nothing under this path."""
 
@@ -118,13 +126,13 @@ class UnknownModelError(ServiceError):
 
 
 class UploadTimeoutError(ServiceError):
-    """The request's body did not arrive in time."""
+    """The request's body, or the next frame of a stream, did not arrive in time."""
 
     status, kind, title = 408, "upload-timeout", "Upload timeout"
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, what: str = "the request body") -> None:
         """Say how long it may take; what is still under way is of no use, so the connection ends."""
-        super().__init__(f"the request body did not arrive within {seconds:g} s", headers={"Connection": "close"})
+        super().__init__(f"{what} did not arrive within {seconds:g} s", headers={"Connection": "close"})
 
 
 class UploadTooLargeError(ServiceError):
@@ -155,6 +163,15 @@ class InvalidParameterError(ServiceError):
     def problem(self) -> Problem:
         """Return the error as RFC 9457 problem details, the faulty parameters listed under `errors`."""
         return super().problem().model_copy(update={"errors": self.parameters})
+
+
+class UpgradeRequiredError(ServiceError):
+    """A plain request came where a WebSocket is to be opened."""
+
+    status, kind, title = 426, "upgrade-required", "Upgrade required"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
 
 
 class QueueFullError(ServiceError):
@@ -207,6 +224,7 @@ ERRORS: tuple[type[ServiceError], ...] = (
     MalformedUploadError,
     UnreadableUploadError,
     UnauthorizedError,
+    ForbiddenOriginError,
     NotFoundError,
     UnknownClassError,
     UnknownModelError,
@@ -215,6 +233,7 @@ ERRORS: tuple[type[ServiceError], ...] = (
     UploadTooLargeError,
     UnsupportedUploadError,
     InvalidParameterError,
+    UpgradeRequiredError,
     QueueFullError,
     RateLimitedError,
     InternalError,

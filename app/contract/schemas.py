@@ -11,8 +11,8 @@ ModelName = Annotated[str, Field(max_length=100, examples=["default"])]
 Milliseconds = Annotated[float, Field(ge=0)]
 
 
-class DetectionParameters(BaseModel):
-    """What may be asked of a detection; what is left out is the model's own default."""
+class FrameParameters(BaseModel):
+    """What may be asked of a frame of a stream; what is left out is the model's own default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,15 +47,20 @@ class DetectionParameters(BaseModel):
             "is faster; larger finds smaller things. Default: the model's."
         ),
     )
+    model: ModelName | None = Field(
+        default=None, description="Which model answers, of GET /models. Default: the default."
+    )
+
+
+class DetectionParameters(FrameParameters):
+    """What may be asked of a detection; what is left out is the model's own default."""
+
     alternatives: Literal["label", "path"] = Field(
         default="label",
         description=(
             "label: what was hesitated between below the label. path: also below every other concept of the path, for "
             "clients that move hierarchy_threshold themselves."
         ),
-    )
-    model: ModelName | None = Field(
-        default=None, description="Which model answers, of GET /models. Default: the default."
     )
 
 

@@ -3,6 +3,9 @@
 Both are bounded, so that overload costs time and a clear answer, never memory. A request is turned away before its
 body is read if there is no room then, and once more when the body has arrived and a place is taken: whoever sends
 slowly holds bytes, but no place.
+
+Streams are counted apart from pictures. Each has a place of its own for the one frame that is looked at, so that no
+picture of a request takes it, and no frame that of a picture.
 """
 
 from collections import deque
@@ -11,6 +14,9 @@ from contextlib import contextmanager
 from time import monotonic
 
 from app.contract.errors import QueueFullError
+
+STREAM_RETRY_SECONDS = 10.0
+"""When to come back where all streams are taken: nobody knows when one will end."""
 
 REMEMBERED = 64
 """Pictures whose times `Pace` averages over: a few seconds of load."""
@@ -40,7 +46,7 @@ class Pace:
 
 
 class AdmittedRequest:
-    """A request that has been let in: the bytes it has sent so far, and its lane in every queue."""
+    """A request that has been let in: the bytes that are held of it, and its lane in every queue."""
 
     def __init__(self, admission: "Admission") -> None:
         self.bytes = 0
@@ -56,26 +62,38 @@ class AdmittedRequest:
         self.bytes += count
         self._admission.bytes += count
 
+    def let_go(self, count: int) -> None:
+        """Count bytes that are no longer held, as of a stream's frame that was answered."""
+        self.bytes -= count
+        self._admission.bytes -= count
+
 
 class Admission:
     """Counts what the service holds, and turns away what is too much.
 
     Attributes:
-        pictures: how many wait or are worked on.
+        pictures: how many wait or are worked on, without the frames of streams.
+        frames: how many frames of streams wait or are worked on.
         bytes: what all uploads hold, those that have not arrived in full included.
+        streams: how many are open.
     """
 
-    def __init__(self, max_pictures: int, max_bytes: int) -> None:
-        self.pictures = 0
-        self.bytes = 0
+    def __init__(self, max_pictures: int, max_bytes: int, max_streams: int = 0) -> None:
+        self.pictures = self.frames = self.bytes = self.streams = 0
+        self._max_streams = max_streams
         self._max_pictures = max_pictures
         self._max_bytes = max_bytes
         self._pace = Pace()
 
     @property
+    def held(self) -> int:
+        """How many pictures wait or are worked on, the frames of streams included."""
+        return self.pictures + self.frames
+
+    @property
     def retry_after(self) -> float:
         """Seconds until what is held now will be done, going by what the last pictures took."""
-        return self.pictures * self._pace.seconds
+        return self.held * self._pace.seconds
 
     def check(self) -> None:
         """Tell whether there is a place now.
@@ -105,6 +123,31 @@ class Admission:
             self.bytes -= admitted.bytes
 
     @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Hold one of the places for streams.
+
+        Raises:
+            QueueFullError: all are taken.
+        """
+        if self.streams >= self._max_streams:
+            raise QueueFullError(STREAM_RETRY_SECONDS)
+        self.streams += 1
+        try:
+            yield
+        finally:
+            self.streams -= 1
+
+    @contextmanager
+    def frame(self) -> Iterator[None]:
+        """Hold the frame of a stream that is looked at; it takes no place of a picture."""
+        with self._paced(1):
+            self.frames += 1
+            try:
+                yield
+            finally:
+                self.frames -= 1
+
+    @contextmanager
     def places(self, pictures: int) -> Iterator[None]:
         """Hold a place for each picture of a request.
 
@@ -115,14 +158,16 @@ class Admission:
             QueueFullError: there is no place.
         """
         self.check()
-        if not self.pictures:
+        with self._paced(pictures):
+            self.pictures += pictures
+            try:
+                yield
+            finally:
+                self.pictures -= pictures
+
+    @contextmanager
+    def _paced(self, pictures: int) -> Iterator[None]:
+        if not self.held:
             self._pace.begin()
-        self.pictures += pictures
-        done = False
-        try:
-            yield
-            done = True
-        finally:
-            self.pictures -= pictures
-            if done:  # one that failed or was given up says nothing of how long a picture takes
-                self._pace.end(pictures)
+        yield
+        self._pace.end(pictures)  # not of what failed or was given up: that says nothing of how long a picture takes

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import numpy as np
@@ -14,13 +14,17 @@ from app.contract.errors import DeadlineError, NotReadyError
 from app.engine.admission import Admission, AdmittedRequest
 from app.engine.batcher import Batcher
 from app.engine.drawing import PictureFormat, annotated_file
-from app.engine.pipeline import Answer, Question, StepTimes, postprocess, preprocess
+from app.engine.following import Following, least_objectness
+from app.engine.pipeline import Answer, Preprocessed, Question, StepTimes, postprocess, preprocess
 from app.engine.pool import Pool
 from app.observe.request_record import note_picture, note_stage
 from app.settings import Settings
-from model.answers.detections import Detections
+from model.answers.detections import Detections, RawDetections
 from model.pictures.decoding import PADDING
 from model.runtime import OnnxDetector
+
+Found = tuple[Detections, NDArray[np.int64] | None]
+"""What was found in a picture, and in a frame the numbers of the tracks."""
 
 _logger = logging.getLogger(__name__)
 
@@ -31,6 +35,7 @@ class Engine:
     Attributes:
         admission: what is held, and how much may be.
         open: whether new requests are taken.
+        closing: set once no more are taken; streams end then.
     """
 
     def __init__(self, settings: Settings, ran_batch: Callable[[int], None] = lambda _: None) -> None:
@@ -41,7 +46,8 @@ class Engine:
             ran_batch: told of each run of the network how many pictures it had.
         """
         self.open = False
-        self.admission = Admission(settings.max_waiting, settings.max_total_upload_bytes)
+        self.closing = asyncio.Event()
+        self.admission = Admission(settings.max_waiting, settings.max_total_upload_bytes, settings.max_streams)
         self._settings = settings
         self._requests: set[asyncio.Task[object]] = set()
         self._gave_up = False
@@ -91,9 +97,14 @@ class Engine:
 
     async def close(self) -> None:
         """Take no more requests, wait for what runs, and stop the threads."""
-        self.open = False
+        self.drain()
         for part in (self._pictures, self._batcher, self._postprocessing):
             await part.close()
+
+    def drain(self) -> None:
+        """Take no more requests; those that have begun go on, and streams end with the frame that is looked at."""
+        self.open = False
+        self.closing.set()
 
     @contextmanager
     def admit(self) -> Iterator[AdmittedRequest]:
@@ -138,14 +149,54 @@ class Engine:
         Raises:
             PictureError: the bytes are not a picture that can be used.
         """
+
+        def answer(preprocessed: Preprocessed, raw: RawDetections) -> Found:
+            return postprocess(detector, preprocessed, raw, question), None
+
+        return await self._look(lane, detector, data, question.size, question.threshold, answer)
+
+    async def follow(
+        self, lane: Hashable, following: Following, data: bytes, question: Question, seconds: float
+    ) -> Answer:
+        """Find the objects in the next frame of a video.
+
+        Args:
+            lane: what the stream is known by.
+            following: what was followed in the frames before; one frame of it at a time.
+            data: the frame, a picture file.
+            question: what is asked of it.
+            seconds: when it was; not before the frame before.
+
+        Raises:
+            PictureError: the bytes are not a picture that can be used.
+        """
+
+        def answer(preprocessed: Preprocessed, raw: RawDetections) -> Found:
+            return following.take(raw, preprocessed.frame, seconds, question)
+
+        least = least_objectness(question)
+        return await self._look(lane, following.detector, data, question.size, least, answer)
+
+    async def _look(
+        self,
+        lane: Hashable,
+        detector: OnnxDetector,
+        data: bytes,
+        size: int,
+        threshold: float,
+        answer: Callable[[Preprocessed, RawDetections], Found],
+    ) -> Answer:
+        """Take a picture through all steps.
+
+        Args:
+            answer: the last of them, done in a thread; one at a time of all.
+        """
         with self._batcher.coming():
-            preprocessed, decoding = await self._pictures.run(
-                lane, preprocess, data, question.size, self._settings.max_pixels
-            )
+            preprocessed, decoding = await self._pictures.run(lane, preprocess, data, size, self._settings.max_pixels)
         note_stage("decode", decoding.wait, decoding.work)
-        raw, inference = await self._batcher.submit(lane, detector, preprocessed.pixels, question.threshold)
+        raw, inference = await self._batcher.submit(lane, detector, preprocessed.pixels, threshold)
         note_stage("inference", inference.wait, inference.work)
-        found, answering = await self._postprocessing.run(lane, postprocess, detector, preprocessed, raw, question)
+        (found, tracks), answering = await self._postprocessing.run(lane, answer, preprocessed, raw)
         note_stage("postprocess", answering.wait, answering.work)
         times = StepTimes(
             decode=decoding.work,
@@ -154,7 +205,7 @@ class Engine:
             postprocess=answering.work,
         )
         note_picture(times.queue, len(found))
-        return Answer(preprocessed.frame.width, preprocessed.frame.height, found, times)
+        return Answer(preprocessed.frame.width, preprocessed.frame.height, found, times, tracks)
 
     async def draw(
         self, lane: Hashable, detector: OnnxDetector, data: bytes, detections: Detections, picture_format: PictureFormat
@@ -189,7 +240,18 @@ class Engine:
             ClientDisconnect: the client went away.
         """
         with self.admission.places(pictures):
-            async with _deadline(self._settings.deadline), _while_connected(request.receive):
+            async with _deadline(self._settings.deadline), beside(_wait_for_disconnect(request.receive)):
+                yield
+
+    @asynccontextmanager
+    async def hold_frame(self) -> AsyncIterator[None]:
+        """Hold the place of a stream's frame while it is looked at.
+
+        Raises:
+            DeadlineError: the deadline passed.
+        """
+        with self.admission.frame():
+            async with _deadline(self._settings.deadline):
                 yield
 
 
@@ -211,14 +273,14 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _while_connected(receive: Receive) -> AsyncIterator[None]:
-    """Cancel what is done within when the client disconnects, and raise ClientDisconnect."""
+async def beside(watch: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run a coroutine beside what is done within and no longer; where it raises, cancel that and raise the same."""
     try:
         async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(_wait_for_disconnect(receive))
+            watcher = group.create_task(watch)
             yield
             watcher.cancel()
-    except BaseExceptionGroup as group_error:  # of one error: either the client went away, or the work failed
+    except BaseExceptionGroup as group_error:  # of one error: either the watch or the work failed
         error = group_error.exceptions[0]
         raise error from error.__cause__
 

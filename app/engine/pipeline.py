@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.contract.errors import InvalidParameterError
-from app.contract.schemas import DetectionParameters, InvalidParameter
+from app.contract.schemas import DetectionParameters, FrameParameters, InvalidParameter
 from model.answers.detections import Detections, RawDetections
 from model.geometry import Letterbox
 from model.pictures.decoding import decode_letterboxed
@@ -22,7 +22,7 @@ Outcome = RawDetections | Exception
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of one picture: `DetectionParameters` with the model's defaults filled in.
+    """What is asked of one picture or frame: its parameters with the model's defaults filled in.
 
     Attributes:
         under: indices of the model's tree.
@@ -39,7 +39,7 @@ class Question:
     along_paths: bool = False
 
     @classmethod
-    def of(cls, parameters: DetectionParameters, detector: OnnxDetector) -> Self:
+    def of(cls, parameters: FrameParameters, detector: OnnxDetector) -> Self:
         """Fill in the defaults of a detector.
 
         Raises:
@@ -59,7 +59,7 @@ class Question:
             max_detections=parameters.max_detections,
             under=tuple(detector.tree.index(wnid) for wnid in parameters.under),
             size=size,
-            along_paths=parameters.alternatives == "path",
+            along_paths=isinstance(parameters, DetectionParameters) and parameters.alternatives == "path",
         )
 
 
@@ -83,12 +83,17 @@ class StepTimes:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What was found in a picture of `width` x `height` pixels, and how long each step took."""
+    """What was found in a picture of `width` x `height` pixels, and how long each step took.
+
+    Attributes:
+        tracks: int64 [N], the number of each object's track; None for a picture that is no frame of a video.
+    """
 
     width: int
     height: int
     detections: Detections
     times: StepTimes
+    tracks: NDArray[np.int64] | None = None
 
 
 def preprocess(data: bytes, size: int, max_pixels: int) -> Preprocessed:

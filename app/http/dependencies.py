@@ -6,7 +6,8 @@ All are coroutines, though none waits: FastAPI runs a plain function in a thread
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query
+from starlette.requests import HTTPConnection
 
 from app.contract.schemas import ModelName
 from app.engine.admission import AdmittedRequest
@@ -17,19 +18,19 @@ from app.settings import Settings
 from model.runtime import OnnxDetector
 
 
-async def current_settings(request: Request) -> Settings:
+async def current_settings(connection: HTTPConnection) -> Settings:
     """Return the settings the application was made with."""
-    settings: Settings = request.app.state.settings
+    settings: Settings = connection.app.state.settings
     return settings
 
 
-async def open_engine(request: Request) -> Engine:
+async def open_engine(connection: HTTPConnection) -> Engine:
     """Return the engine.
 
     Raises:
         NotReadyError: the model is not loaded and warm, or the service is stopping.
     """
-    engine: Engine | None = request.app.state.engine
+    engine: Engine | None = connection.app.state.engine
     if engine is None or not engine.open:
         raise not_open()
     return engine
@@ -39,9 +40,9 @@ OpenEngine = Annotated[Engine, Depends(open_engine)]
 CurrentSettings = Annotated[Settings, Depends(current_settings)]
 
 
-async def served_models(request: Request, _: OpenEngine) -> Models:
+async def served_models(connection: HTTPConnection, _: OpenEngine) -> Models:
     """Return the models; while the engine is open, the default is always ready."""
-    models: Models = request.app.state.models
+    models: Models = connection.app.state.models
     return models
 
 

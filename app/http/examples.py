@@ -79,6 +79,13 @@ EXAMPLES: dict[str, Any] = {
             },
         ]
     },
+    "StreamAnswer": {
+        **_RESULT,
+        "detections": [{**_RESULT["detections"][0], "track": 1}],
+        "frame": 7,
+        "seconds": 0.48,
+        "skipped": 2,
+    },
     "ClassList": {"total": 1, "items": [{**_BEAGLE, "children": 0}]},
     "ClassDetail": {
         **_BEAGLE,

@@ -3,10 +3,13 @@
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
 
 from app.contract.errors import InternalError, QueueFullError, RateLimitedError, ServiceError, UnauthorizedError
+from app.contract.streams import StreamAnswer, StreamProblem
 from app.http.examples import EXAMPLES
 from app.http.middleware.access import is_open
+from app.http.middleware.observation import SWITCHED
 from app.http.problems import error_responses
 from app.settings import Settings
 
@@ -59,10 +62,16 @@ def _complete(document: dict[str, Any], settings: Settings) -> None:
             if settings.key_ring and not is_open(path, open_metrics=settings.metrics == "open"):
                 _add_errors(operation, guarded)
                 operation["security"] = [{scheme: []} for scheme in SCHEMES]
-            _add_example(operation["responses"]["200"])
+            _add_example(operation["responses"].get("200") or operation["responses"][str(SWITCHED)])
             for status, response in operation["responses"].items():
                 own = ERROR_HEADERS.get(int(status), {})
                 response["headers"] = {**response.get("headers", {}), **own, **ANSWER_HEADERS}
+    _, messages = models_json_schema(
+        [(model, "serialization") for model in (StreamAnswer, StreamProblem)],
+        ref_template="#/components/schemas/{model}",
+    )
+    for name, schema in messages["$defs"].items():
+        document["components"]["schemas"].setdefault(name, schema)
     if settings.key_ring:
         document["components"]["securitySchemes"] = SCHEMES
 

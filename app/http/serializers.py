@@ -19,6 +19,7 @@ from app.contract.schemas import (
     TreeColumns,
     TreeSummary,
 )
+from app.contract.streams import StreamAnswer, TrackedObject
 from app.engine.models import ServedModel
 from app.engine.pipeline import Answer
 from model.answers.alternatives import Alternatives
@@ -34,6 +35,24 @@ def detection_result(answer: Answer, detector: OnnxDetector) -> DetectionResult:
         detections=[_detected_object(found, row, detector) for row in range(len(found))],
         model=model_identity(detector),
         timing_ms=Timing(**{step: round(spent, 2) for step, spent in asdict(answer.times).items()}),
+    )
+
+
+def stream_answer(answer: Answer, detector: OnnxDetector, frame: int, seconds: float, skipped: int) -> StreamAnswer:
+    """Describe what was found and followed in a frame; see `StreamAnswer`."""
+    assert answer.tracks is not None
+    result = detection_result(answer, detector)
+    return StreamAnswer(
+        **dict(result)
+        | {
+            "detections": [
+                TrackedObject(**dict(found), track=track)
+                for found, track in zip(result.detections, answer.tracks.tolist(), strict=True)
+            ]
+        },
+        frame=frame,
+        seconds=round(seconds, 6),
+        skipped=skipped,
     )
 
 

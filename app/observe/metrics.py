@@ -17,6 +17,9 @@ from model.runtime import OnnxDetector
 STAGES = ("decode", "queue", "inference", "postprocess")
 """The parts of a picture's way, as `timing_ms` names them."""
 
+OUTCOMES = ("answered", "refused", "skipped")
+"""What becomes of a frame of a stream."""
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 OTHER = "other"
 
@@ -78,9 +81,17 @@ class Metrics:
         )
         self._batches = self._histogram("batch_size", "Pictures in one run of the network.", buckets=_PICTURES)
         self._found = self._histogram("detections", "Objects found in a picture.", buckets=_FOUND)
+        self.streams = self._gauge("streams", "Streams that are open.")
+        self._frames = Counter(
+            "yolo9000_stream_frames",
+            "Frames of streams: answered, refused with a problem, or skipped for a newer one.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._delays = self._histogram("stream_delay_seconds", "From a frame's arrival to its answer.")
         self._problems = Counter(
             "yolo9000_problems",
-            "Errors answered, for requests and for pictures of a batch.",
+            "Errors answered, for requests, pictures of a batch and frames of a stream.",
             ["type"],
             registry=self.registry,
         )
@@ -92,6 +103,8 @@ class Metrics:
         self.registry.register(self._models)
         for kind in problems:
             self._problems.labels(kind)
+        for outcome in OUTCOMES:
+            self._frames.labels(outcome)
         for stage in STAGES:
             self._stages.labels(stage)
 
@@ -128,6 +141,18 @@ class Metrics:
     def problem(self, kind: str) -> None:
         """Count an error by the last part of its `type`."""
         self._problems.labels(kind).inc()
+
+    def frame(self, seconds: float, skipped: int, *, refused: bool) -> None:
+        """Count a frame of a stream that has its answer.
+
+        Args:
+            seconds: since it arrived.
+            skipped: how many frames gave way to it.
+            refused: whether the answer is a problem.
+        """
+        self._frames.labels("refused" if refused else "answered").inc()
+        self._frames.labels("skipped").inc(skipped)
+        self._delays.observe(seconds)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request.

@@ -25,6 +25,8 @@ class RequestRecord:
         detections: objects found in them.
         problem: the kind of error it was answered with.
         key: name of the API key it came with.
+        skipped: frames of a stream that gave way to newer ones.
+        spans: whether each stage is recorded in the trace; of a stream there would be no end of them.
     """
 
     request_id: str
@@ -35,6 +37,8 @@ class RequestRecord:
     detections: int = 0
     problem: str | None = None
     key: str | None = None
+    skipped: int = 0
+    spans: bool = True
 
 
 current_record: ContextVar[RequestRecord | None] = ContextVar("current_record", default=None)
@@ -50,7 +54,8 @@ def note_stage(stage: str, waited_ms: float, worked_ms: float) -> None:
     """
     record = current_record.get()
     if record is not None:
-        record.trace.stage(stage, waited_ms, worked_ms)
+        if record.spans:
+            record.trace.stage(stage, waited_ms, worked_ms)
         for name, spent in ((stage, worked_ms), ("queue", waited_ms)):
             record.stages[name] = record.stages.get(name, 0.0) + spent
         record.metrics.stage(stage, worked_ms)
@@ -69,6 +74,20 @@ def note_picture(queue_ms: float, detections: int) -> None:
         record.detections += detections
         record.metrics.stage("queue", queue_ms)
         record.metrics.picture(detections)
+
+
+def note_frame(seconds: float, skipped: int, *, refused: bool) -> None:
+    """Note that a frame of the current stream has its answer.
+
+    Args:
+        seconds: since it arrived.
+        skipped: how many frames gave way to it.
+        refused: whether the answer is a problem.
+    """
+    record = current_record.get()
+    if record is not None:
+        record.skipped += skipped
+        record.metrics.frame(seconds, skipped, refused=refused)
 
 
 def note_problem(kind: str, *, of_picture: bool = False) -> None:

@@ -140,7 +140,7 @@ def postprocess(
         The detections, labelled with indices of the full tree.
     """
     boxes = letterbox.to_picture(raw.boxes)
-    allowed = _trained_positions(trained, under)
+    allowed = trained_positions(trained, under)
     visible = box_area(boxes) > 0  # a box wholly in the padding shows nothing of the picture
     if under and not allowed:
         visible[:] = False
@@ -189,7 +189,7 @@ def _in(trained: Nodes, nodes: Nodes) -> Nodes:
     return found
 
 
-def _trained_positions(trained: Nodes, nodes: Sequence[int]) -> list[int]:
+def trained_positions(trained: Nodes, nodes: Sequence[int]) -> list[int]:
     """Return where these nodes of the full tree stand in `trained`; untrained ones can be in no answer."""
     if not len(nodes):
         return []

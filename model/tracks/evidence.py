@@ -124,13 +124,16 @@ def settle(
     Args:
         tree: the trained one.
         logits: float32 [K, T], the tracks' evidence.
-        labels: [K], the label that each has; -1 for none.
+        labels: [K], the label that each has; -1 for none. One that is not within `under` is not kept.
         threshold, under, unproven: see `walk`.
     """
     answers = walk(tree, logits, threshold=threshold, under=under, unproven=unproven)
     surer = walk(tree, logits, threshold=min(1.0, threshold + STEP), under=under, unproven=unproven)
     nodes, lengths = answers.nodes.copy(), answers.lengths.copy()
-    for row in np.flatnonzero((labels >= 0) & (nodes >= 0)).tolist():
+    kept = labels >= 0
+    if under:
+        kept &= tree.is_within(labels[:, None], np.array(under)[None, :]).any(1)
+    for row in np.flatnonzero(kept & (nodes >= 0)).tolist():
         held, sure = int(labels[row]), int(surer.nodes[row])
         if tree.is_within(int(nodes[row]), held) and not (sure >= 0 and tree.is_within(sure, held)):
             nodes[row] = held  # it is still likely enough, and nothing below it is surely so

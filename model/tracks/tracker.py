@@ -53,10 +53,8 @@ class Tracker:
     Args:
         tree: the trained one.
         trained: int32 [T], the full tree's index of each of its nodes.
-        threshold: objectness from which a box begins a track.
-        hierarchy_threshold: least absolute probability to go on to a more particular concept.
-        under: nodes of the trained tree that answers are within; none: any.
         unproven: bool [T], nodes that no answer ends at; None for none.
+        after: the number of the last track there was before; the first one gets the next.
     """
 
     def __init__(
@@ -64,28 +62,42 @@ class Tracker:
         tree: WordTree,
         trained: IntArray,
         *,
-        threshold: float,
-        hierarchy_threshold: float,
-        under: tuple[int, ...] = (),
         unproven: NDArray[np.bool_] | None = None,
+        after: int = 0,
     ) -> None:
-        self._tree, self._trained, self._threshold = tree, trained, threshold
-        self._hierarchy, self._under, self._unproven = hierarchy_threshold, under, unproven
+        self._tree, self._trained, self._unproven = tree, trained, unproven
         self._motion = Motion.of(np.zeros((0, 4)))
         self._evidence = Evidence(tree)
         self._labels = np.zeros(0, np.int32)  # nodes of the trained tree
         self._numbers = np.zeros(0, np.int64)
         self._seen = np.zeros(0)
         self._now: float | None = None
-        self._count = 0
+        self._count = after
 
-    def update(self, found: Detections, logits: FloatArray, seconds: float) -> Tracked:
+    @property
+    def count(self) -> int:
+        """The number of the last track."""
+        return self._count
+
+    def update(
+        self,
+        found: Detections,
+        logits: FloatArray,
+        seconds: float,
+        *,
+        threshold: float,
+        hierarchy_threshold: float,
+        under: tuple[int, ...] = (),
+    ) -> Tracked:
         """Take in a frame.
 
         Args:
             found: what was found in it alone, from `LEAST_OBJECTNESS` on.
             logits: float32 [N, T], of each.
             seconds: when it was, not before the frame before.
+            threshold: objectness from which a box begins a track.
+            hierarchy_threshold: least absolute probability to go on to a more particular concept.
+            under: nodes of the trained tree that answers are within; none: any.
 
         Returns:
             The boxes that go on with a track, and those that begin one.
@@ -94,7 +106,7 @@ class Tracker:
         self._now = seconds
         self._motion.predict(passed)
         self._forget(seconds)
-        sure = found.objectness >= self._threshold
+        sure = found.objectness >= threshold
         rows, tracks = self._match(found, sure, seconds - passed)
         self._motion.correct(tracks, found.boxes[rows].astype(np.float64))
         new = np.setdiff1d(np.flatnonzero(sure), rows)
@@ -104,7 +116,7 @@ class Tracker:
         since = np.maximum(0, seconds - self._seen[tracks])
         self._evidence.add(tracks, logits[rows], found.objectness[rows], since)
         self._seen[tracks] = seconds
-        return self._answer(found, rows, tracks)
+        return self._answer(found, rows, tracks, hierarchy_threshold, under)
 
     def _match(self, found: Detections, sure: NDArray[np.bool_], before: float) -> tuple[NDArray[np.int64], ...]:
         """Return boxes and their tracks."""
@@ -137,15 +149,22 @@ class Tracker:
             self._evidence.keep(kept)
             self._labels, self._numbers, self._seen = self._labels[kept], self._numbers[kept], self._seen[kept]
 
-    def _answer(self, found: Detections, rows: NDArray[np.int64], tracks: NDArray[np.int64]) -> Tracked:
+    def _answer(
+        self,
+        found: Detections,
+        rows: NDArray[np.int64],
+        tracks: NDArray[np.int64],
+        hierarchy_threshold: float,
+        under: tuple[int, ...],
+    ) -> Tracked:
         """Name boxes by their tracks."""
         pooled = self._evidence.logits(tracks)
         answers = settle(
             self._tree,
             pooled,
             self._labels[tracks],
-            threshold=self._hierarchy,
-            under=self._under,
+            threshold=hierarchy_threshold,
+            under=under,
             unproven=self._unproven,
         )
         named = np.flatnonzero(answers.nodes >= 0)

@@ -1,5 +1,6 @@
 """deploy/nginx/yolo9000.conf, run by a real nginx in front of a real service."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.app import pictures
 from tests.app.servers import Running, free_port, running
@@ -83,6 +87,17 @@ def test_pictures_pass(client: httpx.Client) -> None:
     assert client.post("/detect", content=pictures.red(), headers=PNG).json()["detections"]
     assert client.post("/detect", files={"image": pictures.red()}).json()["detections"]
     assert "<html" in client.get("/").text
+
+
+def test_streams_pass_as_pages_open_them(client: httpx.Client) -> None:
+    address = f"{client.base_url.host}:{client.base_url.port}"
+    with connect(f"ws://{address}/detect/stream", origin=Origin(f"http://{address}"), proxy=None) as stream:
+        for number in range(2):
+            stream.send(pictures.red())
+            assert json.loads(stream.recv(30))["frame"] == number
+    with pytest.raises(InvalidStatus) as caught:
+        connect(f"ws://{address}/detect/stream", origin=Origin("http://other.example"), proxy=None)
+    assert caught.value.response.status_code == 403
 
 
 def test_large_bodies_are_the_services_to_refuse(client: httpx.Client) -> None:

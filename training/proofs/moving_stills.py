@@ -79,20 +79,20 @@ def clip(image: Image.Image, boxed: BoxedPicture, frames: int, seed: int) -> Ite
 def watch(detector: OnnxDetector, picture: BoxedPicture, frames: int, size: int, seed: int) -> list[Names]:
     """Return the names of a picture's objects in its clip."""
     image, boxed = open_picture(picture)
-    thresholds = detector.metadata.thresholds
-    tracker = Tracker(
-        detector.trained_tree,
-        detector.metadata.trained_nodes,
-        threshold=thresholds.objectness,
-        hierarchy_threshold=thresholds.hierarchy,
-        unproven=detector.metadata.unproven,
-    )
+    metadata, thresholds = detector.metadata, detector.metadata.thresholds
+    tracker = Tracker(detector.trained_tree, metadata.trained_nodes, unproven=metadata.unproven)
     found = [Names(int(node), [], []) for node in boxed.nodes]
     for number, shown in enumerate(clip(image, boxed, frames, seed)):
         square, frame = letterbox(shown.image, size)
         (raw,) = detector.run(square[None], LEAST_OBJECTNESS)
         every = detector.postprocess(raw, frame)
-        tracked = tracker.update(every, raw.class_logits[every.rows], number / RATE).detections
+        tracked = tracker.update(
+            every,
+            raw.class_logits[every.rows],
+            number / RATE,
+            threshold=thresholds.objectness,
+            hierarchy_threshold=thresholds.hierarchy,
+        ).detections
         for detections, names in ((every, [one.alone for one in found]), (tracked, [one.tracked for one in found])):
             sure = detections.objectness >= thresholds.objectness
             overlap = box_iou(shown.boxes, detections.boxes) * sure

@@ -19,6 +19,7 @@ from app.engine.engine import Engine
 from app.engine.models import Models
 from app.settings import Settings
 from yolo9000.commands.listening import url
+from yolo9000.commands.websockets import WebSocketProtocol
 
 CLOSING_SECONDS = 5
 """How long answers may take to be sent, once there is nothing left to be done for them."""
@@ -45,6 +46,9 @@ class Server(uvicorn.Server):
             log_config=None,  # `app.observe.logs` has configured it
             access_log=False,  # `app.http.middleware.observation` writes it
             server_header=False,
+            ws=WebSocketProtocol,
+            ws_max_size=settings.max_upload_bytes,
+            ws_per_message_deflate=False,  # pictures are compressed already
         )
         super().__init__(config)
         self._app = app
@@ -87,7 +91,7 @@ class Server(uvicorn.Server):
 
     async def _drain(self, engine: Engine) -> None:
         """Let what has begun end, and answer what comes with 503 meanwhile; then stop."""
-        engine.open = False
+        engine.drain()
         began = monotonic()
         _logger.info("Draining: %d requests in progress.", engine.open_requests)
         while (passed := monotonic() - began) < self._settings.drain_timeout and not self.should_exit:

@@ -6,7 +6,7 @@ from time import perf_counter
 
 from PIL import Image
 
-from app.engine.following import Following
+from app.engine.following import Following, least_objectness
 from app.engine.pipeline import Answer, Question, StepTimes
 from app.http.serializers import detection_result
 from model.pictures.decoding import letterbox
@@ -25,16 +25,16 @@ class Watcher:
 
     def __init__(self, model: OnnxDetector, question: Question) -> None:
         self._model, self._question = model, question
-        self._following = Following(model, question)
+        self._following = Following(model)
 
     def look(self, frame: Frame) -> FrameResult:
         """Return what is followed in a frame; frames come in order."""
         clock = [perf_counter()]
         pixels, laid = letterbox(frame.image, self._question.size)
         clock.append(perf_counter())
-        (raw,) = self._model.run(pixels[None], self._following.threshold)
+        (raw,) = self._model.run(pixels[None], least_objectness(self._question))
         clock.append(perf_counter())
-        found, tracks = self._following.take(raw, laid, frame.seconds)
+        found, tracks = self._following.take(raw, laid, frame.seconds, self._question)
         clock.append(perf_counter())
         decode, inference, rest = (1000 * (end - begin) for begin, end in pairwise(clock))
         times = StepTimes(decode=decode, inference=inference, postprocess=rest)

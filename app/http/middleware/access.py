@@ -1,7 +1,10 @@
 """Who may ask: with API keys in the settings, every request needs one, but for what is open to all."""
 
+from collections.abc import Callable
+from functools import partial
+
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.keys import KeyRing
@@ -17,6 +20,11 @@ OPEN_FOLDERS = ("/health/", "/page/", "/docs/")
 """What load balancers ask, and the files of the pages."""
 
 METRICS_PATH = "/metrics"
+
+KEY_PROTOCOL = "yolo9000.key."
+"""What stands before a key that is named as a subprotocol of a WebSocket, since a page can set no header there."""
+
+_TURN = "yolo9000.turn"
 
 
 def is_open(path: str, *, open_metrics: bool) -> bool:
@@ -38,29 +46,46 @@ class AccessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on if it may."""
-        if scope["type"] == "http" and not is_open(scope["path"], open_metrics=self._open_metrics):
+        if scope["type"] in {"http", "websocket"} and not is_open(scope["path"], open_metrics=self._open_metrics):
             try:
-                self._check(Headers(scope=scope))
+                self._check(scope)
             except ServiceError as error:
-                response = await answer_error(Request(scope), error)
+                response = await answer_error(HTTPConnection(scope), error)
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, headers: Headers) -> None:
-        key = _given_key(headers)
+    def _check(self, scope: Scope) -> None:
+        key = _given_key(scope)
         if key is None:
             raise UnauthorizedError("send an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
         name = self._keys.name_of(key)
         if name is None:
             raise UnauthorizedError("unknown API key")
         note_key(name)
-        wait = self._limit.take(name) if self._limit is not None else 0.0
+        if self._limit is None:
+            return
+        wait = self._limit.take(name)
         if wait:
             raise RateLimitedError(wait)
+        scope[_TURN] = partial(self._limit.take, name)
 
 
-def _given_key(headers: Headers) -> str | None:
+def turn_of(connection: HTTPConnection) -> Callable[[], float]:
+    """Return what counts one more request with the key of a connection, as `RateLimit.take` does: so for each frame."""
+    turn: Callable[[], float] = connection.scope.get(_TURN, _no_limit)
+    return turn
+
+
+def _no_limit() -> float:
+    return 0.0
+
+
+def _given_key(scope: Scope) -> str | None:
+    headers = Headers(scope=scope)
+    for protocol in scope.get("subprotocols", ()):
+        if protocol.startswith(KEY_PROTOCOL):
+            return str(protocol).removeprefix(KEY_PROTOCOL)
     scheme, _, credentials = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return credentials.strip()

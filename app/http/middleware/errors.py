@@ -2,7 +2,7 @@
 
 import logging
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import answer_error
@@ -18,7 +18,7 @@ class UnexpectedErrorMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; once its answer has begun, an error can only break it off."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         begun = False
@@ -34,5 +34,5 @@ class UnexpectedErrorMiddleware:
             if begun:
                 raise
             _logger.exception("A request failed.")
-            answer = await answer_error(Request(scope), error)
+            answer = await answer_error(HTTPConnection(scope), error)
             await answer(scope, receive, send)

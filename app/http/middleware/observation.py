@@ -16,6 +16,8 @@ QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 """Routes that are asked every few seconds: no spans, and lines of level DEBUG unless they fail."""
 
 SERVER_ERROR = 500
+SWITCHED = 101
+"""Status of a WebSocket that was opened."""
 NO_ROUTE = "other"
 """What stands for a path under which there is nothing, and for the documents FastAPI serves."""
 
@@ -36,13 +38,14 @@ class ObservationMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and note what becomes of it."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
+        open_now = self._metrics.requests_in_progress if scope["type"] == "http" else self._metrics.streams
         exchange = _Exchange(scope, receive, send, self._metrics, self._tracing)
         token = current_record.set(exchange.record)
         try:
-            with self._metrics.requests_in_progress.track_inprogress():
+            with open_now.track_inprogress():
                 await exchange.run(self._app)
         finally:
             exchange.end()
@@ -50,7 +53,7 @@ class ObservationMiddleware:
 
 
 class _Exchange:
-    """One request and its answer, the bytes counted on their way."""
+    """One request and its answer, or one WebSocket, the bytes counted on their way."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, metrics: Metrics, tracing: Tracing) -> None:
         self._began = perf_counter()
@@ -59,7 +62,7 @@ class _Exchange:
         trace = tracing.begin(headers)
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else trace.trace_id
-        self.record = RequestRecord(request_id, trace, metrics)
+        self.record = RequestRecord(request_id, trace, metrics, spans=scope["type"] == "http")
         self._status: int | None = None
         self._received = self._sent = 0
 
@@ -73,10 +76,12 @@ class _Exchange:
         route = getattr(self._scope.get("route"), "path", None) or NO_ROUTE
         # Cancelled before its answer began, which only happens when the server gives up waiting at its end.
         status = self._status or SERVER_ERROR
-        self._metrics.request(route, self._scope["method"], status, seconds)
+        method = self._scope.get("method", "GET")
+        if status != SWITCHED:  # a stream lasts as long as its client likes
+            self._metrics.request(route, method, status, seconds)
         level = logging.DEBUG if route in QUIET and status < SERVER_ERROR else logging.INFO
         if _access.isEnabledFor(level):
-            _access.log(level, "%s %s %d", self._scope["method"], route, status, extra=self._fields(seconds))
+            _access.log(level, "%s %s %d", method, route, status, extra=self._fields(seconds))
 
     def _fields(self, seconds: float) -> Mapping[str, object]:
         """Return what the log tells of the request, without what is empty."""
@@ -89,6 +94,7 @@ class _Exchange:
             "stages_ms": {name: round(spent, 2) for name, spent in record.stages.items()},
             "pictures": record.pictures,
             "detections": record.detections if record.pictures else None,
+            "frames_skipped": record.skipped,
             "problem": record.problem,
             "bytes_received": self._received,
             "bytes_sent": self._sent,
@@ -98,17 +104,24 @@ class _Exchange:
 
     async def _receive(self) -> Message:
         message = await self._receive_on()
-        self._received += len(message.get("body", b""))
+        self._received += _size(message)
         return message
 
     async def _send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
+        kind = message["type"].removeprefix("websocket.")
+        if kind in {"http.response.start", "accept"}:
+            self._status = message.get("status", SWITCHED)
+            message.setdefault("headers", [])
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.record.request_id
             headers["traceparent"] = self.record.trace.header
-        self._sent += len(message.get("body", b""))
+        self._sent += _size(message)
         await self._send_on(message)
+
+
+def _size(message: Message) -> int:
+    """Return how many bytes of a body, or of a WebSocket's message, there are; of text, characters."""
+    return len(message.get("body") or message.get("bytes") or message.get("text") or b"")
 
 
 def _path(scope: Scope) -> str:

@@ -35,6 +35,11 @@ seed = 1
 positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "404", "415", "422"]
 # ... and what is made up as a broken body may be a picture.
 negative_data_rejection.enabled = false
+
+# Whatever it is asked with: these are plain requests, and a WebSocket is to be opened there.
+[[operations]]
+include-path = "/detect/stream"
+checks.positive_data_acceptance.expected-statuses = ["404", "422", "426"]
 """
 
 files = st.one_of(st.sampled_from([pictures.red(), pictures.red_and_blue()]), st.binary(max_size=200))

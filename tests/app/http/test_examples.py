@@ -1,14 +1,14 @@
 import pytest
 from pydantic import BaseModel
 
-from app.contract import schemas
+from app.contract import schemas, streams
 from app.http.examples import EXAMPLES
 from model.tree_files import packaged_tree
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_an_answer_of_its_schema(name: str) -> None:
-    schema: type[BaseModel] = getattr(schemas, name)
+    schema: type[BaseModel] = getattr(streams if name.startswith("Stream") else schemas, name)
     assert (
         schema.model_validate(EXAMPLES[name], extra="forbid").model_dump(exclude_none=True, mode="json")
         == EXAMPLES[name]

@@ -33,11 +33,11 @@ class Thing(NamedTuple):
     side: float = 60
 
 
-def tracker(threshold: float = 0.5) -> Tracker:
-    return Tracker(TREE, TRAINED, threshold=threshold, hierarchy_threshold=0.6)
+def tracker() -> Tracker:
+    return Tracker(TREE, TRAINED)
 
 
-def frame(tracked: Tracker, things: Sequence[Thing], seconds: float) -> Tracked:
+def frame(tracked: Tracker, things: Sequence[Thing], seconds: float, under: tuple[int, ...] = ()) -> Tracked:
     boxes = np.array([(t.x - t.side / 2, t.y - t.side / 2, t.x + t.side / 2, t.y + t.side / 2) for t in things])
     looks = np.array([t.looks for t in things], np.float32).reshape(-1, len(TREE))
     raw = RawDetections(
@@ -47,7 +47,8 @@ def frame(tracked: Tracker, things: Sequence[Thing], seconds: float) -> Tracked:
         raw, Letterbox(SIDE, SIDE, SIDE), TREE, TRAINED, hierarchy_threshold=0.6, iou_threshold=0.8, max_detections=99
     )
     assert found.rows is not None
-    return tracked.update(found, raw.class_logits[found.rows], seconds)
+    logits = raw.class_logits[found.rows]
+    return tracked.update(found, logits, seconds, threshold=0.5, hierarchy_threshold=0.6, under=under)
 
 
 def who(found: Tracked) -> dict[int, float]:
@@ -150,9 +151,22 @@ def test_answers_come_by_descending_score() -> None:
 
 
 def test_answers_within_some_concepts_alone() -> None:
-    tracked = Tracker(TREE, TRAINED, threshold=0.5, hierarchy_threshold=0.6, under=(node("vehicle"),))
-    found = frame(tracked, [Thing(100, 100), Thing(300, 300, looks=CAR)], 0.0)
+    tracked, things = tracker(), [Thing(100, 100), Thing(300, 300, looks=CAR)]
+    vehicles = (node("vehicle"),)
+    found = frame(tracked, things, 0.0, vehicles)
     assert [TREE.names[one] for one in found.detections.nodes.tolist()] == ["car"]
+    assert {TREE.names[one] for one in frame(tracked, things, 0.1).detections.nodes.tolist()} == {"car", "beagle"}
+    later = frame(tracked, things, 0.2, vehicles)  # the beagle's track has a name outside by now
+    assert [TREE.names[one] for one in later.detections.nodes.tolist()] == ["car"]
+    assert later.tracks.tolist() == found.tracks.tolist()
+
+
+def test_a_name_above_what_is_asked_for_is_not_kept() -> None:
+    for under, name in ((), "dog"), ((node("beagle"),), "beagle"):
+        tracked = tracker()
+        frame(tracked, [Thing(100, 100, looks=DOG)], 0.0)
+        found = frame(tracked, [Thing(100, 100)], 0.1, under)
+        assert [TREE.names[one] for one in found.detections.nodes.tolist()] == [name]
 
 
 def test_a_crowd_keeps_its_numbers() -> None:

@@ -55,5 +55,8 @@ async def test_every_metric_says_what_it_is(client: httpx.AsyncClient) -> None:
             "request_duration_seconds",
             "requests_in_progress",
             "stage_duration_seconds",
+            "stream_delay_seconds",
+            "stream_frames",
+            "streams",
         )
     }

@@ -1,0 +1,1 @@
+"""A stream: frames in, answers out, the newest frame first."""
