@@ -1,9 +1,9 @@
 """Follows objects from frame to frame: ByteTrack (Zhang et al., ECCV 2022), and what the frames say of each together.
 
 Boxes that are sure are matched first, with every track; then the others, with the tracks that were seen a moment ago
-and found none: an object that is half hidden is still that object. The similarity of a box and a track is their IoU
+and found none: an object that is half hidden is still that object, but for `PATIENCE`. The similarity of a box and a track is their IoU
 where the track is thought to be now, less where the names are on different lines of the tree. Of all matchings the
-best in total is taken. A track that finds no box is lost, and forgotten after a while.
+best in total is taken. A track that finds no box, or unsure ones only, is forgotten after a while.
 
 Written here, and tried on made-up crowds (tests/model/tracks), because the kept libraries bring OpenCV, SciPy and
 matplotlib with them.
@@ -32,7 +32,7 @@ SIMILAR_UNSURE: Final = 0.5
 OTHER_NAME: Final = 0.6
 """Factor of the similarity where names are on different lines."""
 PATIENCE: Final = 1.0
-"""Seconds after which a lost track is forgotten."""
+"""Seconds after its last sure box until a track is forgotten."""
 
 
 class Tracked(NamedTuple):
@@ -70,7 +70,8 @@ class Tracker:
         self._evidence = Evidence(tree)
         self._labels = np.zeros(0, np.int32)  # nodes of the trained tree
         self._numbers = np.zeros(0, np.int64)
-        self._seen = np.zeros(0)
+        self._seen = np.zeros(0)  # when it last had a box
+        self._sure = np.zeros(0)  # ... and a sure one
         self._now: float | None = None
         self._count = after
 
@@ -116,6 +117,7 @@ class Tracker:
         since = np.maximum(0, seconds - self._seen[tracks])
         self._evidence.add(tracks, logits[rows], found.objectness[rows], since)
         self._seen[tracks] = seconds
+        self._sure[tracks[sure[rows]]] = seconds
         return self._answer(found, rows, tracks, hierarchy_threshold, under)
 
     def _match(self, found: Detections, sure: NDArray[np.bool_], before: float) -> tuple[NDArray[np.int64], ...]:
@@ -140,14 +142,16 @@ class Tracker:
         self._labels = np.concatenate([self._labels, np.full(count, -1, np.int32)])
         self._numbers = np.concatenate([self._numbers, self._count + 1 + np.arange(count)])
         self._seen = np.concatenate([self._seen, np.full(count, self._now)])
+        self._sure = np.concatenate([self._sure, np.full(count, self._now)])
         self._count += count
 
     def _forget(self, seconds: float) -> None:
-        kept = np.flatnonzero(self._seen >= seconds - PATIENCE)
+        kept = np.flatnonzero(self._sure >= seconds - PATIENCE)
         if len(kept) < len(self._numbers):
             self._motion = self._motion.chosen(kept)
             self._evidence.keep(kept)
-            self._labels, self._numbers, self._seen = self._labels[kept], self._numbers[kept], self._seen[kept]
+            self._labels, self._numbers = self._labels[kept], self._numbers[kept]
+            self._seen, self._sure = self._seen[kept], self._sure[kept]
 
     def _answer(
         self,

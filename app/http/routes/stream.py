@@ -2,7 +2,8 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, WebSocket
+from fastapi import APIRouter, Query, Request, WebSocket
+from starlette.requests import HTTPConnection
 
 from app.access.origins import is_same_or_allowed
 from app.contract.errors import (
@@ -15,11 +16,13 @@ from app.contract.errors import (
     UpgradeRequiredError,
 )
 from app.contract.schemas import FrameParameters
+from app.engine.models import Models
 from app.engine.pipeline import Question
 from app.http.dependencies import Admitted, CurrentSettings, OpenEngine, ServedModels
 from app.http.middleware.access import turn_of
 from app.http.problems import end_stream, error_responses
 from app.http.streaming.stream import Stream
+from app.settings import Settings
 
 PROTOCOL: Final = "yolo9000.stream.v1"
 """The subprotocol that is chosen where a client offers it."""
@@ -37,10 +40,7 @@ async def detect_stream(
     admitted: Admitted,
 ) -> None:
     """Take the handshake, and answer frames until the end."""
-    origin, host = websocket.headers.get("origin"), websocket.headers.get("host", "")
-    if origin is not None and not is_same_or_allowed(origin, host, settings.cors_origins):
-        raise ForbiddenOriginError("pages of this origin may not use the service; its setting cors_origins names those")
-    Question.of(parameters, models.detector(parameters.model))  # an error is one of the handshake
+    _check(websocket, parameters, models, settings)
     with engine.admission.stream():
         await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope["subprotocols"] else None)
         try:
@@ -70,7 +70,14 @@ async def detect_stream(
         ),
     },
 )
-async def describe_stream(_: Annotated[FrameParameters, Query()]) -> None:
+async def try_stream(
+    request: Request,
+    parameters: Annotated[FrameParameters, Query()],
+    engine: OpenEngine,
+    models: ServedModels,
+    settings: CurrentSettings,
+    admitted: Admitted,
+) -> None:
     """Open a WebSocket here. Send frames as binary messages, each a picture file; a JPEG is best.
 
     Each frame is answered with a text message: what POST /detect answers with, and a `track` for each object. A frame
@@ -78,6 +85,18 @@ async def describe_stream(_: Annotated[FrameParameters, Query()]) -> None:
     with its number as `frame`. A text message with a JSON object changes parameters from the next frame on, such as
     `{"hierarchy_threshold": 0.7}`; null is the model's default.
 
-    A page names an API key as a subprotocol, `yolo9000.key.KEY`, since browsers send no other header.
+    A page names an API key as a subprotocol, `yolo9000.key.KEY`, since browsers send no other header. Nor do they tell
+    a page why a handshake was refused: a plain request gets the same problem, or 426 if a stream could be opened.
     """
-    raise UpgradeRequiredError("open a WebSocket here")
+    del admitted
+    _check(request, parameters, models, settings)
+    with engine.admission.stream():
+        raise UpgradeRequiredError("open a WebSocket here")
+
+
+def _check(connection: HTTPConnection, parameters: FrameParameters, models: Models, settings: Settings) -> None:
+    """Refuse a page of another site, and parameters that no frame could be asked with."""
+    origin, host = connection.headers.get("origin"), connection.headers.get("host", "")
+    if origin is not None and not is_same_or_allowed(origin, host, settings.cors_origins):
+        raise ForbiddenOriginError("pages of this origin may not use the service; its setting cors_origins names those")
+    Question.of(parameters, models.detector(parameters.model))

@@ -31,6 +31,7 @@ export class ProblemError extends Error {
   constructor(title, detail, status = 0) {
     super(detail);
     this.title = title;
+    this.status = status;
     /** Whether the same request may be answered another time. */
     this.passing = status === 0 || status >= FULL;
   }

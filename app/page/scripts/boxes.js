@@ -1,6 +1,6 @@
 /** The boxes over the photo: for eyes and pointers; the list of objects says the same to everyone else. */
 
-import { briefly, VAGUE_LEVELS } from "./captions.js";
+import { briefly, called, VAGUE_LEVELS } from "./captions.js";
 import { make } from "./dom.js";
 import { css, readableOn } from "./tree.js";
 
@@ -46,7 +46,8 @@ export class Boxes {
     }
     for (const found of answers) {
       const { id } = found.candidate;
-      const box = this.#drawn.get(id) ?? this.#draw(found, image);
+      const box = this.#drawn.get(id) ?? this.#draw(id);
+      place(box, found, image);
       const colour = tree.colour(found.node);
       box.style.setProperty("--colour", css(colour));
       box.style.setProperty("--on-colour", readableOn(colour));
@@ -54,27 +55,14 @@ export class Boxes {
       const [label] = box.children;
       // The list says more; over the photo there is little room.
       const hesitates = id === selected || found.length <= VAGUE_LEVELS;
-      const text = hesitates ? briefly(found, tree) : tree.names[found.node];
+      const text = hesitates ? briefly(found, tree) : called(found, tree);
       if (label.textContent !== text) label.textContent = text;
     }
   }
 
-  /**
-   * @param {Answer} found
-   * @param {{ width: number, height: number }} image
-   */
-  #draw({ candidate: { id, box } }, image) {
+  /** @param {number} id */
+  #draw(id) {
     const element = make("div", { class: "box" }, make("span", { class: "box-label" }));
-    const width = (box.x2 - box.x1) / image.width;
-    const height = (box.y2 - box.y1) / image.height;
-    element.style.left = `${(100 * box.x1) / image.width}%`;
-    element.style.top = `${(100 * box.y1) / image.height}%`;
-    element.style.width = `${100 * width}%`;
-    element.style.height = `${100 * height}%`;
-    // Small ones lie on top, so that each can be reached.
-    element.style.zIndex = String(1 + Math.round(1000 * (1 - width * height)));
-    element.classList.toggle("at-top", box.y1 < 0.06 * image.height);
-    element.classList.toggle("at-right", box.x1 > 0.7 * image.width);
     element.addEventListener("pointerenter", (event) => {
       if (event.pointerType === "mouse") this.#chosen(id, false);
     });
@@ -83,4 +71,23 @@ export class Boxes {
     this.#place.append(element);
     return element;
   }
+}
+
+/**
+ * Lay a box over the picture; that of a track moves.
+ * @param {HTMLElement} element
+ * @param {Answer} found
+ * @param {{ width: number, height: number }} image
+ */
+function place(element, { candidate: { box } }, image) {
+  const width = (box.x2 - box.x1) / image.width;
+  const height = (box.y2 - box.y1) / image.height;
+  element.style.left = `${(100 * box.x1) / image.width}%`;
+  element.style.top = `${(100 * box.y1) / image.height}%`;
+  element.style.width = `${100 * width}%`;
+  element.style.height = `${100 * height}%`;
+  // Small ones lie on top, so that each can be reached.
+  element.style.zIndex = String(1 + Math.round(1000 * (1 - width * height)));
+  element.classList.toggle("at-top", box.y1 < 0.06 * image.height);
+  element.classList.toggle("at-right", box.x1 > 0.7 * image.width);
 }

@@ -1,74 +1,103 @@
-/** Taking a photo: with the phone's own camera application, or with a camera of the computer in a dialogue. */
+/** The camera of the computer or the phone: its picture in a video element, and single frames of it. */
 
-import { byId } from "./dom.js";
+/** Wide enough for the network's largest input. */
+const WIDTH = 1280;
+const PHOTO_WIDTH = 1920;
 
-/** Phones and tablets do it better themselves. */
-const isTouch = () => matchMedia("(pointer: coarse)").matches;
+/** What keeps the camera from being used, in words for the person. */
+export class CameraError extends Error {}
 
-/**
- * Make the button take photos.
- * @param {HTMLButtonElement} button
- * @param {HTMLInputElement} capture the file input with `capture`; the caller listens to it
- * @param {(photo: File) => void} taken
- */
-export function setUpCamera(button, capture, taken) {
-  const dialog = /** @type {HTMLDialogElement} */ (byId("camera-dialog"));
-  const video = /** @type {HTMLVideoElement} */ (byId("camera-video"));
-  const shoot = /** @type {HTMLButtonElement} */ (byId("camera-shoot"));
-  const problem = byId("camera-problem");
+export class Camera {
+  #video;
+  #canvas = document.createElement("canvas");
+  /** @type {MediaStream | undefined} */
+  #stream;
+  /** @type {string[]} */
+  #others = [];
+  #ended;
 
-  button.addEventListener("click", async () => {
-    // Cameras are only given to pages that are loaded over HTTPS or from this very machine.
-    if (isTouch() || !navigator.mediaDevices) {
-      capture.click();
-      return;
-    }
-    problem.textContent = "";
-    shoot.disabled = true;
-    dialog.showModal();
+  /** Cameras are only given to pages that are loaded over HTTPS or from this very machine. */
+  static get usable() {
+    return Boolean(navigator.mediaDevices?.getUserMedia);
+  }
+
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {() => void} ended called when the camera stops by itself, as when it is unplugged
+   */
+  constructor(video, ended) {
+    this.#video = video;
+    this.#ended = ended;
+  }
+
+  /** How many cameras there are; known once one runs. */
+  get count() {
+    return this.#others.length;
+  }
+
+  /** Start the camera that looks away from the person, where there are two. */
+  async start() {
+    await this.#open({ facingMode: { ideal: "environment" } });
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    this.#others = devices.filter(({ kind }) => kind === "videoinput").map(({ deviceId }) => deviceId);
+  }
+
+  /** Go on with the next camera. */
+  async turn() {
+    const current = this.#stream?.getVideoTracks()[0]?.getSettings().deviceId ?? "";
+    const next = this.#others[(this.#others.indexOf(current) + 1) % this.#others.length];
+    this.stop();
+    await this.#open({ deviceId: { exact: next } });
+  }
+
+  stop() {
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#stream = undefined;
+    this.#video.srcObject = null;
+  }
+
+  /**
+   * Take what the video shows now.
+   * @param {number} longest pixels of the longer side, at most
+   * @param {number} quality of the JPEG
+   * @returns {Promise<Blob>}
+   */
+  frame(longest, quality) {
+    const { videoWidth, videoHeight } = this.#video;
+    const scale = Math.min(1, longest / Math.max(videoWidth, videoHeight));
+    this.#canvas.width = Math.max(1, Math.round(videoWidth * scale));
+    this.#canvas.height = Math.max(1, Math.round(videoHeight * scale));
+    this.#canvas.getContext("2d")?.drawImage(this.#video, 0, 0, this.#canvas.width, this.#canvas.height);
+    return new Promise((resolve, reject) =>
+      this.#canvas.toBlob(
+        (blob) => (blob ? resolve(blob) : reject(new CameraError("The camera gives no picture."))),
+        "image/jpeg",
+        quality,
+      ),
+    );
+  }
+
+  /**
+   * Take a photo, as large as the camera gives it.
+   * @returns {Promise<File>}
+   */
+  async photo() {
+    return new File([await this.frame(Number.POSITIVE_INFINITY, 0.92)], "photo.jpg", { type: "image/jpeg" });
+  }
+
+  /** @param {MediaTrackConstraints} which */
+  async #open(which) {
+    const size = { width: { min: WIDTH / 4, ideal: WIDTH, max: PHOTO_WIDTH } };
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1920 } }, audio: false });
-      if (!dialog.open) return stop(stream);
-      video.srcObject = stream;
-      await video.play();
-      shoot.disabled = false;
+      this.#stream = await navigator.mediaDevices.getUserMedia({ video: { ...which, ...size }, audio: false });
+      this.#stream.getVideoTracks()[0]?.addEventListener("ended", this.#ended);
+      this.#video.srcObject = this.#stream;
+      await this.#video.play();
     } catch (error) {
-      problem.textContent = reason(error);
+      this.stop();
+      throw new CameraError(reason(error));
     }
-  });
-  dialog.addEventListener("close", () => {
-    if (video.srcObject instanceof MediaStream) stop(video.srcObject);
-    video.srcObject = null;
-  });
-  byId("camera-cancel").addEventListener("click", () => dialog.close());
-  shoot.addEventListener("click", async () => {
-    const photo = await frame(video);
-    dialog.close();
-    taken(photo);
-  });
-}
-
-/** @param {MediaStream} stream */
-function stop(stream) {
-  for (const track of stream.getTracks()) track.stop();
-}
-
-/**
- * @param {HTMLVideoElement} video
- * @returns {Promise<File>}
- */
-function frame(video) {
-  const canvas = document.createElement("canvas");
-  canvas.width = video.videoWidth;
-  canvas.height = video.videoHeight;
-  canvas.getContext("2d")?.drawImage(video, 0, 0);
-  return new Promise((resolve, reject) =>
-    canvas.toBlob(
-      (blob) => (blob ? resolve(new File([blob], "photo.jpg", { type: blob.type })) : reject(new Error("no frame"))),
-      "image/jpeg",
-      0.92,
-    ),
-  );
+  }
 }
 
 /** @param {unknown} error */

@@ -9,6 +9,15 @@
 export const VAGUE_LEVELS = 4;
 
 /**
+ * A label; in a video with the object's number before it, as the drawn videos of the command have it: "#3 beagle".
+ * @param {Answer} found
+ * @param {Tree} tree
+ */
+export function called({ node, track }, tree) {
+  return track === undefined ? tree.names[node] : `#${track} ${tree.names[node]}`;
+}
+
+/**
  * What a label hesitates between: "car .41, truck .38".
  * @param {Answer} found
  * @param {Tree} tree
@@ -27,7 +36,7 @@ export function hesitation({ alternatives }, tree, most = alternatives.length) {
  * @param {Tree} tree
  */
 export function briefly(found, tree) {
-  return joined(tree.names[found.node], hesitation(found, tree, 1));
+  return joined(called(found, tree), hesitation(found, tree, 1));
 }
 
 /**

@@ -1,8 +1,12 @@
-/** The view of one photo: it asks the service once, and answers every move of the sliders by itself. */
+/**
+ * The view of one photo: it asks the service once, and answers every move of the sliders by itself. The camera's live
+ * picture takes the photo's place, and the service answers each of its frames.
+ */
 
 import { asJpeg, detect, loadTree, once, ProblemError } from "./api.js";
 import { Boxes } from "./boxes.js";
 import { byId, copy, make, save } from "./dom.js";
+import { followed, Live } from "./live.js";
 import { Objects } from "./objects.js";
 import { annotated, curl, parameters, shown } from "./report.js";
 import { Sliders } from "./sliders.js";
@@ -20,6 +24,11 @@ import { answer, candidates } from "./walk.js";
  * @property {Candidate[]} all
  * @property {Set<number>} under places of the concepts it was restricted to
  * @property {Tree} tree
+ *
+ * @typedef {object} Shown what the page shows
+ * @property {Answer[]} answers
+ * @property {Tree} tree
+ * @property {{ width: number, height: number }} image
  */
 
 /** The least objectness the service is asked for, and so the least that the slider goes down to. */
@@ -37,8 +46,8 @@ const waiting = byId("waiting");
 let given;
 /** @type {Look | undefined} */
 let look;
-/** @type {Answer[]} */
-let answers = [];
+/** @type {Shown | undefined} */
+let shownNow;
 /** @type {string[]} wnids */
 let under = [];
 let selected = -1;
@@ -51,10 +60,21 @@ const boxes = new Boxes(byId("boxes"), (id, pressed) => {
   objects.reveal(id, pressed);
 });
 const objects = new Objects(byId("objects"), (id) => select(id === selected ? -1 : id));
+const live = new Live({
+  parameters: () => parameters({ ...sliders.values, most: MOST_ANSWERS }, under),
+  show: (answer) => loadTree().then((tree) => present({ answers: followed(answer, tree), tree, image: answer.image })),
+  say: (text) => (byId("summary").textContent = text),
+  complain: (title, detail, again) => {
+    showStage("photo");
+    complain(title, detail, again);
+  },
+  taken: (photo) => show(photo, photo.name),
+});
 
 /** Make the view work. */
 export function setUpDetect() {
-  setUpSources(show, (text) => complain("Not a photo", text));
+  setUpSources(show, (text) => complain("Not a photo", text), showLive);
+  byId("live-stop").addEventListener("click", stopLive);
   const saves = /** @type {[string, () => Promise<void>][]} */ ([
     ["save-picture", savePicture],
     ["save-json", saveJson],
@@ -81,7 +101,8 @@ export function setUpDetect() {
 export async function restrict(wnids) {
   under = wnids;
   await showScope();
-  if (given) await askService();
+  if (live.on) live.changed();
+  else if (given) await askService();
 }
 
 /**
@@ -90,6 +111,8 @@ export async function restrict(wnids) {
  * @param {string} name
  */
 async function show(blob, name) {
+  live.stop();
+  showStage("photo");
   if (given) URL.revokeObjectURL(given.url);
   given = { blob, name, url: URL.createObjectURL(blob) };
   if (location.hash !== "" && location.hash !== "#detect") location.hash = "#detect";
@@ -97,6 +120,45 @@ async function show(blob, name) {
   byId("result").hidden = false;
   photo.alt = `The photo: ${name}`;
   await askService();
+}
+
+/** Show the camera, and what is in it. */
+async function showLive() {
+  if (location.hash !== "" && location.hash !== "#detect") location.hash = "#detect";
+  running.abort();
+  forget();
+  showStage("live");
+  document.body.classList.add("has-photo");
+  byId("result").hidden = false;
+  waiting.hidden = true;
+  sliders.limitObjectness(LEAST_OBJECTNESS);
+  try {
+    const [model] = await Promise.all([once("model"), loadTree()]);
+    await live.start(model);
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error;
+    showStage("photo");
+    complain(error.title, error.message, showLive);
+  }
+}
+
+/** Go back to the photo from before, or to the beginning. */
+async function stopLive() {
+  live.stop();
+  showStage("photo");
+  forget();
+  if (given) {
+    await askService();
+    return;
+  }
+  byId("result").hidden = true;
+  document.body.classList.remove("has-photo");
+}
+
+/** @param {"photo" | "live"} kind */
+function showStage(kind) {
+  photo.hidden = kind === "live";
+  byId("live-video").hidden = byId("live").hidden = kind === "photo";
 }
 
 async function askService() {
@@ -175,7 +237,8 @@ function redraw() {
   redrawing = true;
   requestAnimationFrame(() => {
     redrawing = false;
-    draw();
+    if (live.on) live.changed();
+    else draw();
   });
 }
 
@@ -183,15 +246,12 @@ function draw() {
   if (!look || !given) return;
   const { result, all, tree } = look;
   const thresholds = { ...sliders.values, most: MOST_ANSWERS };
-  answers = answer(all, thresholds, tree, look.under);
-  if (!answers.some(({ candidate }) => candidate.id === selected)) selected = answers[0]?.candidate.id ?? -1;
-  boxes.show(answers, tree, result.image, selected);
-  objects.show(answers, tree, thresholds.hierarchy, selected);
+  const answers = answer(all, thresholds, tree, look.under);
+  present({ answers, tree, image: result.image });
   const count = `${answers.length} ${answers.length === 1 ? "object" : "objects"}`;
   const milliseconds = Object.values(result.timing_ms).reduce((sum, part) => sum + part, 0);
   byId("summary").textContent =
     `${count} · ${result.image.width} × ${result.image.height} px · ${Math.round(milliseconds)} ms`;
-  byId("objects-title").textContent = answers.length ? `Objects (${answers.length})` : "Objects";
   byId("nothing").hidden = answers.length > 0;
   byId("nothing").textContent = all.length
     ? "No box is sure enough. Lower the objectness to see what was passed over."
@@ -199,18 +259,30 @@ function draw() {
   byId("curl").textContent = curl(given.name, parameters(thresholds, under));
 }
 
-/** @param {number} id of a candidate; -1 selects none */
+/**
+ * Show answers and no others, one of them selected.
+ * @param {Shown} shown
+ */
+function present(shown) {
+  shownNow = shown;
+  const { answers, tree, image } = shown;
+  if (!answers.some(({ candidate }) => candidate.id === selected)) selected = answers[0]?.candidate.id ?? -1;
+  boxes.show(answers, tree, image, selected);
+  objects.show(answers, tree, sliders.values.hierarchy, selected);
+  byId("objects-title").textContent = answers.length ? `Objects (${answers.length})` : "Objects";
+}
+
+/** @param {number} id of a candidate or a track; -1 selects none */
 function select(id) {
-  if (!look || id === selected) return;
+  if (!shownNow || id === selected) return;
   selected = id;
-  boxes.show(answers, look.tree, look.result.image, id);
-  objects.show(answers, look.tree, sliders.values.hierarchy, id);
+  boxes.show(shownNow.answers, shownNow.tree, shownNow.image, id);
+  objects.show(shownNow.answers, shownNow.tree, sliders.values.hierarchy, id);
 }
 
 /** Forget what was found before. */
 function forget() {
-  look = undefined;
-  answers = [];
+  look = shownNow = undefined;
   selected = -1;
   boxes.clear();
   objects.clear();
@@ -263,12 +335,12 @@ async function showScope() {
 }
 
 async function savePicture() {
-  if (look) save(await annotated(photo, answers, look.tree), `${stem()}-annotated.jpg`);
+  if (shownNow) save(await annotated(photo, shownNow.answers, shownNow.tree), `${stem()}-annotated.jpg`);
 }
 
 async function saveJson() {
-  if (!look) return;
-  const text = JSON.stringify(shown(look.result, answers), null, 2);
+  if (!look || !shownNow) return;
+  const text = JSON.stringify(shown(look.result, shownNow.answers), null, 2);
   save(new Blob([text], { type: "application/json" }), `${stem()}.json`);
 }
 

@@ -13,6 +13,13 @@ export function keyHeaders() {
   return key ? { "X-API-Key": key } : {};
 }
 
+/** @returns {string[]} the same for a WebSocket, which takes no headers */
+export function keyProtocols() {
+  const key = sessionStorage.getItem(STORED);
+  // Of characters that a subprotocol cannot have no key of the service is made.
+  return key && /^[\w.-]+$/.test(key) ? [`yolo9000.key.${key}`] : [];
+}
+
 /**
  * Ask the person for a key; requests that are refused at the same time share one question.
  * @param {string} refusal what the service said

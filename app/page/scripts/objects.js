@@ -1,6 +1,6 @@
 /** The list of objects, and for the selected one its path from the root with a probability bar at each level. */
 
-import { hesitation } from "./captions.js";
+import { called, hesitation } from "./captions.js";
 import { make } from "./dom.js";
 import { css } from "./tree.js";
 
@@ -41,12 +41,16 @@ export class Objects {
       const { id } = found.candidate;
       const item = this.#items.get(id) ?? this.#make(id);
       update(item, found, tree, id === selected);
-      const open = item.querySelector(".levels");
+      let levels = /** @type {HTMLElement | null} */ (item.querySelector(".levels"));
+      const path = found.candidate.nodes.join();
+      if (levels && (id !== selected || levels.dataset.path !== path)) {
+        levels.remove();
+        levels = null;
+      }
       if (id === selected) {
-        const levels = open ?? item.appendChild(makeLevels(found, tree));
-        mark(/** @type {HTMLElement} */ (levels), found, hierarchy);
-      } else {
-        open?.remove();
+        levels ??= item.appendChild(makeLevels(found, tree));
+        levels.dataset.path = path;
+        fill(levels, found, hierarchy);
       }
       return item;
     });
@@ -100,7 +104,7 @@ function update(item, found, tree, selected) {
   button.setAttribute("aria-expanded", String(selected));
   swatch.style.background = css(tree.colour(found.node));
   const others = hesitation(found, tree);
-  name.children[0].textContent = tree.names[found.node];
+  name.children[0].textContent = called(found, tree);
   name.children[1].textContent = others ? `: ${others}` : "";
   name.title = others ? "Below the label it hesitates between these, with their probabilities" : "";
   score.textContent = found.score.toFixed(2);
@@ -111,37 +115,41 @@ function update(item, found, tree, selected) {
  * @param {Answer} found
  * @param {Tree} tree
  */
-function makeLevels({ candidate: { nodes, probabilities, objectness } }, tree) {
-  const levels = nodes.map((node, depth) => {
+function makeLevels({ candidate: { nodes } }, tree) {
+  const levels = nodes.map((node) => {
     const bar = make("span", { class: "bar", "aria-hidden": "true" }, make("span", { class: "bar-filled" }));
-    bar.style.setProperty("--value", `${100 * probabilities[depth]}%`);
     bar.style.setProperty("--colour", css(tree.colour(node)));
     const level = make(
       "li",
       {},
       make("a", { href: `#${tree.wnids[node]}`, title: "Show in the tree of concepts" }, tree.names[node]),
       bar,
-      make("span", { class: "probability" }, probabilities[depth].toFixed(2)),
+      make("span", { class: "probability" }),
     );
     if (tree.unproven[node]) {
       level.title = "No sibling of this concept was trained: it has its parent's probability, and no answer ends here.";
     }
     return level;
   });
-  const box = make("p", { class: "small muted" }, `The box itself: objectness ${objectness.toFixed(2)}`);
-  return make("div", { class: "levels" }, make("ol", { "aria-label": "Path from the root" }, ...levels), box);
+  const list = make("ol", { "aria-label": "Path from the root" }, ...levels);
+  return make("div", { class: "levels" }, list, make("p", { class: "small muted" }));
 }
 
 /**
- * Tell the part of the path that stands from the rest, and the label.
+ * Write the probabilities, and tell the part of the path that stands from the rest, and the label.
  * @param {HTMLElement} levels
  * @param {Answer} found
  * @param {number} hierarchy
  */
-function mark(levels, found, hierarchy) {
+function fill(levels, found, hierarchy) {
+  const { probabilities, objectness } = found.candidate;
   levels.style.setProperty("--threshold", `${100 * hierarchy}%`);
-  const list = /** @type {HTMLElement} */ (levels.firstElementChild);
+  const [list, box] = levels.children;
+  box.textContent = `The box itself: objectness ${objectness.toFixed(2)}`;
   for (const [depth, level] of [...list.children].entries()) {
+    const [, bar, probability] = /** @type {HTMLElement[]} */ ([...level.children]);
+    bar.style.setProperty("--value", `${100 * probabilities[depth]}%`);
+    probability.textContent = probabilities[depth].toFixed(2);
     level.classList.toggle("beyond", depth >= found.length);
     if (depth === found.length - 1) level.setAttribute("aria-current", "true");
     else level.removeAttribute("aria-current");

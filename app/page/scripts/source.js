@@ -1,13 +1,14 @@
 /** Where photos come from: dropped, pasted, chosen, taken, or one of the samples. */
 
-import { setUpCamera } from "./camera.js";
+import { Camera } from "./camera.js";
 import { byId } from "./dom.js";
 
 /**
  * @param {(photo: Blob, name: string) => void} given called with each photo
  * @param {(problem: string) => void} refused called with what was given instead
+ * @param {() => void} live called when the camera is asked for
  */
-export function setUpSources(given, refused) {
+export function setUpSources(given, refused, live) {
   const choose = /** @type {HTMLInputElement} */ (byId("file"));
   const capture = /** @type {HTMLInputElement} */ (byId("capture"));
   /** @param {File | null | undefined} file */
@@ -22,7 +23,9 @@ export function setUpSources(given, refused) {
       input.value = ""; // so that the same file may be chosen again
     });
   }
-  setUpCamera(/** @type {HTMLButtonElement} */ (byId("camera")), capture, take);
+  byId("camera").textContent = Camera.usable ? "Use the camera" : "Take a photo";
+  // Where the page may not have the camera, a phone's own application takes the photo.
+  byId("camera").addEventListener("click", () => (Camera.usable ? live() : capture.click()));
   for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-sample]"))) {
     button.addEventListener("click", async () => {
       const name = String(button.dataset.sample);

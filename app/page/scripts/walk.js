@@ -34,6 +34,7 @@
  * @property {number} node the label
  * @property {number} score objectness times the label's probability
  * @property {Alternative[]} alternatives
+ * @property {number} [track] in a video the number of the object
  *
  * @typedef {object} Thresholds what /detect calls threshold, hierarchy_threshold, iou_threshold and max_detections
  * @property {number} objectness

@@ -3,13 +3,14 @@
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, Request, expect, sync_playwright
 
 from tests.app.servers import serving
 
@@ -41,6 +42,7 @@ class Visitor:
     service: httpx.Client
     requests: list[Request] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    streams: list[str] = field(default_factory=list)
 
     def go(self, address: str = "") -> None:
         """Open the page afresh, at a `#` address if given, and wait until it works."""
@@ -87,14 +89,28 @@ def service() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@contextmanager
+def launched(playwright: Playwright, *arguments: str) -> Iterator[Browser]:
+    """Start a browser; arguments that come later count more."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed (Debian's package chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS, timeout=PATIENCE_MILLISECONDS)
+    browser = playwright.chromium.launch(
+        executable_path=chromium, args=[*ARGUMENTS, *arguments], timeout=PATIENCE_MILLISECONDS
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="package")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with launched(playwright) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -111,6 +127,7 @@ def visitor(browser: Browser, service: httpx.Client, options: dict[str, Any]) ->
     expect.set_options(timeout=PATIENCE_MILLISECONDS)
     visitor = Visitor(context.new_page(), service)
     visitor.page.on("request", visitor.request)
+    visitor.page.on("websocket", lambda socket: visitor.streams.append(socket.url))
     visitor.page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
     visitor.page.on(
         "console", lambda message: visitor.complaints.append(message.text) if message.type == "error" else None
@@ -118,6 +135,7 @@ def visitor(browser: Browser, service: httpx.Client, options: dict[str, Any]) ->
     yield visitor
     context.close()
     hosts = {httpx.URL(request.url).host for request in visitor.requests if request.url.startswith("http")}
-    assert hosts <= {service.base_url.host}
-    # The browser itself writes a line for every answer with an error status.
-    assert [text for text in visitor.complaints if "Failed to load resource" not in text] == []
+    assert hosts | {httpx.URL(address).host for address in visitor.streams} <= {service.base_url.host}
+    # The browser itself writes a line for every answer with an error status, and for every stream that is not opened.
+    own = re.compile("Failed to load resource|WebSocket connection to '[^']*' failed")
+    assert [text for text in visitor.complaints if not own.search(text)] == []

@@ -170,17 +170,6 @@ def test_photos_can_be_dropped_and_pasted(visitor: Visitor, way: str) -> None:
     expect(visitor.objects).to_have_text([kind_of_cat(visitor.service)])
 
 
-def test_a_photo_can_be_taken(visitor: Visitor) -> None:
-    """The browser's make-believe camera shows a test card."""
-    visitor.go()
-    visitor.page.get_by_role("button", name="Take a photo").click()
-    visitor.page.get_by_role("button", name="Take it").click()
-    visitor.answered()
-    expect(visitor.page.locator("#summary")).to_contain_text("px")
-    expect(visitor.page.locator("#problem")).to_be_hidden()
-    assert not visitor.page.evaluate("document.querySelector('#camera-video').srcObject")
-
-
 def test_a_sample_can_be_tried(visitor: Visitor) -> None:
     visitor.go()
     visitor.page.get_by_role("button", name="Cat").click()

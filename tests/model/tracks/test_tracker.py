@@ -143,6 +143,14 @@ def test_alternatives_are_what_the_track_hesitates_between() -> None:
     assert [TREE.names[one] for one in said[said >= 0].tolist()] == ["beagle", "poodle"]
 
 
+def test_unsure_boxes_alone_keep_no_track() -> None:
+    """So that one that was sure by mistake does not stay, nor one that is below a threshold that has risen."""
+    tracked = tracker()
+    frame(tracked, [Thing(100, 300)], 0.0)
+    shown = [bool(who(frame(tracked, [Thing(100, 300, 0.3)], number / RATE))) for number in range(1, 90)]
+    assert shown == [number / RATE <= PATIENCE for number in range(1, 90)]
+
+
 def test_answers_come_by_descending_score() -> None:
     tracked = tracker()
     found = frame(tracked, [Thing(100, 100, 0.6), Thing(300, 300, 0.9), Thing(500, 500, 0.7)], 0.0)

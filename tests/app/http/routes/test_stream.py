@@ -229,9 +229,20 @@ async def test_another_model_can_be_chosen_and_begins_new_tracks(tmp_path: Path)
 
 async def test_a_plain_request_is_told_what_to_do(app: FastAPI) -> None:
     async with client_of(app) as client:
-        response = await client.get("/detect/stream")
+        response = await client.get("/detect/stream?threshold=0.3")
         assert problem(response, 426)["type"].endswith("upgrade-required")
         assert response.headers["upgrade"] == "websocket"
+
+
+async def test_a_plain_request_tells_why_a_handshake_would_be_refused(app: FastAPI) -> None:
+    async with client_of(app) as client:
+        problem(await client.get("/detect/stream?size=100"), 422)
+        problem(await client.get("/detect/stream?under=dog"), 404)
+        problem(await client.get("/detect/stream", headers={"origin": "http://other"}), 403)
+        async with connected(app), connected(app):
+            assert problem(await client.get("/detect/stream"), 429)["type"].endswith("queue-full")
+        engine_of(app).open = False
+        problem(await client.get("/detect/stream"), 503)
 
 
 async def test_a_picture_of_another_shape_begins_anew(app: FastAPI) -> None:
