@@ -1,9 +1,9 @@
 """Follows objects from frame to frame: ByteTrack (Zhang et al., ECCV 2022), and what the frames say of each together.
 
 Boxes that are sure are matched first, with every track; then the others, with the tracks that were seen a moment ago
-and found none: an object that is half hidden is still that object, but for `PATIENCE`. The similarity of a box and a track is their IoU
-where the track is thought to be now, less where the names are on different lines of the tree. Of all matchings the
-best in total is taken. A track that finds no box, or unsure ones only, is forgotten after a while.
+and found none: an object that is half hidden is still that object, for a while. The similarity of a box and a track is
+their IoU where the track is thought to be now, less where the names are on different lines of the tree. Of all
+matchings the best in total is taken. A track that finds no box, or unsure ones only, is forgotten after a while.
 
 Written here, and tried on made-up crowds (tests/model/tracks), because the kept libraries bring OpenCV, SciPy and
 matplotlib with them.
