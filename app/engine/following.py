@@ -6,7 +6,7 @@ from app.engine.pipeline import Question
 from model.answers.detections import RawDetections, trained_positions
 from model.geometry import Letterbox
 from model.runtime import OnnxDetector
-from model.tracks.tracker import LEAST_OBJECTNESS, Tracked, Tracker
+from model.tracks.tracker import UNSURE, Tracked, Tracker
 
 
 class Following:
@@ -67,4 +67,4 @@ class Following:
 
 def least_objectness(question: Question) -> float:
     """Return the objectness from which on the network's boxes are needed: a track may go on with an unsure one."""
-    return min(question.threshold, LEAST_OBJECTNESS)
+    return UNSURE * question.threshold

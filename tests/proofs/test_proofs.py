@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.app.servers import free_port
-from tests.proofs import clients, faults, many_requests, overload
+from tests.proofs import clients, faults, hostile_streams, many_requests, overload
 
 
 @pytest.mark.slow
@@ -21,6 +21,12 @@ def test_faults(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_overload(capsys: pytest.CaptureFixture[str]) -> None:
     overload.prove(4.0, 4.0)
     assert capsys.readouterr().out.count("ok ") == 4
+
+
+@pytest.mark.slow
+def test_hostile_streams(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile_streams.prove(4.0)
+    assert capsys.readouterr().out.count("ok ") == 6
 
 
 @pytest.mark.slow

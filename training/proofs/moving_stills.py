@@ -24,7 +24,7 @@ from tqdm import tqdm
 from model.geometry import box_iou
 from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector, default_model_path
-from model.tracks.tracker import LEAST_OBJECTNESS, Tracker
+from model.tracks.tracker import UNSURE, Tracker
 from training.data.formats.detection_set import BoxedPicture
 from training.data.formats.read import locate, read_detection_set
 from training.evaluation.inference import open_picture
@@ -84,7 +84,7 @@ def watch(detector: OnnxDetector, picture: BoxedPicture, frames: int, size: int,
     found = [Names(int(node), [], []) for node in boxed.nodes]
     for number, shown in enumerate(clip(image, boxed, frames, seed)):
         square, frame = letterbox(shown.image, size)
-        (raw,) = detector.run(square[None], LEAST_OBJECTNESS)
+        (raw,) = detector.run(square[None], UNSURE * thresholds.objectness)
         every = detector.postprocess(raw, frame)
         tracked = tracker.update(
             every,

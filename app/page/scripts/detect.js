@@ -4,13 +4,12 @@
  */
 
 import { asJpeg, detect, loadTree, once, ProblemError } from "./api.js";
-import { Boxes } from "./boxes.js";
 import { byId, copy, make, save } from "./dom.js";
 import { followed, Live } from "./live.js";
-import { Objects } from "./objects.js";
 import { annotated, curl, parameters, shown } from "./report.js";
 import { Sliders } from "./sliders.js";
 import { setUpSources } from "./source.js";
+import { Stage } from "./stage.js";
 import { answer, candidates } from "./walk.js";
 
 /**
@@ -24,11 +23,6 @@ import { answer, candidates } from "./walk.js";
  * @property {Candidate[]} all
  * @property {Set<number>} under places of the concepts it was restricted to
  * @property {Tree} tree
- *
- * @typedef {object} Shown what the page shows
- * @property {Answer[]} answers
- * @property {Tree} tree
- * @property {{ width: number, height: number }} image
  */
 
 /** The least objectness the service is asked for, and so the least that the slider goes down to. */
@@ -39,41 +33,35 @@ const MOST_CANDIDATES = 300;
 const MOST_ANSWERS = 100;
 
 const photo = /** @type {HTMLImageElement} */ (byId("photo"));
-const problem = byId("problem");
-const waiting = byId("waiting");
-
 /** @type {{ blob: Blob, name: string, url: string } | undefined} */
 let given;
 /** @type {Look | undefined} */
 let look;
-/** @type {Shown | undefined} */
-let shownNow;
 /** @type {string[]} wnids */
 let under = [];
-let selected = -1;
 let redrawing = false;
 let running = new AbortController();
 
 const sliders = new Sliders(byId("sliders"), redraw);
-const boxes = new Boxes(byId("boxes"), (id, pressed) => {
-  select(id);
-  objects.reveal(id, pressed);
-});
-const objects = new Objects(byId("objects"), (id) => select(id === selected ? -1 : id));
+const stage = new Stage();
 const live = new Live({
   parameters: () => parameters({ ...sliders.values, most: MOST_ANSWERS }, under),
-  show: (answer) => loadTree().then((tree) => present({ answers: followed(answer, tree), tree, image: answer.image })),
-  say: (text) => (byId("summary").textContent = text),
+  show: async (answer) => {
+    const tree = await loadTree();
+    const { hierarchy } = sliders.values;
+    if (live.on) stage.present({ answers: followed(answer, tree), tree, image: answer.image, hierarchy });
+  },
+  say: (text) => stage.say(text),
   complain: (title, detail, again) => {
-    showStage("photo");
-    complain(title, detail, again);
+    stage.turn("photo");
+    stage.complain(title, detail, again);
   },
   taken: (photo) => show(photo, photo.name),
 });
 
 /** Make the view work. */
 export function setUpDetect() {
-  setUpSources(show, (text) => complain("Not a photo", text), showLive);
+  setUpSources(show, (text) => stage.complain("Not a photo", text), showLive);
   byId("live-stop").addEventListener("click", stopLive);
   const saves = /** @type {[string, () => Promise<void>][]} */ ([
     ["save-picture", savePicture],
@@ -81,7 +69,7 @@ export function setUpDetect() {
     ["copy-curl", () => copy(byId("copy-curl"), byId("curl").textContent ?? "")],
   ]);
   for (const [id, act] of saves) {
-    byId(id).addEventListener("click", () => act().catch((error) => complain("Not saved", error.message)));
+    byId(id).addEventListener("click", () => act().catch((error) => stage.complain("Not saved", error.message)));
   }
   once("model").then(
     ({ thresholds, tree }) => {
@@ -112,53 +100,42 @@ export async function restrict(wnids) {
  */
 async function show(blob, name) {
   live.stop();
-  showStage("photo");
   if (given) URL.revokeObjectURL(given.url);
   given = { blob, name, url: URL.createObjectURL(blob) };
-  if (location.hash !== "" && location.hash !== "#detect") location.hash = "#detect";
-  document.body.classList.add("has-photo");
-  byId("result").hidden = false;
+  stage.open("photo");
   photo.alt = `The photo: ${name}`;
   await askService();
 }
 
 /** Show the camera, and what is in it. */
 async function showLive() {
-  if (location.hash !== "" && location.hash !== "#detect") location.hash = "#detect";
   running.abort();
   forget();
-  showStage("live");
-  document.body.classList.add("has-photo");
-  byId("result").hidden = false;
-  waiting.hidden = true;
+  stage.open("live");
+  stage.idle();
   sliders.limitObjectness(LEAST_OBJECTNESS);
   try {
     const [model] = await Promise.all([once("model"), loadTree()]);
     await live.start(model);
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
-    showStage("photo");
-    complain(error.title, error.message, showLive);
+    stage.turn("photo");
+    stage.complain(error.title, error.message, showLive);
   }
+}
+
+/** Let go of the camera where another view is shown. */
+export function leave() {
+  if (live.on) stopLive();
 }
 
 /** Go back to the photo from before, or to the beginning. */
 async function stopLive() {
   live.stop();
-  showStage("photo");
+  stage.turn("photo");
   forget();
-  if (given) {
-    await askService();
-    return;
-  }
-  byId("result").hidden = true;
-  document.body.classList.remove("has-photo");
-}
-
-/** @param {"photo" | "live"} kind */
-function showStage(kind) {
-  photo.hidden = kind === "live";
-  byId("live-video").hidden = byId("live").hidden = kind === "photo";
+  if (given) await askService();
+  else stage.close();
 }
 
 async function askService() {
@@ -168,11 +145,11 @@ async function askService() {
   const { signal } = running;
   const { blob } = given;
   forget();
-  busy("Looking …");
+  stage.busy("Looking …");
   const patience = {
     signal,
     /** @type {(seconds: number, reason: string) => void} */
-    onWait: (seconds, reason) => busy(`${reason}: asking again in ${seconds} s`, `${reason}: waiting`),
+    onWait: (seconds, reason) => stage.busy(`${reason}: asking again in ${seconds} s`, `${reason}: waiting`),
   };
   try {
     await display(blob, patience);
@@ -185,9 +162,9 @@ async function askService() {
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof ProblemError)) throw error;
-    complain(error.title, error.message, error.passing ? askService : undefined);
+    stage.complain(error.title, error.message, error.passing ? askService : undefined);
   } finally {
-    if (!signal.aborted) waiting.hidden = true;
+    if (!signal.aborted) stage.idle();
   }
 }
 
@@ -247,11 +224,10 @@ function draw() {
   const { result, all, tree } = look;
   const thresholds = { ...sliders.values, most: MOST_ANSWERS };
   const answers = answer(all, thresholds, tree, look.under);
-  present({ answers, tree, image: result.image });
+  stage.present({ answers, tree, image: result.image, hierarchy: thresholds.hierarchy });
   const count = `${answers.length} ${answers.length === 1 ? "object" : "objects"}`;
   const milliseconds = Object.values(result.timing_ms).reduce((sum, part) => sum + part, 0);
-  byId("summary").textContent =
-    `${count} · ${result.image.width} × ${result.image.height} px · ${Math.round(milliseconds)} ms`;
+  stage.say(`${count} · ${result.image.width} × ${result.image.height} px · ${Math.round(milliseconds)} ms`);
   byId("nothing").hidden = answers.length > 0;
   byId("nothing").textContent = all.length
     ? "No box is sure enough. Lower the objectness to see what was passed over."
@@ -259,68 +235,10 @@ function draw() {
   byId("curl").textContent = curl(given.name, parameters(thresholds, under));
 }
 
-/**
- * Show answers and no others, one of them selected.
- * @param {Shown} shown
- */
-function present(shown) {
-  shownNow = shown;
-  const { answers, tree, image } = shown;
-  if (!answers.some(({ candidate }) => candidate.id === selected)) selected = answers[0]?.candidate.id ?? -1;
-  boxes.show(answers, tree, image, selected);
-  objects.show(answers, tree, sliders.values.hierarchy, selected);
-  byId("objects-title").textContent = answers.length ? `Objects (${answers.length})` : "Objects";
-}
-
-/** @param {number} id of a candidate or a track; -1 selects none */
-function select(id) {
-  if (!shownNow || id === selected) return;
-  selected = id;
-  boxes.show(shownNow.answers, shownNow.tree, shownNow.image, id);
-  objects.show(shownNow.answers, shownNow.tree, sliders.values.hierarchy, id);
-}
-
 /** Forget what was found before. */
 function forget() {
-  look = shownNow = undefined;
-  selected = -1;
-  boxes.clear();
-  objects.clear();
-  problem.hidden = true;
-  byId("stage").hidden = byId("side").hidden = false;
-  byId("saving").hidden = true;
-  byId("nothing").hidden = true;
-  byId("summary").textContent = "";
-  byId("objects-title").textContent = "Objects";
-}
-
-/**
- * @param {string} text
- * @param {string} [status] what is read aloud, if it is to be read less often than the text changes
- */
-function busy(text, status = text) {
-  waiting.hidden = false;
-  waiting.textContent = text;
-  if (byId("summary").textContent !== status) byId("summary").textContent = status;
-}
-
-/**
- * @param {string} title
- * @param {string} detail
- * @param {() => void} [again] tries once more
- */
-function complain(title, detail, again) {
-  byId("result").hidden = false;
-  byId("stage").hidden = !photo.naturalWidth;
-  byId("side").hidden = !look;
-  byId("summary").textContent = "";
-  problem.replaceChildren(make("strong", {}, title), make("p", {}, detail));
-  if (again) {
-    const button = make("button", { type: "button" }, "Try again");
-    button.addEventListener("click", again);
-    problem.append(button);
-  }
-  problem.hidden = false;
+  look = undefined;
+  stage.clear();
 }
 
 async function showScope() {
@@ -335,12 +253,13 @@ async function showScope() {
 }
 
 async function savePicture() {
-  if (shownNow) save(await annotated(photo, shownNow.answers, shownNow.tree), `${stem()}-annotated.jpg`);
+  const now = stage.shown;
+  if (now) save(await annotated(photo, now.answers, now.tree), `${stem()}-annotated.jpg`);
 }
 
 async function saveJson() {
-  if (!look || !shownNow) return;
-  const text = JSON.stringify(shown(look.result, shownNow.answers), null, 2);
+  if (!look || !stage.shown) return;
+  const text = JSON.stringify(shown(look.result, stage.shown.answers), null, 2);
   save(new Blob([text], { type: "application/json" }), `${stem()}.json`);
 }
 

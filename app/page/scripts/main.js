@@ -1,6 +1,6 @@
 /** Starts the page: which view is shown follows the address, light or dark follows the person. */
 
-import { restrict, setUpDetect } from "./detect.js";
+import { leave, restrict, setUpDetect } from "./detect.js";
 import { byId } from "./dom.js";
 import { setUpTheme } from "./theme.js";
 
@@ -27,6 +27,7 @@ async function follow() {
   document.title = view === "detect" ? "yolo9000" : `${title.textContent} · yolo9000`;
   if (changed && started) (title.offsetParent ? title : byId("main")).focus({ preventScroll: true });
   if (changed) scrollTo(0, 0);
+  if (view !== "detect") leave();
   if (view === "explore") (await import("./explore.js")).showExplorer(wnid, restrictTo);
   if (view === "model") (await import("./model.js")).showModel();
 }

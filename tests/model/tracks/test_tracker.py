@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model.answers.detections import RawDetections, postprocess
 from model.geometry import Letterbox
-from model.tracks.tracker import LEAST_OBJECTNESS, PATIENCE, Tracked, Tracker
+from model.tracks.tracker import PATIENCE, UNSURE, Tracked, Tracker
 from tests.model.tracks.test_evidence import logits
 from tests.model_files import node, tiny_tree
 
@@ -42,7 +42,7 @@ def frame(tracked: Tracker, things: Sequence[Thing], seconds: float, under: tupl
     looks = np.array([t.looks for t in things], np.float32).reshape(-1, len(TREE))
     raw = RawDetections(
         boxes.reshape(-1, 4).astype(np.float32), np.array([t.objectness for t in things], np.float32), looks
-    ).at_least(LEAST_OBJECTNESS)
+    ).at_least(UNSURE * 0.5)
     found = postprocess(
         raw, Letterbox(SIDE, SIDE, SIDE), TREE, TRAINED, hierarchy_threshold=0.6, iou_threshold=0.8, max_detections=99
     )
@@ -75,14 +75,14 @@ def test_two_that_cross_keep_their_numbers() -> None:
 def test_one_that_is_half_hidden_goes_on_with_its_unsure_box() -> None:
     tracked = tracker()
     for number in range(60):
-        sure = 0.9 if number < 20 or number > 30 else 0.2
+        sure = 0.9 if number < 20 or number > 30 else 0.4
         found = who(frame(tracked, [Thing(100 + 4 * number, 300, sure)], number / RATE))
         assert set(found) == {1}
 
 
 def test_what_is_unsure_from_the_beginning_is_no_track() -> None:
     tracked = tracker()
-    assert all(not who(frame(tracked, [Thing(100, 300, 0.3)], number / RATE)) for number in range(20))
+    assert all(not who(frame(tracked, [Thing(100, 300, 0.4)], number / RATE)) for number in range(20))
 
 
 def test_one_that_comes_back_soon_is_the_same_and_later_another() -> None:
@@ -147,7 +147,7 @@ def test_unsure_boxes_alone_keep_no_track() -> None:
     """So that one that was sure by mistake does not stay, nor one that is below a threshold that has risen."""
     tracked = tracker()
     frame(tracked, [Thing(100, 300)], 0.0)
-    shown = [bool(who(frame(tracked, [Thing(100, 300, 0.3)], number / RATE))) for number in range(1, 90)]
+    shown = [bool(who(frame(tracked, [Thing(100, 300, 0.4)], number / RATE))) for number in range(1, 90)]
     assert shown == [number / RATE <= PATIENCE for number in range(1, 90)]
 
 
