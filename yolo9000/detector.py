@@ -195,7 +195,7 @@ class Detector:
     ) -> Iterator[FrameResult]:
         watcher = Watcher(self._model, question)
         with video:
-            for frame in video.read(every=every, start=start, end=end):
+            for frame in video.read(every=every, start=start, end=end, size=question.size):
                 yield watcher.look(frame)
 
     def _look(self, picture: Picture, question: Question) -> Result:

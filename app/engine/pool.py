@@ -79,7 +79,9 @@ class Pool:
             raise
 
     def _release(self) -> None:
-        if self._waiting:
-            self._waiting.pop().set_result(None)
-        else:
-            self._free += 1
+        while self._waiting:
+            turn = self._waiting.pop()
+            if not turn.done():  # one that has just been cancelled is still here until its task comes to run
+                turn.set_result(None)
+                return
+        self._free += 1

@@ -128,13 +128,13 @@ def settle(
         threshold, under, unproven: see `walk`.
     """
     answers = walk(tree, logits, threshold=threshold, under=under, unproven=unproven)
-    surer = walk(tree, logits, threshold=min(1.0, threshold + STEP), under=under, unproven=unproven)
+    surer = ends(answers, min(1.0, threshold + STEP), under, unproven)
     nodes, lengths = answers.nodes.copy(), answers.lengths.copy()
     kept = labels >= 0
     if under:
         kept &= tree.is_within(labels[:, None], np.array(under)[None, :]).any(1)
     for row in np.flatnonzero(kept & (nodes >= 0)).tolist():
-        held, sure = int(labels[row]), int(surer.nodes[row])
+        held, sure = int(labels[row]), int(surer[row])
         if tree.is_within(int(nodes[row]), held) and not (sure >= 0 and tree.is_within(sure, held)):
             nodes[row] = held  # it is still likely enough, and nothing below it is surely so
         elif sure >= 0:
@@ -147,3 +147,29 @@ def settle(
         np.where(beyond, np.float32(0), answers.probabilities),
         lengths,
     )
+
+
+def ends(answers: Walk, threshold: float, under: tuple[int, ...], unproven: NDArray[np.bool_] | None) -> IntArray:
+    """Return where walks with a higher threshold would end, int32 [K]; -1: nowhere.
+
+    The walk always goes to the likeliest child, so these are the beginnings of the walks at hand.
+
+    Args:
+        answers: walks with a threshold that is no higher.
+        threshold: the higher one.
+        under, unproven: those of the walks.
+    """
+    paths, rows = answers.paths, np.arange(len(answers.nodes))
+    stands = (paths >= 0) & (answers.probabilities >= np.float32(threshold))
+    lengths = stands.sum(1)
+    if under:
+        starts = np.isin(paths, under).argmax(1)
+        lengths[~stands[rows, starts]] = 0
+    else:
+        starts = np.zeros(len(rows), np.int64)
+        lengths = np.maximum(lengths, 1)  # a root always stands
+    if unproven is not None:
+        while (back := (lengths > starts + 1) & unproven[paths[rows, lengths - 1]]).any():
+            lengths[back] -= 1
+    found: IntArray = np.where(lengths > 0, paths[rows, lengths - 1], np.int32(-1)).astype(np.int32)
+    return found

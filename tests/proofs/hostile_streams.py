@@ -155,6 +155,8 @@ async def honest(port: int, stop: Callable[[], bool]) -> list[Reply]:
             began = monotonic()
             await stream.send(picture)
             answer = json.loads(await stream.recv())
+            if "status" in answer:
+                raise AssertionError(f"the honest stream was refused: {answer}")
             assert answer["frame"] == len(replies)
             boxes = [found["box"] for found in answer["detections"]]
             expected = expected or boxes

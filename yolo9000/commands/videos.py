@@ -97,9 +97,9 @@ class Watched:
             complain(str(error))
 
     def _frames(self, video: Video, writer: VideoWriter | None) -> Iterator[FrameResult]:
-        watcher, span = Watcher(self._detector, self._question), self._span
+        watcher, span, size = Watcher(self._detector, self._question), self._span, self._question.size
         hear = None if writer is None else writer.hear
-        for frame in video.read(every=span.every, start=span.start, end=span.end, hear=hear):
+        for frame in video.read(every=span.every, start=span.start, end=span.end, size=size, hear=hear):
             result = watcher.look(frame)
             for found in result:
                 self._take(found, result.seconds)

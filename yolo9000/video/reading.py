@@ -1,12 +1,16 @@
 """Reads the frames of a video as a person sees them, one after the other: memory does not grow with the length."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from model.geometry import Letterbox
+from model.pictures.decoding import letterbox
 from yolo9000.video.ahead import read_ahead
 from yolo9000.video.errors import VideoError, VideoMissingError
 from yolo9000.video.sources import Place, place_of
@@ -41,12 +45,14 @@ class Frame:
         seconds: since the video's beginning.
         image: RGB, held upright.
         pts: when it is shown, in units of `Video.time_base`.
+        laid: the image as the network's input, and how it lies there, if that was asked for.
     """
 
     number: int
     seconds: float
     image: Image.Image
     pts: int
+    laid: tuple[NDArray[np.uint8], Letterbox] | None = None
 
 
 class Video:
@@ -110,7 +116,13 @@ class Video:
         return next(iter(self._container.streams.audio), None)
 
     def read(
-        self, *, every: int = 1, start: float = 0.0, end: float | None = None, hear: Hear | None = None
+        self,
+        *,
+        every: int = 1,
+        start: float = 0.0,
+        end: float | None = None,
+        size: int | None = None,
+        hear: Hear | None = None,
     ) -> Iterator[Frame]:
         """Yield frames.
 
@@ -120,10 +132,14 @@ class Video:
             every: give every n-th frame only.
             start: seconds from the beginning on.
             end: seconds, not included.
+            size: side of the network's input in pixels: of a file, frames are laid into it ahead, too.
             hear: is given the packets of sound, between the frames that they are between; None: nobody listens.
         """
         sound = hear is not None and not self.live
-        for one in read_ahead(self._frames(every, start, end, sound), 1 if self.live else AHEAD, newest=self.live):
+        items = self._frames(every, start, end, sound)
+        if size is not None and not self.live:  # of what is live most frames may be left out
+            items = (_laid(one, size) for one in items)
+        for one in read_ahead(items, 1 if self.live else AHEAD, newest=self.live):
             if isinstance(one, Frame):
                 yield one
             elif hear is not None:
@@ -205,6 +221,10 @@ class Video:
             image = image.resize((max(1, round(image.width * shape)), image.height))
         turn = TURNS.get(frame.rotation % 360)
         return image if turn is None else image.transpose(turn)
+
+
+def _laid(item: "Frame | Packet[Any]", size: int) -> "Frame | Packet[Any]":
+    return replace(item, laid=letterbox(item.image, size)) if isinstance(item, Frame) else item
 
 
 def reason_of(error: Exception) -> str:

@@ -30,7 +30,7 @@ class Watcher:
     def look(self, frame: Frame) -> FrameResult:
         """Return what is followed in a frame; frames come in order."""
         clock = [perf_counter()]
-        pixels, laid = letterbox(frame.image, self._question.size)
+        pixels, laid = frame.laid or letterbox(frame.image, self._question.size)
         clock.append(perf_counter())
         (raw,) = self._model.run(pixels[None], least_objectness(self._question))
         clock.append(perf_counter())

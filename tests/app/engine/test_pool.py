@@ -87,3 +87,20 @@ async def test_a_turn_given_to_one_that_gives_up_goes_to_the_next(pool: Pool) ->
     assert pool._free == 1
     go.set()
     await running
+
+
+async def test_a_thread_that_ends_as_its_next_one_gives_up_is_not_lost(pool: Pool) -> None:
+    """Both in one turn of the loop: the one that is cancelled is still in the queue when the thread is free."""
+    go = threading.Event()
+    running = asyncio.create_task(pool.run("a", go.wait, 30))
+    await settled()
+    given_up = asyncio.create_task(pool.run("b", divmod, 1, 1))
+    next_one = asyncio.create_task(pool.run("c", divmod, 7, 2))
+    await settled()
+    given_up.cancel()
+    pool._release()
+    await asyncio.gather(given_up, return_exceptions=True)
+    assert not pool._waiting  # the turn is the next one's
+    go.set()
+    assert (await next_one)[0] == (3, 1)
+    await running

@@ -4,10 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.answers.walk import walk
-from model.tracks.evidence import Evidence, leaf_probabilities, log_conditionals, settle
+from model.tracks.evidence import Evidence, ends, leaf_probabilities, log_conditionals, settle
 from tests.model_files import node, tiny_tree
 
 FRAME = 1 / 10
@@ -131,6 +133,20 @@ def test_a_name_stays_until_another_is_surer(share: float, held: str | None, exp
     assert path == [TREE.names[one] for one in TREE.path(node(expected))]
     assert (answers.paths[0][answers.lengths[0] :] == -1).all()
     assert answers.label_probability[0] == pytest.approx(share if expected == "beagle" else 1.0, abs=1e-3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_a_walk_with_a_higher_threshold_is_the_beginning_of_one_with_a_lower(data: st.DataObject) -> None:
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    random = np.random.default_rng(seed)
+    frames = random.normal(0, data.draw(st.sampled_from([0.5, 2.0, 8.0])), (6, len(TREE))).astype(np.float32)
+    under = tuple(data.draw(st.sets(st.integers(0, len(TREE) - 1), max_size=3)))
+    unproven = random.random(len(TREE)) < 0.3
+    low, high = sorted(data.draw(st.tuples(st.floats(0, 1), st.floats(0, 1))))
+    answers = walk(TREE, frames, threshold=low, under=under, unproven=unproven)
+    expected = walk(TREE, frames, threshold=high, under=under, unproven=unproven).nodes
+    assert ends(answers, high, under, unproven).tolist() == expected.tolist()
 
 
 def test_unlikely_once_is_not_ruled_out_for_good() -> None:
