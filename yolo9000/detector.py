@@ -1,6 +1,7 @@
 """A model in this process."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
@@ -193,10 +194,11 @@ class Detector:
     def _frames(
         self, video: Video, every: int, start: float, end: float | None, question: Question
     ) -> Iterator[FrameResult]:
-        watcher = Watcher(self._model, question)
         with video:
-            for frame in video.read(every=every, start=start, end=end, size=question.size):
-                yield watcher.look(frame)
+            frames = video.read(every=every, start=start, end=end, size=question.size)
+            with closing(Watcher(self._model, question).watch(frames, ahead=not video.live)) as watched:
+                for _, result in watched:
+                    yield result
 
     def _look(self, picture: Picture, question: Question) -> Result:
         source = Path(picture) if isinstance(picture, (str, Path)) else None

@@ -3,8 +3,8 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,9 @@ class Watched:
         """
         try:
             with Video(self._name) as video, self._writer(video) as writer:
-                results = self._frames(video, writer)
-                for result in _with_bar(results, self._name, self._expected(video), shown=bar):
-                    take(result)
+                with closing(self._frames(video, writer)) as results:
+                    for result in _with_bar(results, self._name, self._expected(video), shown=bar):
+                        take(result)
                 self._tell(video)
         except KeyboardInterrupt:
             self.stopped = True
@@ -96,16 +96,18 @@ class Watched:
             self.failed = True
             complain(str(error))
 
-    def _frames(self, video: Video, writer: VideoWriter | None) -> Iterator[FrameResult]:
+    def _frames(self, video: Video, writer: VideoWriter | None) -> Generator[FrameResult, None, None]:
         watcher, span, size = Watcher(self._detector, self._question), self._span, self._question.size
         hear = None if writer is None else writer.hear
-        for frame in video.read(every=span.every, start=span.start, end=span.end, size=size, hear=hear):
-            result = watcher.look(frame)
-            for found in result:
-                self._take(found, result.seconds)
-            if writer is not None:
-                writer.write(frame, result.draw())
-            yield result
+        frames = video.read(every=span.every, start=span.start, end=span.end, size=size, hear=hear)
+        # The writer hears and writes in turn, so in one thread.
+        with closing(watcher.watch(frames, ahead=writer is None and not video.live)) as watched:
+            for frame, result in watched:
+                for found in result:
+                    self._take(found, result.seconds)
+                if writer is not None:
+                    writer.write(frame, result.draw())
+                yield result
 
     def _writer(self, video: Video) -> AbstractContextManager[VideoWriter | None]:
         return nullcontext() if self._save is None else VideoWriter(self._save, video, self._span.start)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Final, TypeVar
 
 Item = TypeVar("Item")
@@ -11,11 +11,11 @@ JOINED: Final = 2.0
 """Seconds to wait for the thread in the end; one that waits for a camera ends later by itself."""
 
 
-def read_ahead(items: Iterator[Item], most: int, *, newest: bool = False) -> Iterator[Item]:
+def read_ahead(items: Iterator[Item], most: int, *, newest: bool = False) -> Generator[Item, None, None]:
     """Yield what an iterator gives, while it is already at work on the next.
 
     Args:
-        items: is used from another thread, and from that alone.
+        items: is used from another thread, and from that alone; closed there in the end if it is a generator.
         most: items that wait for whoever asks, at most.
         newest: never wait for whoever asks: what is not asked for in time is left out.
 
@@ -40,6 +40,8 @@ def read_ahead(items: Iterator[Item], most: int, *, newest: bool = False) -> Ite
         except Exception as error:  # noqa: BLE001 - it is raised where the items are asked for
             problems.append(error)
         finally:
+            if isinstance(items, Generator):
+                items.close()
             with condition:
                 ended = True
                 condition.notify_all()

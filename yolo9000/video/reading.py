@@ -1,6 +1,7 @@
 """Reads the frames of a video as a person sees them, one after the other: memory does not grow with the length."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -123,8 +124,8 @@ class Video:
         end: float | None = None,
         size: int | None = None,
         hear: Hear | None = None,
-    ) -> Iterator[Frame]:
-        """Yield frames.
+    ) -> Generator[Frame, None, None]:
+        """Yield frames; close what this returns before the video.
 
         Of a file a few are decoded ahead, in a thread of their own. Of what is live the newest one is given.
 
@@ -139,11 +140,12 @@ class Video:
         items = self._frames(every, start, end, sound)
         if size is not None and not self.live:  # of what is live most frames may be left out
             items = (_laid(one, size) for one in items)
-        for one in read_ahead(items, 1 if self.live else AHEAD, newest=self.live):
-            if isinstance(one, Frame):
-                yield one
-            elif hear is not None:
-                hear(one)
+        with closing(read_ahead(items, 1 if self.live else AHEAD, newest=self.live)) as ahead:
+            for one in ahead:
+                if isinstance(one, Frame):
+                    yield one
+                elif hear is not None:
+                    hear(one)
 
     def _open(self, place: Place) -> "InputContainer":
         try:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from tests.yolo9000.video.films import HEIGHT, WIDTH, pictures, write_film
 from yolo9000 import Detector, FrameResult, VideoError
 from yolo9000.commands import cli
+from yolo9000.video.reading import Video
 
 PATH = "object > animal > dog > beagle"
 
@@ -46,6 +48,23 @@ def test_each_frame_has_what_is_in_it(tiny_model: Path, film: Path) -> None:
         assert abs(found.box.x1 - (5 + 3 * result.frame)) < 4
         assert (result.width, result.height) == (WIDTH, HEIGHT)
     assert results[3].draw().size == (WIDTH, HEIGHT)
+
+
+def test_who_stops_early_has_no_thread_at_work_on_a_closed_video(
+    tiny_model: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work = list[list[str]]()
+    close = Video.close
+
+    def closed(video: Video) -> None:
+        at_work.append([thread.name for thread in threading.enumerate() if thread.name == "read-ahead"])
+        close(video)
+
+    monkeypatch.setattr(Video, "close", closed)
+    frames = Detector(tiny_model).detect_video(film)
+    assert next(frames).frame == 0
+    frames.close()  # type: ignore[attr-defined]  # it is a generator
+    assert at_work == [[]]
 
 
 def test_the_json_of_a_frame_can_be_read_back(tiny_model: Path, film: Path) -> None:

@@ -215,7 +215,7 @@ class TestReadAhead:
         assert next(reading) == 0
         time.sleep(0.05)
         assert len(made) <= 6
-        reading.close()  # type: ignore[attr-defined]
+        reading.close()
 
     def test_an_error_comes_after_the_items_before_it(self) -> None:
         def items() -> Iterator[int]:
