@@ -1,6 +1,6 @@
 """How the service answers errors: RFC 9457 problem details, whatever raised them.
 
-fastapi ValidationException        InvalidParameterError
+fastapi RequestValidationError     InvalidParameterError, and WebSocketRequestValidationError
 starlette HTTPException            NotFoundError, MethodNotAllowedError
 starlette ClientDisconnect         MalformedUploadError, though nobody is left to read it
 everything else                    as `app.contract.errors.service_error` has it
@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from fastapi import FastAPI, Response
-from fastapi.exceptions import RequestValidationError, ValidationException, WebSocketRequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -67,7 +67,8 @@ async def end_stream(websocket: WebSocket, error: Exception) -> None:
     known = error_of(error)
     if isinstance(known, InternalError):
         _logger.error("A stream failed.", exc_info=error)
-    note_problem(known.kind)
+    if not isinstance(known, NotReadyError):  # that the service stops is no problem of the stream
+        note_problem(known.kind)
     if websocket.application_state is not WebSocketState.CONNECTED:  # it has gone meanwhile
         return
     codes = {NotReadyError: GOING_AWAY, InternalError: FAULT}
@@ -113,7 +114,7 @@ def error_responses(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any
 
 def error_of(error: Exception) -> ServiceError:
     """Translate any exception into the error a client sees."""
-    if isinstance(error, ValidationException):
+    if isinstance(error, (RequestValidationError, WebSocketRequestValidationError)):
         return invalid_parameters([{**entry, "loc": entry["loc"][1:] or entry["loc"]} for entry in error.errors()])
     if isinstance(error, ClientDisconnect):
         return MalformedUploadError("the client disconnected before the body was complete")

@@ -1,8 +1,9 @@
 """/detect/stream: frames of a camera or a video over a WebSocket (RFC 6455)."""
 
+from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request, WebSocket
+from fastapi import APIRouter, Depends, Query, WebSocket
 from starlette.requests import HTTPConnection
 
 from app.access.origins import is_same_or_allowed
@@ -16,6 +17,8 @@ from app.contract.errors import (
     UpgradeRequiredError,
 )
 from app.contract.schemas import FrameParameters
+from app.engine.admission import AdmittedRequest
+from app.engine.engine import Engine
 from app.engine.models import Models
 from app.engine.pipeline import Question
 from app.http.dependencies import Admitted, CurrentSettings, OpenEngine, ServedModels
@@ -30,21 +33,50 @@ PROTOCOL: Final = "yolo9000.stream.v1"
 router = APIRouter(tags=["detection"])
 
 
-@router.websocket("/detect/stream")
-async def detect_stream(
-    websocket: WebSocket,
+@dataclass(frozen=True)
+class Handshake:
+    """What a stream begins with: nothing is wrong with it so far, and there may be no place yet."""
+
+    parameters: FrameParameters
+    engine: Engine
+    models: Models
+    settings: Settings
+    admitted: AdmittedRequest
+
+
+async def checked_handshake(
+    connection: HTTPConnection,
     parameters: Annotated[FrameParameters, Query()],
     engine: OpenEngine,
     models: ServedModels,
     settings: CurrentSettings,
     admitted: Admitted,
-) -> None:
-    """Take the handshake, and answer frames until the end."""
-    _check(websocket, parameters, models, settings)
+) -> Handshake:
+    """Refuse a page of another site, and parameters that no frame could be asked with.
+
+    Raises:
+        ForbiddenOriginError: the page is of another site.
+        ServiceError, UnknownConceptError: what POST /detect would answer to such parameters.
+    """
+    origin, host = connection.headers.get("origin"), connection.headers.get("host", "")
+    if origin is not None and not is_same_or_allowed(origin, host, settings.cors_origins):
+        raise ForbiddenOriginError("pages of this origin may not use the service; its setting cors_origins names those")
+    Question.of(parameters, models.detector(parameters.model))
+    return Handshake(parameters, engine, models, settings, admitted)
+
+
+CheckedHandshake = Annotated[Handshake, Depends(checked_handshake)]
+
+
+@router.websocket("/detect/stream")
+async def detect_stream(websocket: WebSocket, begun: CheckedHandshake) -> None:
+    """Open the stream, and answer frames until the end."""
+    engine, models, settings = begun.engine, begun.models, begun.settings
     with engine.admission.stream():
         await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope["subprotocols"] else None)
         try:
-            await Stream(websocket, engine, models, admitted, parameters, settings, turn_of(websocket)).run()
+            turn = turn_of(websocket)
+            await Stream(websocket, engine, models, begun.admitted, begun.parameters, settings, turn).run()
         except Exception as error:  # noqa: BLE001 - the client is told, and the log of what nobody expected
             await end_stream(websocket, error)
 
@@ -70,14 +102,7 @@ async def detect_stream(
         ),
     },
 )
-async def try_stream(
-    request: Request,
-    parameters: Annotated[FrameParameters, Query()],
-    engine: OpenEngine,
-    models: ServedModels,
-    settings: CurrentSettings,
-    admitted: Admitted,
-) -> None:
+async def try_stream(begun: CheckedHandshake) -> None:
     """Open a WebSocket here. Send frames as binary messages, each a picture file; a JPEG is best.
 
     Each frame is answered with a text message: what POST /detect answers with, and a `track` for each object. A frame
@@ -88,15 +113,5 @@ async def try_stream(
     A page names an API key as a subprotocol, `yolo9000.key.KEY`, since browsers send no other header. Nor do they tell
     a page why a handshake was refused: a plain request gets the same problem, or 426 if a stream could be opened.
     """
-    del admitted
-    _check(request, parameters, models, settings)
-    with engine.admission.stream():
+    with begun.engine.admission.stream():
         raise UpgradeRequiredError("open a WebSocket here")
-
-
-def _check(connection: HTTPConnection, parameters: FrameParameters, models: Models, settings: Settings) -> None:
-    """Refuse a page of another site, and parameters that no frame could be asked with."""
-    origin, host = connection.headers.get("origin"), connection.headers.get("host", "")
-    if origin is not None and not is_same_or_allowed(origin, host, settings.cors_origins):
-        raise ForbiddenOriginError("pages of this origin may not use the service; its setting cors_origins names those")
-    Question.of(parameters, models.detector(parameters.model))
