@@ -5,8 +5,8 @@ and found none: an object that is half hidden is still that object, for a while.
 their IoU where the track is thought to be now, less where the names are on different lines of the tree. Of all
 matchings the best in total is taken. A track that finds no box, or unsure ones only, is forgotten after a while.
 
-Written here, and tried on made-up crowds (tests/model/tracks), because the kept libraries bring OpenCV, SciPy and
-matplotlib with them.
+Written here, because the kept libraries bring OpenCV, SciPy and matplotlib with them. Tried on made-up crowds
+(tests/model/tracks), and on clips of moving stills against one of them (docs/video.md).
 """
 
 from typing import Final, NamedTuple
@@ -28,11 +28,11 @@ UNSURE: Final = 0.75
 moving stills, tracks with a threshold of .4 cover .869 of what is seen (voc_val) and .584 (ilsvrc_val), and of a
 picture of a porch 49 boxes pass the network's gate. With a quarter it is .882 and .600, but 174 boxes, and one and a
 half times as long; without unsure boxes .856, .560 and 32."""
-SIMILAR: Final = 0.2
+SIMILAR: Final = 0.1
 """IoU of a sure box and its track."""
-SIMILAR_UNSURE: Final = 0.5
+SIMILAR_UNSURE: Final = 0.3
 """IoU of an unsure box and its track."""
-OTHER_NAME: Final = 0.6
+OTHER_NAME: Final = 0.8
 """Factor of the similarity where names are on different lines."""
 PATIENCE: Final = 1.0
 """Seconds after its last sure box until a track is forgotten."""
