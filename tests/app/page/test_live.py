@@ -23,6 +23,13 @@ from tests.app.servers import Running, running, serving
 
 pytestmark = pytest.mark.slow
 
+SELECTED = """() => {
+  const item = document.querySelector('#objects li:has([aria-expanded=true])');
+  const box = document.querySelector('.box.selected');
+  return item && box && [item.dataset.id, box.style.left];
+}"""
+"""The number of the object that is selected, and where its box is."""
+
 KEY, ENTRY = make_key("page")
 
 
@@ -82,18 +89,17 @@ def test_the_picture_moves_and_its_objects_are_followed(visitor: Visitor) -> Non
     watch(visitor)
     page = visitor.page
     expect(page.locator("#summary")).to_have_text("Live")
-    dog = page.locator("#objects li").first  # the surest, whose box is the selected one
-    expect(dog.locator(".object-name")).to_have_text(re.compile(r"^#\d+ "))
-    number = dog.get_attribute("data-id")
-    places = set()
-    for _ in range(20):
-        page.wait_for_timeout(150)
-        box = page.locator(".box.selected").bounding_box()
-        assert box
-        places.add(round(box["x"]))
-    assert len(places) > 3  # it moves
-    assert page.locator(f'#objects li[data-id="{number}"]').count() == 1  # and is the same object
-    assert page.locator("#objects li [aria-current=true]").count() == 1
+    expect(page.locator("#objects .object-name").first).to_have_text(re.compile(r"^#\d+ "))
+    places: dict[str, set[str]] = {}
+    for _ in range(400):  # a busy machine looks at few frames a second, and may lose one object or another
+        page.wait_for_timeout(100)
+        found = page.evaluate(SELECTED)
+        if found is not None:
+            places.setdefault(found[0], set()).add(found[1])
+        if any(len(seen) > 3 for seen in places.values()):
+            break
+    else:
+        raise AssertionError(places)
     video = page.locator("#live-video").bounding_box()
     assert video
     for one in page.locator(".box").all():

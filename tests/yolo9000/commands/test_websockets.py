@@ -6,11 +6,11 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
 from tests.app import pictures
@@ -108,18 +108,20 @@ def test_a_frame_that_is_too_large_ends_its_stream(server: Running) -> None:
 @pytest.mark.parametrize(
     "crumbs",
     [
-        frame(PING, b"x" * 100) * 2000,
-        frame(BINARY) * 5000,
-        frame(TEXT, b"{}") * 5000,
+        frame(PING, b"x") * 20_000,
+        frame(BINARY) * 20_000,
+        frame(TEXT, b"{}") * 20_000,
         frame(BINARY, last=False) + frame(CONTINUATION, last=False) * 5000,
     ],
     ids=["pings", "empty frames", "parameters", "parts"],
 )
 def test_crumbs_end_their_stream(server: Running, crumbs: bytes) -> None:
     with raw(server) as connection:
-        connection.sendall(crumbs)
-        said = last_words(connection)
-    assert struct.pack("!H", CloseCode.POLICY_VIOLATION) in said
+        began = time.monotonic()
+        with suppress(ConnectionError):  # it may end while there is more to send, and then what it said last is lost
+            connection.sendall(crumbs)
+        last_words(connection)
+        assert time.monotonic() - began < 20  # one that only says nothing may stay for a minute
     still_answers(server)
 
 
