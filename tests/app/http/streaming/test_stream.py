@@ -95,8 +95,9 @@ async def test_frames_that_nobody_waits_for_are_read_slowly(make: Any, monkeypat
         with busy(engine_of(app)) as free:
             for _ in range(30):
                 socket.send(FRAME)
+            await until(lambda: socket._to_service.qsize() <= 27)  # one is looked at, one waits, and one gave way
             await asyncio.sleep(1.0)
-            assert 20 <= socket._to_service.qsize() <= 28  # one at once, one waits, and five a second
+            assert socket._to_service.qsize() >= 20  # five a second
             free.set()
 
 
