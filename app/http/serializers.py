@@ -51,7 +51,7 @@ def stream_answer(answer: Answer, detector: OnnxDetector, frame: int, seconds: f
             ]
         },
         frame=frame,
-        seconds=round(seconds, 6),
+        seconds=seconds,
         skipped=skipped,
     )
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.engine.following import Following, least_objectness
 from app.engine.pipeline import Answer, Question, StepTimes
-from app.http.serializers import detection_result
+from app.http.serializers import stream_answer
 from model.answers.detections import RawDetections
 from model.geometry import Letterbox
 from model.pictures.decoding import letterbox
@@ -71,12 +71,9 @@ class Watcher:
         found, tracks = self._following.take(seen.raw, seen.laid, frame.seconds, self._question)
         decode, inference, rest = (1000 * seconds for seconds in (seen.laying, seen.network, perf_counter() - began))
         times = StepTimes(decode=decode, inference=inference, postprocess=rest)
-        answer = Answer(frame.image.width, frame.image.height, found, times)
-        described = detection_result(answer, self._model).model_dump()
-        for one, track in zip(described["detections"], tracks.tolist(), strict=True):
-            one["track"] = track
-        described |= {"frame": frame.number, "seconds": frame.seconds}
-        return FrameResult.from_dict(described, tree=self._model.tree, picture=partial(_of, frame))
+        answer = Answer(frame.image.width, frame.image.height, found, times, tracks)
+        described = stream_answer(answer, self._model, frame.number, frame.seconds, skipped=0)
+        return FrameResult.from_dict(described.model_dump(), tree=self._model.tree, picture=partial(_of, frame))
 
 
 def _of(frame: Frame) -> Image.Image:

@@ -114,7 +114,7 @@ class Stream:
                 answer = await self._engine.follow(self._admitted, following, frame.data, question, frame.arrived)
         except Exception as error:  # noqa: BLE001 - it is told, and the next frame may be better
             return _problem(error, frame)
-        return stream_answer(answer, detector, frame.number, frame.arrived - self._began, frame.skipped)
+        return stream_answer(answer, detector, frame.number, round(frame.arrived - self._began, 6), frame.skipped)
 
     def _followed_by(self, detector: OnnxDetector) -> Following:
         """Return what follows the objects. Another model knows nothing of what the one before saw, and begins anew."""

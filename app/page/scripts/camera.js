@@ -13,7 +13,7 @@ export class Camera {
   /** @type {MediaStream | undefined} */
   #stream;
   /** @type {string[]} */
-  #others = [];
+  #cameras = [];
   #ended;
 
   /** Cameras are only given to pages that are loaded over HTTPS or from this very machine. */
@@ -32,20 +32,20 @@ export class Camera {
 
   /** How many cameras there are; known once one runs. */
   get count() {
-    return this.#others.length;
+    return this.#cameras.length;
   }
 
   /** Start the camera that looks away from the person, where there are two. */
   async start() {
     await this.#open({ facingMode: { ideal: "environment" } });
     const devices = await navigator.mediaDevices.enumerateDevices();
-    this.#others = devices.filter(({ kind }) => kind === "videoinput").map(({ deviceId }) => deviceId);
+    this.#cameras = devices.filter(({ kind }) => kind === "videoinput").map(({ deviceId }) => deviceId);
   }
 
   /** Go on with the next camera. */
   async turn() {
     const current = this.#stream?.getVideoTracks()[0]?.getSettings().deviceId ?? "";
-    const next = this.#others[(this.#others.indexOf(current) + 1) % this.#others.length];
+    const next = this.#cameras[(this.#cameras.indexOf(current) + 1) % this.#cameras.length];
     this.stop();
     await this.#open({ deviceId: { exact: next } });
   }

@@ -100,8 +100,9 @@ export class Live {
 
   /** Ask with the parameters of now from the next frame on; a paused picture is asked about once more. */
   changed() {
-    const { under: _, ...query } = Object.fromEntries(this.#query());
-    const under = this.#query().getAll("under");
+    const asked = this.#query();
+    const { under: _, ...query } = Object.fromEntries(asked);
+    const under = asked.getAll("under");
     this.#stream?.change({
       ...Object.fromEntries(Object.entries(query).map(([name, at]) => [name, Number(at)])),
       under,

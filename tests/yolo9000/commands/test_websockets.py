@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,11 +15,11 @@ from websockets.sync.client import ClientConnection, connect
 from tests.app import pictures
 from tests.app.servers import Running, running
 from tests.proofs.clients import megabytes
+from tests.proofs.hostile_streams import BINARY, CONTINUATION, HANDSHAKE, PING, TEXT, frame
 
 pytestmark = pytest.mark.slow
 
 FRAME = pictures.red()
-CONTINUATION, TEXT, BINARY, PING = 0, 1, 2, 9
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +36,11 @@ def opened(server: Running, query: str = "") -> ClientConnection:
     return connect(address(server, query), compression=None, proxy=None)
 
 
-def frame(kind: int, data: bytes = b"", *, last: bool = True) -> bytes:
-    """Write a frame of a client, masked with zeros."""
-    length = struct.pack("!B", 0x80 | len(data)) if len(data) < 126 else struct.pack("!BH", 0x80 | 126, len(data))
-    return struct.pack("!B", kind | (0x80 if last else 0)) + length + bytes(4) + data
-
-
 def raw(server: Running) -> socket.socket:
     """Open a WebSocket by hand."""
     connection = socket.create_connection(("127.0.0.1", server.client.base_url.port or 0))
     connection.settimeout(30)
-    connection.sendall(
-        b"GET /detect/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
+    connection.sendall(HANDSHAKE)
     answer = b""
     while b"\r\n\r\n" not in answer:
         answer += connection.recv(1)
