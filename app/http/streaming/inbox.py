@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
@@ -63,6 +64,7 @@ class Inbox:
         self._count = 0
         self._frame: Frame | None = None
         self._changed = asyncio.Event()
+        self._taken = asyncio.Event()
         self._ended = False
 
     async def fill(self) -> None:
@@ -81,7 +83,7 @@ class Inbox:
                 await self._told(message.get("text") or "")
                 await asyncio.sleep(1 / TEXTS_PER_SECOND)
             elif self._put(data):
-                await asyncio.sleep(max(1 / LATE_FRAMES_PER_SECOND, len(data) / LATE_BYTES_PER_SECOND))
+                await self._rest(max(1 / LATE_FRAMES_PER_SECOND, len(data) / LATE_BYTES_PER_SECOND))
 
     def end(self) -> None:
         """Let nobody wait for another frame."""
@@ -97,6 +99,7 @@ class Inbox:
         """Take the frame that `arrived` has told of; its bytes count until it is let go."""
         frame, self._frame = self._frame, None
         assert frame is not None
+        self._taken.set()
         if not self._ended:
             self._changed.clear()
         return frame
@@ -105,6 +108,13 @@ class Inbox:
         """Count a frame's bytes no more."""
         if frame.refused is None:
             self._admitted.let_go(len(frame.data))
+
+    async def _rest(self, seconds: float) -> None:
+        """Read nothing for a while, or until the frame that is kept is taken: then the next one is wanted."""
+        self._taken.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._taken.wait()
 
     async def _next(self) -> MutableMapping[str, Any]:
         while True:
