@@ -11,6 +11,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from model.geometry import Letterbox
 from model.pictures.colour import PLAIN_MODES, to_srgb
 from model.pictures.opening import MAX_PIXELS, opened
+from model.pictures.resizing import resized
 from model.pictures.tiff import as_8_bits
 
 PADDING = 127
@@ -21,8 +22,6 @@ DRAFT_AT_LEAST = 1.75
 as in training. In 376 cases (47 photographs, eight sizes) squares differed from fully decoded ones by .4 grey levels on
 average and 1.8 at most; 2 gives .3 and 1.7, 1.5 gives .7 and 2.3, 1 gives 1.6 and 7.6. At 12 megapixels 2 takes 1.5
 times as long. simplejpeg, another binding of libjpeg-turbo, was not faster (17 ms both)."""
-
-_RESAMPLING = Image.Resampling.BILINEAR
 
 
 def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -72,7 +71,7 @@ def decode_letterboxed(data: bytes, size: int, *, max_pixels: int = MAX_PIXELS) 
         frame = frame or Letterbox(size, file.width, file.height)
         plain = image.mode in PLAIN_MODES and not image.has_transparency_data
         image = image if plain else to_srgb(image)
-        image = image.resize((frame.resized_width, frame.resized_height), _RESAMPLING, box=box)
+        image = resized(image, (frame.resized_width, frame.resized_height), box)
         turn = _turn(file)
         if turn is not None:
             image = image.transpose(turn)
@@ -94,16 +93,15 @@ def letterbox(image: Image.Image, size: int) -> tuple[NDArray[np.uint8], Letterb
     if image.mode != "RGB":
         raise ValueError(f"letterbox needs an RGB picture, not mode {image.mode}")
     frame = Letterbox(size, image.width, image.height)
-    resized = image.resize((frame.resized_width, frame.resized_height), _RESAMPLING)
-    return _placed(resized, frame), frame
+    return _placed(resized(image, (frame.resized_width, frame.resized_height)), frame), frame
 
 
-def _placed(resized: Image.Image, frame: Letterbox) -> NDArray[np.uint8]:
+def _placed(small: Image.Image, frame: Letterbox) -> NDArray[np.uint8]:
     """Return the square, uint8 [size, size, 3], with this resized picture where the letterbox has it."""
     square = np.full((frame.size, frame.size, 3), PADDING, dtype=np.uint8)
     rows = slice(frame.top, frame.top + frame.resized_height)
     columns = slice(frame.left, frame.left + frame.resized_width)
-    square[rows, columns] = np.asarray(resized)
+    square[rows, columns] = np.asarray(small)
     return square
 
 

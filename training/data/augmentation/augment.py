@@ -15,6 +15,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.pictures.decoding import PADDING
+from model.pictures.resizing import resized
 
 FloatArray = NDArray[np.float32]
 
@@ -159,7 +160,7 @@ def place(image: Image.Image, size: int, rectangle: tuple[float, float, float, f
         min(float(image.width), (x2 - left) / width * image.width),
         min(float(image.height), (y2 - top) / height * image.height),
     )
-    canvas.paste(image.resize((x2 - x1, y2 - y1), Image.Resampling.BILINEAR, box=source), (x1, y1))
+    canvas.paste(resized(image, (x2 - x1, y2 - y1), source), (x1, y1))
     return canvas
 
 
