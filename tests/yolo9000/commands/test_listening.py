@@ -1,5 +1,6 @@
 """Addresses to listen at: which are taken, and what is said of those that cannot be."""
 
+import asyncio
 import socket
 
 import pytest
@@ -74,3 +75,21 @@ def test_an_address_that_is_not_this_machines(host: str) -> None:
     wrong = host.rpartition(",")[2]
     with pytest.raises(ConfigurationError, match=f"--host {wrong}: this machine has no such"):
         addresses(host, 8000)
+
+
+@pytest.mark.anyio
+async def test_an_answer_is_sent_at_once() -> None:
+    """Where a small packet waits until the one before is acknowledged, each answer takes 40 ms more."""
+    arrived: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.put_nowait(writer)
+
+    with listening("127.0.0.1", 0) as [taken]:
+        async with await asyncio.start_server(take, sock=taken):
+            _, client = await asyncio.open_connection(*taken.getsockname())
+            writer = await arrived.get()
+            assert writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            for end in (writer, client):
+                end.close()
+                await end.wait_closed()
