@@ -1,6 +1,7 @@
 """What the service answers when it cannot do what it was asked: an exception for each type of RFC 9457 problem.
 
 ServiceError
+├── MalformedRequestError     400  no HTTP
 ├── MalformedUploadError      400  no picture in the request, or a broken form
 ├── UnreadablePictureError    400  the picture is damaged or cut short
 ├── UnauthorizedError         401  no API key, or an unknown one
@@ -16,6 +17,7 @@ ServiceError
 ├── UpgradeRequiredError      426  a WebSocket is to be opened there
 ├── QueueFullError            429  all slots are taken; try again later
 ├── RateLimitedError          429  too many requests with this key; try again later
+├── HeadTooLargeError         431  too many or too long headers
 ├── InternalError             500  a fault of the service
 ├── NotReadyError             503  the service is starting or stopping; try again later
 └── DeadlinePassedError       504  no answer in time
@@ -48,6 +50,12 @@ class ServiceError(Exception):
         self.request_id = request_id
         self.problem = dict(problem)
         super().__init__(f"{self.status} {self.title}: {self.detail}")
+
+
+class MalformedRequestError(ServiceError):
+    """400: what came is no HTTP."""
+
+    kind = "malformed-request"
 
 
 class MalformedUploadError(ServiceError):
@@ -138,6 +146,12 @@ class RateLimitedError(ServiceError):
     """429: too many requests with this API key, and it stayed so."""
 
     kind = "rate-limited"
+
+
+class HeadTooLargeError(ServiceError):
+    """431: the request has too many headers, or they or the address are too long."""
+
+    kind = "head-too-large"
 
 
 class InternalError(ServiceError):

@@ -1,6 +1,7 @@
 """Every error that a user of the service can meet. Each is answered as RFC 9457 problem details.
 
     ServiceError
+    ├── MalformedRequestError     400  no HTTP
     ├── MalformedUploadError      400  no picture in the body, a broken form, a body that ends early
     ├── UnreadableUploadError     400  a picture that is empty, damaged or cut short
     ├── UnauthorizedError         401  no API key, or one that is not known; where the service has keys
@@ -16,6 +17,7 @@
     ├── UpgradeRequiredError      426  a plain request where a WebSocket is to be opened
     ├── QueueFullError            429  as much waits as the service holds; with Retry-After
     ├── RateLimitedError          429  more requests with one API key than it may send; with Retry-After
+    ├── HeadTooLargeError         431  more headers, or a longer address, than a request may have
     ├── InternalError             500  a fault of the service; its log says which
     ├── NotReadyError             503  the model is not loaded and warm, or the service is stopping
     └── DeadlineError             504  no answer before the deadline; what was left of the work was dropped
@@ -60,6 +62,12 @@ class ServiceError(Exception):
     def problem(self) -> Problem:
         """Return the error as RFC 9457 problem details."""
         return Problem(type=problem_type(self.kind), title=self.title, status=self.status, detail=self.detail)
+
+
+class MalformedRequestError(ServiceError):
+    """What came is no HTTP."""
+
+    status, kind, title = 400, "malformed-request", "Malformed request"
 
 
 class MalformedUploadError(ServiceError):
@@ -202,6 +210,15 @@ class RateLimitedError(ServiceError):
         )
 
 
+class HeadTooLargeError(ServiceError):
+    """The request has more headers, or a longer address, than a request may have."""
+
+    status, kind, title = 431, "head-too-large", "Request head too large"
+
+    def __init__(self) -> None:
+        super().__init__("the request's headers or its address are too long", headers={"Connection": "close"})
+
+
 class InternalError(ServiceError):
     """A fault of the service; its log says which."""
 
@@ -221,6 +238,7 @@ class DeadlineError(ServiceError):
 
 
 ERRORS: tuple[type[ServiceError], ...] = (
+    MalformedRequestError,
     MalformedUploadError,
     UnreadableUploadError,
     UnauthorizedError,
@@ -236,6 +254,7 @@ ERRORS: tuple[type[ServiceError], ...] = (
     UpgradeRequiredError,
     QueueFullError,
     RateLimitedError,
+    HeadTooLargeError,
     InternalError,
     NotReadyError,
     DeadlineError,

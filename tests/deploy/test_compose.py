@@ -11,7 +11,7 @@ import yaml
 from app.load_settings import load_settings
 from app.settings import Settings
 from tests.deploy.files import DASHBOARD, DEPLOY, dockerfile, read_yaml
-from yolo9000.commands.server import CLOSING_SECONDS
+from yolo9000.serving.server import CLOSING_SECONDS
 
 FILES = ("compose.yaml", "compose.gpu.yaml")
 

@@ -15,7 +15,7 @@ from app.load_settings import load_settings
 from app.main import create_app
 from app.settings import Settings
 from tests.deploy.files import DEPLOY, dockerfile
-from yolo9000.commands.server import CLOSING_SECONDS
+from yolo9000.serving.server import CLOSING_SECONDS
 
 FOLDER = DEPLOY / "kubernetes"
 OVERLAYS = ("cpu", "gpu")

@@ -22,7 +22,6 @@ from model.version import VERSION
 from yolo9000.commands import console
 from yolo9000.commands.failures import PICTURE_FAILED, complain, sentence_instead_of_traceback
 from yolo9000.commands.label import LabelCommand, label
-from yolo9000.commands.listening import listening
 from yolo9000.commands.options import (
     End,
     Every,
@@ -41,9 +40,10 @@ from yolo9000.commands.options import (
     with_every_setting,
 )
 from yolo9000.commands.remote import LookAt, asking
-from yolo9000.commands.server import Server
 from yolo9000.commands.sources import find_sources, find_videos
 from yolo9000.commands.videos import Span, Watched, look_at_videos, video_paths
+from yolo9000.serving.listening import listening
+from yolo9000.serving.server import Server
 from yolo9000.video.errors import VideoError
 
 MOST_WITHOUT_BAR = 10

@@ -4,6 +4,7 @@ ObservationMiddleware       id, trace, metrics and log line of every request, pr
 SecurityHeadersMiddleware   headers on every answer
 CORSMiddleware              only where origins are set; answers preflight requests, which carry no key
 UnexpectedErrorMiddleware   the answer to a request that fails unexpectedly
+RequestHeadMiddleware       refuses heads that are too large
 AccessMiddleware            only where API keys are set
 HeadMiddleware              answers HEAD as GET without the body
 """
@@ -17,6 +18,7 @@ from app.http.middleware.errors import UnexpectedErrorMiddleware
 from app.http.middleware.head import HeadMiddleware
 from app.http.middleware.headers import SecurityHeadersMiddleware
 from app.http.middleware.observation import ObservationMiddleware
+from app.http.middleware.request_head import RequestHeadMiddleware
 from app.observe.metrics import Metrics
 from app.observe.tracing import Tracing
 from app.settings import Settings
@@ -36,6 +38,7 @@ def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, tracing: 
         limit = None if rate is None else RateLimit(rate, settings.rate_burst)
         open_metrics = settings.metrics == "open"
         app.add_middleware(AccessMiddleware, keys=settings.key_ring, limit=limit, open_metrics=open_metrics)
+    app.add_middleware(RequestHeadMiddleware)
     app.add_middleware(UnexpectedErrorMiddleware)
     if settings.cors_origins:
         app.add_middleware(

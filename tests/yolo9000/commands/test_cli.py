@@ -15,7 +15,7 @@ from tests.app import pictures
 from tests.app.pictures import BLUE, draw, encode
 from tests.model_files import node, tiny_tree
 from yolo9000.commands import cli
-from yolo9000.commands.server import Server
+from yolo9000.serving.server import Server
 
 DOG = "n02084071"
 

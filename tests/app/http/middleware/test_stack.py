@@ -9,6 +9,7 @@ from app.http.middleware.errors import UnexpectedErrorMiddleware
 from app.http.middleware.head import HeadMiddleware
 from app.http.middleware.headers import SecurityHeadersMiddleware
 from app.http.middleware.observation import ObservationMiddleware
+from app.http.middleware.request_head import RequestHeadMiddleware
 from app.main import create_app
 from app.settings import Settings
 from model.runtime import OnnxDetector
@@ -76,6 +77,7 @@ async def test_observation_stands_outermost(tiny_model: Path, detector: OnnxDete
         SecurityHeadersMiddleware,
         CORSMiddleware,
         UnexpectedErrorMiddleware,
+        RequestHeadMiddleware,
         HeadMiddleware,
     )
     assert all(each.cls is kind for each, kind in zip(app.user_middleware, expected, strict=True))

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from app.load_settings import ConfigurationError
-from yolo9000.commands.listening import listening, url
+from yolo9000.serving.listening import listening, url
 
 EVERY_IPV4 = "0.0.0.0"  # noqa: S104
 

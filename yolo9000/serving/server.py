@@ -17,9 +17,11 @@ from fastapi import FastAPI
 
 from app.engine.engine import Engine
 from app.engine.models import Models
+from app.http.middleware.request_head import MOST_BYTES
 from app.settings import Settings
-from yolo9000.commands.listening import url
-from yolo9000.commands.websockets import WebSocketProtocol
+from yolo9000.serving.http import HttpProtocol
+from yolo9000.serving.listening import url
+from yolo9000.serving.websockets import WebSocketProtocol
 
 CLOSING_SECONDS = 5
 """How long answers may take to be sent, once there is nothing left to be done for them."""
@@ -46,6 +48,9 @@ class Server(uvicorn.Server):
             log_config=None,  # `app.observe.logs` has configured it
             access_log=False,  # `app.http.middleware.observation` writes it
             server_header=False,
+            loop="asyncio",  # as `yolo9000.serving.http` says of the parser
+            http=HttpProtocol,
+            h11_max_incomplete_event_size=MOST_BYTES,
             ws=WebSocketProtocol,
             ws_max_size=settings.max_upload_bytes,
             ws_per_message_deflate=False,  # pictures are compressed already
