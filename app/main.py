@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from app.contract.errors import ERRORS
 from app.engine.engine import Engine
-from app.engine.loading import load_detector
+from app.engine.loading import load_served
 from app.engine.models import Models
 from app.http.middleware.observation import QUIET
 from app.http.middleware.stack import add_middleware
@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = Engine(settings, metrics.ran_batch)
-        models = Models(settings.model, settings.models, partial(load_detector, settings), engine.warm_up, detector)
+        models = Models(settings.model, settings.models, partial(load_served, settings), engine.warm_up, detector)
         watch: asyncio.Task[None] | None = None
         try:
             await models.start()

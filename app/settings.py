@@ -86,9 +86,19 @@ class Settings(BaseSettings):
     threads: int | None = Field(
         default=None,
         ge=1,
-        description="CPU threads of one inference. Default: one per physical core that the process may use.",
+        description="CPU threads of one inference. Default: one per physical core that the process may use; a service "
+        "takes 4 at most.",
     )
-    workers: int = Field(default=2, ge=1, description="Threads that decode and draw pictures.")
+    runs: int | None = Field(
+        default=None,
+        ge=1,
+        description="Inferences at once on a CPU. Default: one per physical core, at least 2; fewer of a slow network.",
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Threads that decode and draw pictures. Default: a quarter of the cores, at least 2.",
+    )
     max_upload_bytes: int = Field(
         default=20_000_000, ge=1, description="Largest request, in bytes; a larger one gets 413."
     )

@@ -251,6 +251,14 @@ class TreeSummary(BaseModel):
     trained: int = Field(description="Nodes the model had pictures of, or that lie above such a node.")
 
 
+class ProcessorUse(BaseModel):
+    """How the service uses the processor."""
+
+    cores: int = Field(description="Physical cores that the service may use.")
+    threads: int = Field(description="Threads of one run of the network on a CPU.")
+    runs_at_once: int = Field(description="Runs of the network under way at once, at most.")
+
+
 class ModelDescription(BaseModel):
     """The model in use: its file's metadata, and what runs it."""
 
@@ -268,6 +276,7 @@ class ModelDescription(BaseModel):
     training: dict[str, Any] = Field(description="How the model was trained.")
     evaluation: dict[str, Any] = Field(description="What it scored.")
     providers: list[str] = Field(description="ONNX Runtime execution providers in use.")
+    processor: ProcessorUse
 
 
 class ModelState(BaseModel):

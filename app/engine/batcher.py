@@ -4,9 +4,9 @@ One run of a network uses every core, or the whole of a GPU, so runs come one af
 requests gather, and those of one model and one input size can share the next. A request that comes alone never waits
 for others: only while further pictures are being decoded does a batch that is not full wait for them, and not long.
 
-On a CPU, where pictures run singly, two runs are under way: no run keeps every core busy all the time, and the next one
-need not wait until the event loop has seen the last one end. Runs of a large network come one after the other all the
-same: two of them drive each other's weights out of the caches.
+On a CPU, where pictures run singly, several runs are under way: no run keeps every core busy all the time, and the next
+one need not wait until the event loop has seen the last one end. Of a large network there are fewer, as two of them
+drive each other's weights out of the caches. `app.engine.loading.CorePlan` says how many.
 """
 
 import asyncio
@@ -30,12 +30,10 @@ LARGEST_BATCH = {True: 16, False: 1}
 """Pictures in one run where no setting says, with and without a GPU. On a CPU, pictures in batches of 2 to 16 took
 0.99 to 1.04 times the processor time of single ones: tests/benchmarks/bench_batches.py."""
 
-SINGLE_RUNS_AT_ONCE = 2
-"""Runs under way on a CPU where each is of a single picture."""
-
 LONG_RUN = 0.1
-"""Seconds from which a network's runs come alone on a CPU, too. On two cores a picture took YOLO9000 in float32 158 ms
-alone and 180 of two at once, in 8 bits 54 and 52, the embedded model 30 and 25: tests/benchmarks/bench_runs.py."""
+"""Seconds from which a network's runs each have their threads to themselves: on a small CPU they come alone. On two
+cores a picture took YOLO9000 in float32 158 ms alone and 180 of two at once, in 8 bits 54 and 52, the embedded model
+28 and 23: tests/benchmarks/bench_runs.py."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +67,13 @@ class Batcher:
     """
 
     def __init__(
-        self, largest_batch: int | None, longest_wait: float, ran_batch: Callable[[int], None] = lambda _: None
+        self,
+        largest_batch: int | None,
+        longest_wait: float,
+        ran_batch: Callable[[int], None] = lambda _: None,
+        *,
+        runs: int = 2,
+        long_runs: int = 1,
     ) -> None:
         """Start the threads.
 
@@ -77,12 +81,15 @@ class Batcher:
             largest_batch: most pictures in one run; None: what suits the device (`LARGEST_BATCH`).
             longest_wait: seconds a batch that is not full waits for pictures that are being decoded.
             ran_batch: told of each run how many pictures it had.
+            runs: under way at once on a CPU, where each is of a single picture.
+            long_runs: ... of a network that takes long.
         """
         self.lost = False
+        self._runs, self._most_long = runs, min(runs, long_runs)
         self._largest_batch = largest_batch
         self._longest_wait = longest_wait
         self._ran_batch = ran_batch
-        self._threads = ThreadPoolExecutor(SINGLE_RUNS_AT_ONCE, thread_name_prefix="network")
+        self._threads = ThreadPoolExecutor(runs, thread_name_prefix="network")
         self._queue: FairQueue[_Job] = FairQueue()
         self._coming = 0
         self._running = 0
@@ -106,6 +113,12 @@ class Batcher:
     def failed(self, detector: OnnxDetector) -> bool:
         """Tell whether the last run of a model failed."""
         return detector in self._failed
+
+    def runs_at_once(self, detector: OnnxDetector) -> int:
+        """Return how many runs of a model are under way at once, at most."""
+        if detector.on_gpu or self.batch_sizes(detector) != (1,):
+            return 1
+        return self._most_long if detector in self._long else self._runs
 
     @contextmanager
     def coming(self) -> Iterator[None]:
@@ -153,13 +166,13 @@ class Batcher:
         await asyncio.wrap_future(self._threads.submit(detector.run, pixels, threshold))
 
     async def choose_runs_at_once(self, detector: OnnxDetector, pixels: NDArray[np.uint8]) -> None:
-        """Time a run of a model that is warm, and have its runs come one after the other if they take long.
+        """Time a run of a model that is warm, and have fewer of them at once if they take long.
 
         Args:
             detector: the model.
             pixels: uint8 [1, size, size, 3], a usual picture.
         """
-        if self._runs_at_once(detector) == 1:
+        if self.runs_at_once(detector) == 1:
             return
         inputs = [(pixels, detector.metadata.thresholds.objectness)]
         _, started, ended = await asyncio.wrap_future(self._threads.submit(_run, inputs, detector))
@@ -180,7 +193,7 @@ class Batcher:
         if not self._queue:
             return None
         first = self._queue.peek()
-        if self._running >= self._runs_at_once(first.detector):
+        if self._running >= self.runs_at_once(first.detector):
             return None
         waiting = self._queue.count(first.may_join)
         sizes = self.batch_sizes(first.detector)
@@ -196,10 +209,6 @@ class Batcher:
         run = self._threads.submit(_run, [(job.pixels, job.threshold) for job in jobs], jobs[0].detector)
         loop = asyncio.get_running_loop()
         run.add_done_callback(lambda done: loop.call_soon_threadsafe(self._finish, jobs, done))
-
-    def _runs_at_once(self, detector: OnnxDetector) -> int:
-        alone = detector.on_gpu or self.batch_sizes(detector) != (1,) or detector in self._long
-        return 1 if alone else SINGLE_RUNS_AT_ONCE
 
     def _wake_in(self, seconds: float | None) -> None:
         if self._timer is not None:

@@ -15,6 +15,7 @@ from app.engine.admission import Admission, AdmittedRequest
 from app.engine.batcher import Batcher
 from app.engine.drawing import PictureFormat, annotated_file
 from app.engine.following import Following, least_objectness
+from app.engine.loading import CorePlan
 from app.engine.pipeline import Answer, Preprocessed, Question, StepTimes, postprocess, preprocess
 from app.engine.pool import Pool
 from app.observe.request_record import note_picture, note_stage
@@ -36,6 +37,7 @@ class Engine:
         admission: what is held, and how much may be.
         open: whether new requests are taken.
         closing: set once no more are taken; streams end then.
+        plan: how the processor is used.
     """
 
     def __init__(self, settings: Settings, ran_batch: Callable[[int], None] = lambda _: None) -> None:
@@ -51,10 +53,12 @@ class Engine:
         self._settings = settings
         self._requests: set[asyncio.Task[object]] = set()
         self._gave_up = False
-        self._pictures = Pool(settings.workers, "picture")
+        self.plan = plan = CorePlan.of(settings)
+        self._pictures = Pool(plan.decoders, "picture")
         # Apart from the pictures, as a finished inference would wait behind them; one, as Python runs it one by one.
         self._postprocessing = Pool(1, "postprocess")
-        self._batcher = Batcher(settings.batch_size, settings.batch_wait_ms / 1000, ran_batch)
+        wait = settings.batch_wait_ms / 1000
+        self._batcher = Batcher(settings.batch_size, wait, ran_batch, runs=plan.runs, long_runs=plan.long_runs)
 
     @property
     def device_lost(self) -> bool:
@@ -70,6 +74,10 @@ class Engine:
     def open_requests(self) -> int:
         """How many requests for detection have begun and are not answered."""
         return len(self._requests)
+
+    def runs_at_once(self, detector: OnnxDetector) -> int:
+        """Return how many runs of a model are under way at once, at most."""
+        return self._batcher.runs_at_once(detector)
 
     async def warm_up(self, detector: OnnxDetector) -> None:
         """Run a model once at every size and batch size, so that no request pays for a first time.

@@ -1,14 +1,67 @@
-"""Loading a model file as the settings say."""
+"""Loading a model file as the settings say, and sharing out the cores between the runs of a network.
 
+The cores are those that the process may use: physical ones, within its affinity and its container's quota.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Self
 
 from app.settings import Settings
-from model.providers import engine_cache
+from model.providers import engine_cache, usable_cores
 from model.runtime import OnnxDetector
 
+MOST_THREADS: Final = 4
+"""Threads of one run. Each further one makes a lone picture's answer a little earlier, and wakes up for every operator:
+on two cores a picture took the embedded model 42 ms in one thread and 28 in two; of two at once 21.5 each in one
+thread and 22.9 in two (tests/benchmarks/bench_runs.py)."""
 
-def load_detector(settings: Settings, path: Path | None = None) -> OnnxDetector:
+DECODED_BY_A_CORE: Final = 4
+"""Cores to a thread that decodes: the network takes several times as long as decoding."""
+
+
+@dataclass(frozen=True)
+class CorePlan:
+    """How a service uses the processor.
+
+    Attributes:
+        cores: how many there are for it.
+        threads: of one run of a network.
+        runs: how many runs are under way at once. One for each core, though each has several threads: where all are
+            busy, each run is mostly one thread's work.
+        long_runs: ... of a network that takes long: as many as have their threads to themselves.
+        decoders: threads that decode and draw pictures.
+    """
+
+    cores: int
+    threads: int
+    runs: int
+    long_runs: int
+    decoders: int
+
+    @classmethod
+    def of(cls, settings: Settings, cores: int | None = None) -> Self:
+        """Share out the cores; what the settings say comes first.
+
+        Args:
+            settings: of the service.
+            cores: how many there are; None: as many as this process may use.
+        """
+        cores = usable_cores() if cores is None else cores
+        threads = min(cores, MOST_THREADS) if settings.threads is None else settings.threads
+        runs = max(2, cores) if settings.runs is None else settings.runs
+        long_runs = max(1, cores // threads) if settings.runs is None else settings.runs
+        decoders = max(2, cores // DECODED_BY_A_CORE) if settings.workers is None else settings.workers
+        return cls(cores, threads, runs, long_runs, decoders)
+
+
+def load_detector(settings: Settings, path: Path | None = None, *, threads: int | None = None) -> OnnxDetector:
     """Load a model file, by default the one the settings name.
+
+    Args:
+        settings: of the service or a command.
+        path: of another file.
+        threads: CPU threads of one run, where the settings do not say; None: one for each core.
 
     Raises:
         InvalidModelError: the file is missing or not a model file of this project.
@@ -17,7 +70,12 @@ def load_detector(settings: Settings, path: Path | None = None) -> OnnxDetector:
     return OnnxDetector.load(
         settings.model if path is None else path,
         provider=settings.provider,
-        threads=settings.threads,
+        threads=threads if settings.threads is None else settings.threads,
         gpu_memory_limit=settings.gpu_memory_limit,
         cache=engine_cache(),
     )
+
+
+def load_served(settings: Settings, path: Path | None = None) -> OnnxDetector:
+    """Load a model file for a service, which looks at several pictures at once."""
+    return load_detector(settings, path, threads=CorePlan.of(settings).threads)

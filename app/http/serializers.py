@@ -15,11 +15,13 @@ from app.contract.schemas import (
     ModelIdentity,
     ModelState,
     PathStep,
+    ProcessorUse,
     Timing,
     TreeColumns,
     TreeSummary,
 )
 from app.contract.streams import StreamAnswer, TrackedObject
+from app.engine.loading import CorePlan
 from app.engine.models import ServedModel
 from app.engine.pipeline import Answer
 from model.answers.alternatives import Alternatives
@@ -62,8 +64,8 @@ def model_identity(detector: OnnxDetector) -> ModelIdentity:
     return ModelIdentity(name=metadata.name, version=metadata.version, tree=detector.tree.digest)
 
 
-def model_description(detector: OnnxDetector) -> ModelDescription:
-    """Describe the model in use."""
+def model_description(detector: OnnxDetector, plan: CorePlan, runs_at_once: int) -> ModelDescription:
+    """Describe a model in use, and how the processor runs it."""
     metadata, tree = detector.metadata, detector.tree
     return ModelDescription(
         name=metadata.name,
@@ -86,6 +88,7 @@ def model_description(detector: OnnxDetector) -> ModelDescription:
         training=metadata.training,
         evaluation=metadata.evaluation,
         providers=list(detector.providers),
+        processor=ProcessorUse(cores=plan.cores, threads=plan.threads, runs_at_once=runs_at_once),
     )
 
 

@@ -1,9 +1,9 @@
-"""How long a picture takes where one run of the network is under way, and where two are.
+"""How long a picture takes where one run of the network is under way, and where several are.
 
     python -m tests.benchmarks.bench_runs [MODEL ...] [--rounds 5]
 
-A session as the service has it, first asked by one thread, then by two at once; they take turns. Without a MODEL: the
-embedded one.
+Sessions of one thread, and of one for each core; each asked by one, two and three threads at once. They take turns.
+Without a MODEL: the embedded one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from statistics import median
 from time import perf_counter
 
 from model.pictures.decoding import decode_letterboxed
+from model.providers import usable_cores
 from model.runtime import OnnxDetector, default_model_path
 from tests.benchmarks.files import PHOTO
 
@@ -37,12 +38,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     for path in options.models:
-        detector = OnnxDetector.load(path)
-        seconds_a_picture(detector, 2, 2)
-        rounds = [[seconds_a_picture(detector, threads, PICTURES) for threads in (1, 2)] for _ in range(options.rounds)]
-        alone, together = (median(column) for column in zip(*rounds, strict=True))
-        ratio = median(two / one for one, two in rounds)
-        print(f"{path.name}: {1e3 * alone:.1f} ms alone, {1e3 * together:.1f} ms of two at once: {ratio:.2f} x")
+        sessions = {threads: OnnxDetector.load(path, threads=threads) for threads in (1, usable_cores())}
+        for detector in sessions.values():
+            seconds_a_picture(detector, 3, 3)
+        ways = [(threads, runs) for threads in sessions for runs in (1, 2, 3)]
+        taken: dict[tuple[int, int], list[float]] = {way: [] for way in ways}
+        for _ in range(options.rounds):
+            for threads, runs in ways:
+                taken[threads, runs].append(seconds_a_picture(sessions[threads], runs, PICTURES))
+        for threads in sessions:
+            figures = ", ".join(f"{runs} at once {1e3 * median(taken[threads, runs]):.1f}" for runs in (1, 2, 3))
+            print(f"{path.name}, sessions of {threads} threads, ms a picture: {figures}")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def form(picture: Path) -> bytes:
 def ours(folder: Path, model: Path, picture: Path, threshold: float, *options: str) -> Iterator[Served]:
     """Start the service."""
     command = [sys.executable, "-m", "yolo9000", "serve", "--model", str(model), *options]
-    with _started(command, folder / "service.log", f"/detect?threshold={threshold!r}", picture) as served:
+    with started(command, folder / "service.log", f"/detect?threshold={threshold!r}", picture) as served:
         yield served
 
 
@@ -89,12 +89,20 @@ def litserve(folder: Path, model: Path, picture: Path, threshold: float, session
         session: see `tests.benchmarks.litserve_service`.
     """
     command = [sys.executable, "-m", "tests.benchmarks.litserve_service", str(model), repr(threshold), session]
-    with _started(command, folder / f"litserve-{session}.log", "/predict", picture) as served:
+    with started(command, folder / f"litserve-{session}.log", "/predict", picture) as served:
         yield served
 
 
 @contextmanager
-def _started(command: Sequence[str], log: Path, path: str, picture: Path) -> Iterator[Served]:
+def started(command: Sequence[str], log: Path, path: str, picture: Path) -> Iterator[Served]:
+    """Start a server, wait for its first answer, and end it with all it has started.
+
+    Args:
+        command: takes `--port` besides.
+        log: where its output goes.
+        path: where it takes pictures, in a form.
+        picture: which it is asked about.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])

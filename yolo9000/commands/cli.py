@@ -10,7 +10,7 @@ import typer
 
 from app.access.keys import make_key
 from app.contract.schemas import ClassesParameters, ClassList, DetectionParameters
-from app.engine.loading import load_detector
+from app.engine.loading import load_detector, load_served
 from app.engine.pipeline import Question
 from app.http.routes.classes import select_classes
 from app.http.serializers import class_detail, class_summary
@@ -85,7 +85,7 @@ def serve(**options: Any) -> None:
         settings = load_settings(given(options))
         configure_logging(settings.log_format, settings.log_level)
         with listening(settings.host, settings.port) as sockets:
-            Server(create_app(settings, load_detector(settings)), settings).run(sockets)
+            Server(create_app(settings, load_served(settings)), settings).run(sockets)
 
 
 @command.command("settings")

@@ -17,9 +17,9 @@ router = APIRouter()
     summary="Describe a model",
     responses=error_responses(UnknownModelError, InvalidParameterError, NotReadyError),
 )
-def show_model(detector: ChosenDetector) -> ModelDescription:
-    """The metadata of the model file in use, and the ONNX Runtime providers that run it."""
-    return model_description(detector)
+def show_model(detector: ChosenDetector, engine: OpenEngine) -> ModelDescription:
+    """The metadata of the model file in use, and what runs it."""
+    return model_description(detector, engine.plan, engine.runs_at_once(detector))
 
 
 @router.get("/models", tags=["model"], summary="List the models", responses=error_responses(NotReadyError))

@@ -239,22 +239,23 @@ async def test_the_largest_batch_suits_the_device_unless_it_is_set() -> None:
         await batcher.close()
 
 
-@pytest.mark.parametrize(("least", "together"), [(1000.0, 2), (0.0, 1)])
+@pytest.mark.parametrize(("least", "together"), [(1000.0, 3), (0.0, 1)])
 async def test_single_runs_of_a_quick_network_overlap_and_those_of_a_slow_one_do_not(
     monkeypatch: pytest.MonkeyPatch, least: float, together: int
 ) -> None:
     monkeypatch.setattr("app.engine.batcher.LONG_RUN", least)
-    batcher, detector = Batcher(1, 0.0), FakeDetector()
+    batcher, detector = Batcher(1, 0.0, runs=3, long_runs=1), FakeDetector()
     await batcher.warm_up(detector, square(size=64))  # type: ignore[arg-type]
     await batcher.warm_up(detector, square())  # type: ignore[arg-type]
     await batcher.choose_runs_at_once(detector, square())  # type: ignore[arg-type]
     assert [size for _, size, _ in detector.runs] == [64, 32, 32]
     detector.runs.clear()
     detector.go.clear()
-    asked = [ask(batcher, lane, detector) for lane in "abc"]
+    asked = [ask(batcher, lane, detector) for lane in "abcd"]
     await settled()
+    assert batcher.runs_at_once(detector) == together  # type: ignore[arg-type]
     assert batcher._running == together
-    assert batcher.waiting == 3 - together
+    assert batcher.waiting == 4 - together
     detector.go.set()
     await asyncio.wait_for(asyncio.gather(*asked), 30)
     await batcher.close()

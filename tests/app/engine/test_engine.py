@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from app.engine.batcher import SINGLE_RUNS_AT_ONCE
 from app.engine.engine import Engine
 from app.main import create_app
 from app.settings import Settings
@@ -46,13 +45,13 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 def busy(engine: Engine) -> Iterator[threading.Event]:
     """Keep the network's threads busy until the event is set; meanwhile one more run begins, and waits for them."""
     free, network = threading.Event(), engine._batcher
-    for _ in range(SINGLE_RUNS_AT_ONCE):
+    for _ in range(engine.plan.runs):
         network._threads.submit(free.wait, 60)
-    network._running += SINGLE_RUNS_AT_ONCE - 1
+    network._running += engine.plan.runs - 1
     try:
         yield free
     finally:
-        network._running -= SINGLE_RUNS_AT_ONCE - 1
+        network._running -= engine.plan.runs - 1
         free.set()
 
 
@@ -72,7 +71,7 @@ async def until_held(engine: Engine, count: int) -> None:
 
 async def until_started(engine: Engine) -> None:
     """Wait for the run that begins while `busy`: a picture sent later may be decoded sooner."""
-    await until(lambda: engine._batcher._running >= SINGLE_RUNS_AT_ONCE)
+    await until(lambda: engine._batcher._running >= engine.plan.runs)
 
 
 async def test_while_the_network_is_busy(app: FastAPI, client: httpx.AsyncClient) -> None:

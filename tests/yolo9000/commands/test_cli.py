@@ -245,9 +245,10 @@ class TestSettings:
     def test_json_hides_keys(self, monkeypatch: pytest.MonkeyPatch) -> None:
         entry = f"somebody:sha256:{'ab' * 32}"
         monkeypatch.setenv("YOLO9000_API_KEYS", entry)
+        monkeypatch.setenv("YOLO9000_WORKERS", "3")
         text = run("settings", "--json").stdout
         assert json.loads(text)["YOLO9000_API_KEYS"]["value"] == "(hidden)"
-        assert json.loads(text)["YOLO9000_WORKERS"]["value"] == 2
+        assert json.loads(text)["YOLO9000_WORKERS"]["value"] == 3
         assert "ab" * 8 not in text + run("settings").stdout
 
 
