@@ -21,6 +21,7 @@ from app.http.routes import classes, detect, docs, model, page, stream
 from app.http.routes import metrics as metrics_route
 from app.load_settings import load_settings
 from app.observe.metrics import Metrics, ModelInfo
+from app.observe.siblings import Siblings
 from app.observe.tracing import tracing_for
 from app.settings import Settings
 from model.runtime import OnnxDetector
@@ -34,12 +35,15 @@ concepts, from 'object' down to the most particular concept the model is sure en
 Errors are `application/problem+json` (RFC 9457)."""
 
 
-def create_app(settings: Settings | None = None, detector: OnnxDetector | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, detector: OnnxDetector | None = None, siblings: Siblings | None = None
+) -> FastAPI:
     """Make the application. It is ready for requests when its lifespan has started.
 
     Args:
         settings: default: from the environment.
         detector: a loaded model; default: the lifespan loads `settings.model`.
+        siblings: the other processes of this service, if there are any.
     """
     settings = load_settings() if settings is None else settings
     metrics = Metrics(VERSION, (error.kind for error in ERRORS))
@@ -52,6 +56,8 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
         watch: asyncio.Task[None] | None = None
         try:
             await models.start()
+            if siblings is not None:
+                await siblings.open(metrics.registry)
             metrics.follow(
                 queue_length=lambda: engine.waiting,
                 in_flight=lambda: engine.admission.held,
@@ -69,6 +75,8 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
             if watch is not None:
                 watch.cancel()
                 await asyncio.gather(watch, return_exceptions=True)
+            if siblings is not None:
+                await siblings.close()
             await engine.close()
             await asyncio.to_thread(tracing.close)
 
@@ -85,10 +93,10 @@ def create_app(settings: Settings | None = None, detector: OnnxDetector | None =
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.state.metrics = metrics
+    app.state.metrics, app.state.siblings = metrics, siblings
     app.state.engine = app.state.models = None
     add_error_handlers(app)
-    add_middleware(app, settings, metrics, tracing)
+    add_middleware(app, settings, metrics, tracing, siblings)
     for routes in (detect, stream, classes, model, page, docs):
         app.include_router(routes.router)
     if settings.metrics != "off":

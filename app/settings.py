@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Inferences at once on a CPU. Default: one per physical core, at least 2; fewer of a slow network.",
     )
+    processes: int | None = Field(
+        default=None,
+        ge=1,
+        description="Processes that answer at one port, on Linux. Default: one for each eight cores; 1 with a GPU.",
+    )
     workers: int | None = Field(
         default=None,
         ge=1,

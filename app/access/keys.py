@@ -95,6 +95,11 @@ class KeyRing:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the keys, in their order."""
+        return tuple(entry.name for entry in self._entries)
+
     def name_of(self, key: str) -> str | None:
         """Return the name of a key, None if it is not known.
 

@@ -254,7 +254,8 @@ class TreeSummary(BaseModel):
 class ProcessorUse(BaseModel):
     """How the service uses the processor."""
 
-    cores: int = Field(description="Physical cores that the service may use.")
+    processes: int = Field(description="Processes that answer at this port.")
+    cores: int = Field(description="Physical cores for each of them.")
     threads: int = Field(description="Threads of one run of the network on a CPU.")
     runs_at_once: int = Field(description="Runs of the network under way at once, at most.")
 

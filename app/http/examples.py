@@ -120,7 +120,7 @@ EXAMPLES: dict[str, Any] = {
         "training": {"network": "yolov2-lite", "backbone": "lite2", "start": "boxes-start.safetensors"},
         "evaluation": {"sets": {"coco_val": {"pictures": 201, "boxes": 1713, "ap50": 0.317}}},
         "providers": ["CPUExecutionProvider"],
-        "processor": {"cores": 2, "threads": 2, "runs_at_once": 2},
+        "processor": {"processes": 1, "cores": 2, "threads": 2, "runs_at_once": 2},
     },
     "ModelList": {
         "default": "default",

@@ -88,8 +88,12 @@ def model_description(detector: OnnxDetector, plan: CorePlan, runs_at_once: int)
         training=metadata.training,
         evaluation=metadata.evaluation,
         providers=list(detector.providers),
-        processor=ProcessorUse(cores=plan.cores, threads=plan.threads, runs_at_once=runs_at_once),
+        processor=_processor_use(plan, runs_at_once),
     )
+
+
+def _processor_use(plan: CorePlan, runs_at_once: int) -> ProcessorUse:
+    return ProcessorUse(processes=plan.processes, cores=plan.cores, threads=plan.threads, runs_at_once=runs_at_once)
 
 
 def model_state(model: ServedModel, default: str) -> ModelState:

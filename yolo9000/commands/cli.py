@@ -10,7 +10,7 @@ import typer
 
 from app.access.keys import make_key
 from app.contract.schemas import ClassesParameters, ClassList, DetectionParameters
-from app.engine.loading import load_detector, load_served
+from app.engine.loading import load_detector, load_served, process_count
 from app.engine.pipeline import Question
 from app.http.routes.classes import select_classes
 from app.http.serializers import class_detail, class_summary
@@ -43,6 +43,7 @@ from yolo9000.commands.remote import LookAt, asking
 from yolo9000.commands.sources import find_sources, find_videos
 from yolo9000.commands.videos import Span, Watched, look_at_videos, video_paths
 from yolo9000.serving.listening import listening
+from yolo9000.serving.processes import serve_processes
 from yolo9000.serving.server import Server
 from yolo9000.video.errors import VideoError
 
@@ -84,6 +85,9 @@ def serve(**options: Any) -> None:
     with sentence_instead_of_traceback():
         settings = load_settings(given(options))
         configure_logging(settings.log_format, settings.log_level)
+        settings = settings.model_copy(update={"processes": process_count(settings)})
+        if settings.processes != 1:
+            raise typer.Exit(serve_processes(settings))
         with listening(settings.host, settings.port) as sockets:
             Server(create_app(settings, load_served(settings)), settings).run(sockets)
 

@@ -10,13 +10,14 @@ from app.load_settings import ConfigurationError
 
 
 @contextmanager
-def listening(hosts: str, port: int) -> Iterator[list[socket.socket]]:
+def listening(hosts: str, port: int, *, shared: bool = False) -> Iterator[list[socket.socket]]:
     """Take the addresses, and let them go at the end. A server has yet to listen.
 
     Args:
         hosts: names or addresses of this machine, separated by commas. A name stands for all its addresses, `0.0.0.0`
             for all of IPv4, and `::` for all of IPv6 and none of IPv4, whatever the machine's own rule is.
         port: 0 for any that is free, the same for all.
+        shared: other processes of this user may listen at the same addresses; each gets a part of the connections.
 
     Raises:
         ConfigurationError: there is no such address, or it is taken.
@@ -31,7 +32,7 @@ def listening(hosts: str, port: int) -> Iterator[list[socket.socket]]:
                 # By the protocol asyncio knows that it may set TCP_NODELAY. Otherwise the body of an answer waits until
                 # the client has acknowledged the head: 40 ms.
                 taken = stack.enter_context(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP))
-                _bind(taken, address, host)
+                _bind(taken, address, host, shared=shared)
                 port = port or taken.getsockname()[1]
                 sockets.append(taken)
         yield sockets
@@ -52,10 +53,12 @@ def _addresses(host: str) -> list[tuple[socket.AddressFamily, Any]]:
     return [(family, address) for family, _, _, _, address in found]
 
 
-def _bind(taken: socket.socket, address: tuple[Any, ...], host: str) -> None:
+def _bind(taken: socket.socket, address: tuple[Any, ...], host: str, *, shared: bool) -> None:
     where = f"{host}:{address[1]}"
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a restart would wait for old connections
+        if shared:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if taken.family == socket.AF_INET6:
             taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         taken.bind(address)

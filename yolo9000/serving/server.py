@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -38,7 +38,14 @@ _logger = logging.getLogger("uvicorn.error")
 class Server(uvicorn.Server):
     """uvicorn's server, which by itself stops listening at once and ends by the signal it was sent."""
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, serving: Callable[[], None] = lambda: None) -> None:
+        """Configure uvicorn.
+
+        Args:
+            app: the application.
+            settings: those it was made with.
+            serving: called once the server listens.
+        """
         config = uvicorn.Config(
             app,
             host=settings.host,
@@ -57,13 +64,14 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._app = app
-        self._settings = settings
+        self._settings, self._serving = settings, serving
         self._work: set[asyncio.Task[None]] = set()
         self._draining = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen. Of sockets that it is given uvicorn itself says nothing."""
         await super().startup(sockets)
+        self._serving()
         _logger.info("Listening at %s; Ctrl-C stops.", " and ".join(map(url, sockets or [])))
 
     @contextmanager

@@ -12,7 +12,7 @@ HeadMiddleware              answers HEAD as GET without the body
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app.access.rate_limit import RateLimit
+from app.access.rate_limit import Buckets, RateLimit, SharedBuckets
 from app.http.middleware.access import AccessMiddleware
 from app.http.middleware.errors import UnexpectedErrorMiddleware
 from app.http.middleware.head import HeadMiddleware
@@ -20,6 +20,7 @@ from app.http.middleware.headers import SecurityHeadersMiddleware
 from app.http.middleware.observation import ObservationMiddleware
 from app.http.middleware.request_head import RequestHeadMiddleware
 from app.observe.metrics import Metrics
+from app.observe.siblings import Siblings
 from app.observe.tracing import Tracing
 from app.settings import Settings
 
@@ -30,12 +31,16 @@ ANSWERED_HEADERS = ("ETag", "Retry-After", "X-Request-ID", "traceparent")
 """Headers that such pages may read."""
 
 
-def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics, tracing: Tracing) -> None:
+def add_middleware(
+    app: FastAPI, settings: Settings, metrics: Metrics, tracing: Tracing, siblings: Siblings | None
+) -> None:
     """Put everything around the routes; what is added last stands outermost."""
     app.add_middleware(HeadMiddleware)
     if settings.key_ring:
         rate = settings.rate_limit
-        limit = None if rate is None else RateLimit(rate, settings.rate_burst)
+        shared = None if siblings is None else siblings.folder / "buckets"
+        buckets = Buckets() if shared is None else SharedBuckets(shared, settings.key_ring.names)
+        limit = None if rate is None else RateLimit(rate, settings.rate_burst, buckets=buckets)
         open_metrics = settings.metrics == "open"
         app.add_middleware(AccessMiddleware, keys=settings.key_ring, limit=limit, open_metrics=open_metrics)
     app.add_middleware(RequestHeadMiddleware)

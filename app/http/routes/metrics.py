@@ -1,9 +1,12 @@
 """GET /metrics, for Prometheus."""
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 
 from app.observe.metrics import Metrics
+from app.observe.siblings import Siblings
 
 router = APIRouter(tags=["metrics"])
 
@@ -25,8 +28,11 @@ OPEN_METRICS = "application/openmetrics-text"
         }
     },
 )
-def show_metrics(request: Request) -> Response:
-    """Counters and histograms since the process began, and gauges of this moment."""
+async def show_metrics(request: Request) -> Response:
+    """Counters and histograms since the service began, and gauges of this moment; of all its processes together."""
     metrics: Metrics = request.app.state.metrics
+    siblings: Siblings | None = request.app.state.siblings
+    registry = metrics.registry if siblings is None else await siblings.metrics(metrics.registry)
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(metrics.registry), headers={"Content-Type": content_type})
+    # In a thread, as it takes milliseconds.
+    return Response(await asyncio.to_thread(encode, registry), headers={"Content-Type": content_type})

@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from app.access.rate_limit import RateLimit
+from app.access.rate_limit import RateLimit, SharedBuckets
 
 
 class Clock:
@@ -47,3 +49,13 @@ def test_names_have_buckets_of_their_own(clock: Clock) -> None:
     assert limit.take("a") == 0
     assert limit.take("b") == 0
     assert limit.take("a") == pytest.approx(1.0)
+
+
+def test_processes_share_what_a_name_has_left(clock: Clock, tmp_path: Path) -> None:
+    one, other = (RateLimit(2.0, 3, clock, SharedBuckets(tmp_path / "buckets", ("a", "b"))) for _ in range(2))
+    assert [limit.take("a") for limit in (one, other, one)] == [0, 0, 0]
+    assert other.take("a") == one.take("a") == pytest.approx(0.5)
+    assert other.take("b") == 0
+    clock.now += 0.5
+    assert other.take("a") == 0
+    assert one.take("a") > 0

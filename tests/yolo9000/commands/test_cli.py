@@ -210,6 +210,7 @@ def test_serve_passes_its_options_on(tiny_model: Path, monkeypatch: pytest.Monke
     assert settings == Settings(
         model=tiny_model,
         port=8123,
+        processes=1,
         max_pixels=1000,
         threads=1,
         max_batch=5,

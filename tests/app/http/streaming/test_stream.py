@@ -209,7 +209,7 @@ async def test_a_stream_that_does_not_end_in_time_is_given_up(make: Any) -> None
 
 async def test_a_key_has_its_frames_counted_as_requests(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(RateLimit.__init__, "__defaults__", (lambda: now,))
+    monkeypatch.setattr(RateLimit.__init__, "__defaults__", (lambda: now, None))
     app = await make(api_keys=[str(ENTRY)], rate_limit=2, rate_burst=3)
     async with connected(app, headers={"x-api-key": KEY}) as socket:  # the first
         for _ in range(2):
