@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,11 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from model.answers.detections import RawDetections, postprocess
 from model.geometry import Letterbox
 from model.onnx_runtime import onnxruntime
-from model.pictures.decoding import decode_letterboxed, decode_picture, letterbox
+from model.pictures.decoding import PADDING, decode_letterboxed
 from model.providers import usable_cores
 from model.runtime import OnnxDetector
 from model.tree_files import packaged_tree
@@ -66,9 +69,19 @@ def scaled_decoding(picture: str, size: int) -> Work:
 
 
 def full_decoding(picture: str, size: int) -> Work:
-    """Decode with plain Pillow in full, then resize."""
+    """Decode in full and resize, all with plain Pillow."""
     data = Path(picture).read_bytes()
-    return lambda: letterbox(decode_picture(data), size)
+
+    def work() -> NDArray[np.uint8]:
+        with Image.open(io.BytesIO(data)) as file:
+            image = file.convert("RGB")
+        frame = Letterbox(size, image.width, image.height)
+        small = image.resize((frame.resized_width, frame.resized_height), Image.Resampling.BILINEAR)
+        square = Image.new("RGB", (size, size), (PADDING,) * 3)
+        square.paste(small, (frame.left, frame.top))
+        return np.asarray(square)
+
+    return work
 
 
 def answering(boxes: int) -> Work:

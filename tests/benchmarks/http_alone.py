@@ -50,7 +50,9 @@ def bare(port: int, detector: OnnxDetector) -> uvicorn.Server:
         return Response(content, media_type="application/json")
 
     routes = [Route("/detect", detect, methods=["POST"])]
-    return uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=port, log_level="warning", access_log=False))
+    app = Starlette(routes=routes)
+    config = uvicorn.Config(app, port=port, loop="asyncio", http="h11", log_level="warning", access_log=False)
+    return uvicorn.Server(config)
 
 
 def _steps(detector: OnnxDetector) -> tuple[Any, Any, Any]:

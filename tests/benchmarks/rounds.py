@@ -42,6 +42,10 @@ class Rounds:
         """Return the middle of the rounds' ratios of two contenders."""
         return median(one / two for one, two in zip(self.values[name], self.values[other], strict=True))
 
+    def less(self, name: str, other: str) -> float:
+        """Return the middle of the rounds' differences of two contenders."""
+        return median(one - two for one, two in zip(self.values[name], self.values[other], strict=True))
+
     @property
     def note(self) -> str:
         """Say how many rounds count."""

@@ -35,6 +35,8 @@ ROWS: dict[str, Row] = {
     "opencv": row_network.opencv,
     "decoding": row_steps.decoding,
     "request": row_service.request,
+    "http": row_service.http,
+    "tail": row_service.tail,
     "start": row_service.start,
     "threads": row_limits.threads,
     "limits": row_limits.limits,

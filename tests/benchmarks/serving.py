@@ -155,18 +155,31 @@ def _last_line(log: Path) -> str:
 
 def one_request(served: Served) -> float:
     """Return the seconds of one request to an idle server over a connection that is kept."""
+    return sorted(seconds_of_requests(served, 10))[5]
 
-    async def ask() -> float:
+
+def seconds_of_requests(served: Served, count: int) -> list[float]:
+    """Ask an idle server again and again over a connection that is kept, and time each request but the first two."""
+
+    async def ask() -> list[float]:
         client = Client(served.port)
         taken = []
         try:
-            for _ in range(12):
+            for _ in range(count + 2):
                 reply = await client.post(served.body, served.path, FORM_TYPE)
                 if reply.status != 200:
                     raise ContenderError(f"the service answered {reply.status}")
                 taken.append(reply.seconds)
         finally:
             client.close()
-        return sorted(taken[2:])[5]
+        return taken[2:]
 
     return asyncio.run(ask())
+
+
+@contextmanager
+def http_alone(folder: Path, model: Path, picture: Path, kind: str) -> Iterator[Served]:
+    """Start one of the servers of `tests.benchmarks.http_alone`."""
+    command = [sys.executable, "-m", "tests.benchmarks.http_alone", kind, str(model)]
+    with started(command, folder / f"http-{kind}.log", "/detect", picture) as served:
+        yield served

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, TextIO
 
 import numpy as np
@@ -40,10 +40,18 @@ class Worker:
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self._process = process
         self._log = log
+        self._processor: list[float] = []
 
     def __call__(self) -> float:
         """Take a turn."""
-        return float(self._ask(seconds=TURN_SECONDS)["seconds"])
+        answer = self._ask(seconds=TURN_SECONDS)
+        self._processor.append(float(answer["processor"]))
+        return float(answer["seconds"])
+
+    @property
+    def processor_seconds(self) -> float:
+        """Processor time of one call, of all its threads: the middle of the turns'."""
+        return median(self._processor)
 
     @property
     def peak(self) -> float:
@@ -108,14 +116,15 @@ def working(folder: Path, factory: str, /, *before: str, **arguments: Any) -> It
             process.kill()
 
 
-def turn(work: Work, seconds: float) -> float:
-    """Call a contender for some time, at least once; return the middle of the calls' seconds."""
+def turn(work: Work, seconds: float) -> tuple[float, float]:
+    """Call a contender for some time, at least once; return the middle of the calls' seconds, and of processor time."""
     taken: list[float] = []
+    before = process_time()
     while not taken or sum(taken) < seconds:
         start = perf_counter()
         work()
         taken.append(perf_counter() - start)
-    return median(taken)
+    return median(taken), (process_time() - before) / len(taken)
 
 
 def _serve(work: Work, answers: TextIO) -> None:
@@ -128,7 +137,7 @@ def _serve(work: Work, answers: TextIO) -> None:
             assert isinstance(arrays, dict)
             np.savez(request["save"], **arrays)
         else:
-            answer["seconds"] = turn(work, request["seconds"])
+            answer["seconds"], answer["processor"] = turn(work, request["seconds"])
         print(json.dumps(answer), file=answers, flush=True)
 
 
