@@ -19,7 +19,7 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 
 # Whatever takes pip's arguments. uv takes a tenth of pip's time; INSTALL='.venv/bin/python -m pip install' does without.
-INSTALL ?= $(BIN)/python -m uv pip install --python $(BIN)/python
+INSTALL ?= $(BIN)/python -m uv pip install --compile-bytecode --python $(BIN)/python
 EXTRAS ?= cpu,train,test
 TESTS ?=
 WORKERS ?= 2

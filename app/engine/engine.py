@@ -80,11 +80,14 @@ class Engine:
         return self._batcher.runs_at_once(detector)
 
     async def warm_up(self, detector: OnnxDetector) -> None:
-        """Run a model once at every size and batch size, so that no request pays for a first time.
+        """Run a model before the first request, so that none pays for a first time.
 
-        The largest come first: what they allocate serves the others.
+        A GPU is slow the first time it meets a shape, so every size and batch size is run there. On a CPU only the
+        very first run is, whatever its size. The largest comes first: what it allocates serves the others.
         """
-        for size in reversed(detector.metadata.sizes):
+        sizes = detector.metadata.sizes
+        chosen = sizes if detector.on_gpu else sorted({sizes[-1], detector.metadata.default_size})
+        for size in reversed(chosen):
             for batch in reversed(self._batcher.batch_sizes(detector)):
                 await self._batcher.warm_up(detector, _blank(batch, size))
             if size == detector.metadata.default_size:

@@ -21,7 +21,6 @@ from app.contract.schemas import (
     TreeSummary,
 )
 from app.contract.streams import StreamAnswer, TrackedObject
-from app.engine.loading import CorePlan
 from app.engine.models import ServedModel
 from app.engine.pipeline import Answer
 from model.answers.alternatives import Alternatives
@@ -64,7 +63,7 @@ def model_identity(detector: OnnxDetector) -> ModelIdentity:
     return ModelIdentity(name=metadata.name, version=metadata.version, tree=detector.tree.digest)
 
 
-def model_description(detector: OnnxDetector, plan: CorePlan, runs_at_once: int) -> ModelDescription:
+def model_description(detector: OnnxDetector, processor: ProcessorUse) -> ModelDescription:
     """Describe a model in use, and how the processor runs it."""
     metadata, tree = detector.metadata, detector.tree
     return ModelDescription(
@@ -88,12 +87,8 @@ def model_description(detector: OnnxDetector, plan: CorePlan, runs_at_once: int)
         training=metadata.training,
         evaluation=metadata.evaluation,
         providers=list(detector.providers),
-        processor=_processor_use(plan, runs_at_once),
+        processor=processor,
     )
-
-
-def _processor_use(plan: CorePlan, runs_at_once: int) -> ProcessorUse:
-    return ProcessorUse(processes=plan.processes, cores=plan.cores, threads=plan.threads, runs_at_once=runs_at_once)
 
 
 def model_state(model: ServedModel, default: str) -> ModelState:

@@ -112,6 +112,8 @@ def started(command: Sequence[str], log: Path, path: str, picture: Path) -> Iter
         subprocess.Popen(
             [*command, "--port", str(port)],
             cwd=ROOT,
+            # As users start it: the first start leaves Python's compiled files behind.
+            env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # so that what it has started can be ended with it

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 
 from app.contract.errors import InvalidParameterError, NotReadyError, UnknownModelError
-from app.contract.schemas import Health, ModelDescription, ModelList
+from app.contract.schemas import Health, ModelDescription, ModelList, ProcessorUse
 from app.http.dependencies import ChosenDetector, OpenEngine, ServedModels
 from app.http.problems import error_responses
 from app.http.serializers import model_description, model_state
@@ -19,7 +19,14 @@ router = APIRouter()
 )
 def show_model(detector: ChosenDetector, engine: OpenEngine) -> ModelDescription:
     """The metadata of the model file in use, and what runs it."""
-    return model_description(detector, engine.plan, engine.runs_at_once(detector))
+    plan = engine.plan
+    processor = ProcessorUse(
+        processes=plan.processes,
+        cores=plan.cores,
+        threads=plan.threads,
+        runs_at_once=engine.runs_at_once(detector),
+    )
+    return model_description(detector, processor)
 
 
 @router.get("/models", tags=["model"], summary="List the models", responses=error_responses(NotReadyError))

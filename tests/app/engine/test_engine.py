@@ -254,17 +254,26 @@ async def test_a_lost_gpu_makes_the_process_unhealthy_for_good(
 
 
 @pytest.mark.parametrize(("batch_size", "batches"), [(None, (1,)), (4, (4, 2, 1)), (6, (4, 2, 1))])
-async def test_every_size_and_batch_is_warm_before_the_first_request(
+async def test_a_model_is_warm_before_the_first_request(
     detector: OnnxDetector, monkeypatch: pytest.MonkeyPatch, batch_size: int | None, batches: tuple[int, ...]
 ) -> None:
     shapes = counted_runs(detector, monkeypatch)
     app = create_app(Settings(batch_size=batch_size), detector)
+    usual = detector.metadata.default_size
     async with app.router.lifespan_context(app):
-        expected = [(batch, size) for size in reversed(detector.metadata.sizes) for batch in batches]
+        sizes = sorted({detector.metadata.sizes[-1], usual}, reverse=True)
+        expected = [(batch, size) for size in sizes for batch in batches]
         if batches == (1,):  # the usual size once more, to see how long it takes
-            usual = (1, detector.metadata.default_size)
-            expected.insert(expected.index(usual), usual)
+            expected.append((1, usual))
         assert shapes == expected
+
+
+async def test_on_a_gpu_every_size_and_batch_is_warm(detector: OnnxDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = counted_runs(detector, monkeypatch)
+    monkeypatch.setattr(detector, "on_gpu", True)
+    app = create_app(Settings(batch_size=4), detector)
+    async with app.router.lifespan_context(app):
+        assert shapes == [(batch, size) for size in reversed(detector.metadata.sizes) for batch in (4, 2, 1)]
 
 
 async def test_a_closed_engine_takes_no_requests(detector: OnnxDetector) -> None:
