@@ -19,9 +19,8 @@ MOST_THREADS: Final = 4
 on two cores a picture took the embedded model 42 ms in one thread and 28 in two; of two at once 21.5 each in one
 thread and 22.9 in two (tests/benchmarks/bench_runs.py)."""
 
-DECODED_BY_A_CORE: Final = 4
+CORES_OF_A_DECODER: Final = 4
 """Cores to a thread that decodes: the network takes several times as long as decoding."""
-
 
 CORES_OF_A_PROCESS: Final = 8
 """Cores that one process keeps busy; more than that Python does not, in one thread at a time
@@ -63,7 +62,7 @@ class CorePlan:
         threads = min(cores, MOST_THREADS) if settings.threads is None else settings.threads
         runs = max(2, cores) if settings.runs is None else settings.runs
         long_runs = max(1, cores // threads) if settings.runs is None else settings.runs
-        decoders = max(2, cores // DECODED_BY_A_CORE) if settings.workers is None else settings.workers
+        decoders = max(2, cores // CORES_OF_A_DECODER) if settings.workers is None else settings.workers
         return cls(processes, cores, threads, runs, long_runs, decoders)
 
 

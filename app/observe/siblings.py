@@ -19,9 +19,7 @@ from prometheus_client.registry import Collector
 SECONDS: Final = 1.0
 """How long a sibling may take to tell its metrics."""
 
-MOST_BYTES: Final = 8_000_000
-
-_SAME = ("yolo9000_build_info", "yolo9000_model_info", "python_info")
+_SAME = ("yolo9000_build_info", "yolo9000_model_info")
 """Metrics that are 1 however many processes tell them."""
 _FIRST = "process_start_time_seconds"
 """The service has been there since its oldest process began."""

@@ -28,5 +28,5 @@ def memory(bench: Bench) -> list[Line]:
     with ours(bench.folder, model.path, PHOTO, model.threshold) as served:
         one_request(served)
         peak = peak_megabytes(served.process.pid)
-    what = "the service with int8 yolo9000, every size warmed and some requests answered: peak"
+    what = "the service with int8 yolo9000, warm, after some requests: peak"
     return [*lines, Line.at_most("memory", what, 350, peak, "resident, as the system counts it", "MB")]

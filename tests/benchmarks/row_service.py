@@ -145,7 +145,7 @@ def start(bench: Bench) -> list[Line]:
 
     rounds = bench.compare({"start": first_answer}, STARTS)
     seconds = rounds.median("start")
-    headline = f"The first answer comes {seconds:.1f} s after the start of the process, every input size warmed up."
+    headline = f"The first answer comes {seconds:.1f} s after the start of the process, the network warmed up."
     what = "cold start to the first answer, embedded model"
     return [Line.at_most("start", what, 1.2, seconds, rounds.note, "s", headline=headline)]
 

@@ -12,7 +12,8 @@ import logging
 import multiprocessing
 import os
 import signal
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -40,6 +41,8 @@ REST_SECONDS: Final = 1.0
 SIGNALLED: Final = 128
 """What a shell adds to a signal for the exit code of what it ended."""
 
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - what is made in it is of this user alone
+
 PR_SET_PDEATHSIG: Final = 1
 """Of prctl(2): the signal a process gets when its parent has ended."""
 
@@ -61,8 +64,20 @@ def serve_processes(settings: Settings) -> int:
             port = sockets[0].getsockname()[1]
         # Held, but not listened at, so that nobody else takes them while there is no process.
         stack.enter_context(listening(settings.host, port, shared=True))
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="yolo9000-")))
+        folder = stack.enter_context(_meeting_place())
         return _Watch(_shared_out(settings, port), folder).run()
+
+
+@contextmanager
+def _meeting_place() -> Iterator[Path]:
+    """Give a folder for sockets and counters that only this user may enter; in memory, where that can be had."""
+    memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None  # a container's disk may be read-only
+    try:
+        folder = TemporaryDirectory(prefix="yolo9000-", dir=memory)
+    except OSError as error:
+        raise ConfigurationError(f"processes: several need a temporary folder ({error.strerror})") from error
+    with folder as path:
+        yield Path(path)
 
 
 def _shared_out(settings: Settings, port: int) -> Settings:
