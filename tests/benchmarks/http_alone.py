@@ -28,7 +28,7 @@ from yolo9000.serving.server import Server
 
 
 def ours(port: int, detector: OnnxDetector) -> uvicorn.Server:
-    """Return our server, its steps replaced when it has warmed the network up."""
+    """Return our server with its steps replaced."""
     preprocessed, raw, found = _steps(detector)
     settings = Settings(port=port)
     server = Server(create_app(settings, detector), settings)

@@ -44,8 +44,11 @@ def served(bench: Bench) -> list[Line]:
         lines += [
             Line.at_least("served", f"{what} the bare session.run loop", 0.85, rounds.ratio("bare", "served"), note),
             Line.at_least(
-                *("served", f"{what} decode + run + walk", 1.35 if embedded else 1.1),
-                *(rounds.ratio("sequence", "served"), note),
+                "served",
+                f"{what} decode + run + walk",
+                1.35 if embedded else 1.1,
+                rounds.ratio("sequence", "served"),
+                note,
                 limit=limit,
                 headline=headline if embedded else "",
             ),
@@ -76,17 +79,15 @@ def litserve(bench: Bench) -> list[Line]:
             what = f"against {one} at {CLIENTS} clients, {name}:"
             ratio, share = rounds.ratio(one, "ours"), memory["ours"] / memory[one]
             limit = rounds.median(one) / (sequence.processor_seconds / usable_cores())
-            headline = f"That is {ratio:.2f} times as many as with LitServe, in {share:.2f} of its memory."
-            if name == EMBEDDED and one == "LitServe":
-                lines += [
-                    Line.at_least("litserve", f"{what} requests", 1.5, ratio, speeds, limit=limit, headline=headline),
-                    Line.at_most("litserve", f"{what} memory", 0.7, share, shares),
-                ]
-            else:  # whose network takes nearly all the time and memory there is
-                lines += [
-                    Line.told("litserve", f"{what} requests", f"{ratio:.2f} x", speeds),
-                    Line.told("litserve", f"{what} memory", f"{share:.2f} x", shares),
-                ]
+            first = name == EMBEDDED and one == "LitServe"
+            headline = (
+                f"That is {ratio:.2f} times as many as with LitServe, in {share:.2f} of its memory." if first else ""
+            )
+            least = 1.5 if first else 1.1
+            lines += [
+                Line.at_least("litserve", f"{what} requests", least, ratio, speeds, limit=limit, headline=headline),
+                Line.at_most("litserve", f"{what} memory", 0.7, share, shares),
+            ]
     return lines
 
 
