@@ -1,16 +1,10 @@
 """How many requests each API key may send: a token bucket a key."""
 
-import mmap
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from struct import Struct
 from time import monotonic
-from typing import Final
-
-_BUCKET: Final = Struct("dd")
+from typing import Protocol
 
 
 @dataclass
@@ -26,49 +20,22 @@ class Bucket:
     filled_at: float = float("-inf")
 
 
-class Buckets:
+class Buckets(Protocol):
+    """What each name has left."""
+
+    def of(self, name: str) -> AbstractContextManager[Bucket]:
+        """Give a name's bucket to be changed."""
+
+
+class OwnBuckets:
     """The buckets of one process."""
 
     def __init__(self) -> None:
         self._buckets: dict[str, Bucket] = {}
 
-    @contextmanager
-    def of(self, name: str) -> Iterator[Bucket]:
+    def of(self, name: str) -> AbstractContextManager[Bucket]:
         """Give a name's bucket to be changed."""
-        yield self._buckets.setdefault(name, Bucket())
-
-
-class SharedBuckets(Buckets):
-    """The buckets of several processes, in a file that each has mapped. Their clocks must be one, as on Linux.
-
-    Args:
-        file: empty or not there at first.
-        names: all there are, the same in each process.
-    """
-
-    def __init__(self, file: Path, names: Sequence[str]) -> None:
-        import fcntl  # Unix only, as several processes are
-
-        super().__init__()
-        self._lock, self._lock_kind, self._unlock_kind = fcntl.flock, fcntl.LOCK_EX, fcntl.LOCK_UN
-        self._places = {name: number * _BUCKET.size for number, name in enumerate(names)}
-        self._file = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        size = max(1, len(names)) * _BUCKET.size
-        os.ftruncate(self._file, size)
-        self._memory = mmap.mmap(self._file, size)
-
-    @contextmanager
-    def of(self, name: str) -> Iterator[Bucket]:
-        """Give a name's bucket to be changed; the others wait."""
-        place = self._places[name]
-        self._lock(self._file, self._lock_kind)
-        try:
-            tokens, filled_at = _BUCKET.unpack_from(self._memory, place)
-            bucket = Bucket(tokens, filled_at) if filled_at else Bucket()  # 0 in a file that is new
-            yield bucket
-            _BUCKET.pack_into(self._memory, place, bucket.tokens, bucket.filled_at)
-        finally:
-            self._lock(self._file, self._unlock_kind)
+        return nullcontext(self._buckets.setdefault(name, Bucket()))
 
 
 class RateLimit:
@@ -91,7 +58,7 @@ class RateLimit:
         self._rate = rate
         self._burst = burst
         self._clock = clock
-        self._buckets = Buckets() if buckets is None else buckets
+        self._buckets = OwnBuckets() if buckets is None else buckets
 
     def take(self, name: str) -> float:
         """Count a request. Return 0 if it may pass, or else the seconds until the next one may."""

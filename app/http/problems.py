@@ -46,6 +46,11 @@ LONGEST_REASON: Final = 123
 CLOSING_SECONDS: Final = 1.0
 
 
+def problem_json(error: ServiceError) -> str:
+    """Return the body that answers an error."""
+    return error.problem().model_dump_json(exclude_none=True)
+
+
 async def answer_error(connection: HTTPConnection, error: Exception) -> Response:
     """Answer a request that failed, or the handshake of a WebSocket."""
     known = error_of(error)
@@ -53,7 +58,7 @@ async def answer_error(connection: HTTPConnection, error: Exception) -> Response
         known = NotFoundError("no such path; paths do not end with a slash")
     note_problem(known.kind)
     return Response(
-        known.problem().model_dump_json(exclude_none=True),
+        problem_json(known),
         known.status,
         headers=known.headers,
         media_type=PROBLEM_JSON,

@@ -31,6 +31,11 @@ class Running:
         return "".join(self.lines)
 
 
+def serve_command(port: int, *options: str) -> list[str]:
+    """Return the command that starts the service at a port."""
+    return [sys.executable, "-m", "yolo9000", "serve", "--port", str(port), *options]
+
+
 @contextmanager
 def serving(*options: str) -> Iterator[httpx.Client]:
     """Run `python -m yolo9000 serve` on a free port of 127.0.0.1 and give a client once it is ready."""
@@ -51,7 +56,7 @@ def running(
     """
     port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("YOLO9000_")}
-    command = [*before, sys.executable, "-m", "yolo9000", "serve", "--port", str(port), *options]
+    command = [*before, *serve_command(port, *options)]
     with (
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client,
         subprocess.Popen(

@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 import httpx
 
 from tests.app import pictures
-from tests.app.servers import ROOT, Running, free_port, running
+from tests.app.servers import ROOT, Running, free_port, running, serve_command
 from tests.model_files import tiny_metadata, write_tiny_model
 from tests.proofs.clients import PICTURE, Client, Reply, check, load, statuses
 
@@ -36,18 +35,7 @@ def prove_kill(seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = write_tiny_model(Path(folder) / "tiny.onnx")
         port = free_port()
-        command = [
-            sys.executable,
-            "-m",
-            "yolo9000",
-            "serve",
-            "--port",
-            str(port),
-            "--model",
-            str(model),
-            "--threads",
-            "1",
-        ]
+        command = serve_command(port, "--model", str(model), "--threads", "1")
         replies, kills, restarts = asyncio.run(_supervised(command, port, seconds))
     wrong = [reply for reply in replies if reply.status == 200 and b'"beagle"' not in reply.body]
     print(f"{kills} kills, {restarts} restarts, statuses {statuses(replies)} (0: the connection ended)")

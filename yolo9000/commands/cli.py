@@ -43,7 +43,6 @@ from yolo9000.commands.remote import LookAt, asking
 from yolo9000.commands.sources import find_sources, find_videos
 from yolo9000.commands.videos import Span, Watched, look_at_videos, video_paths
 from yolo9000.serving.listening import listening
-from yolo9000.serving.processes import serve_processes
 from yolo9000.serving.server import Server
 from yolo9000.video.errors import VideoError
 
@@ -87,6 +86,8 @@ def serve(**options: Any) -> None:
         configure_logging(settings.log_format, settings.log_level)
         settings = settings.model_copy(update={"processes": process_count(settings)})
         if settings.processes != 1:
+            from yolo9000.serving.processes import serve_processes  # what it needs is not on every system
+
             raise typer.Exit(serve_processes(settings))
         with listening(settings.host, settings.port) as sockets:
             Server(create_app(settings, load_served(settings)), settings).run(sockets)

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.contract.errors import HeadTooLargeError, MalformedRequestError, ServiceError
 from app.http.middleware.request_head import is_too_large
-from app.http.problems import PROBLEM_JSON
+from app.http.problems import PROBLEM_JSON, problem_json
 
 BEFORE_AN_ANSWER: Final = {h11.IDLE, h11.SEND_RESPONSE}
 
@@ -38,7 +38,7 @@ class HttpProtocol(H11Protocol):
 
     def _refuse(self, error: ServiceError) -> None:
         if self.conn.our_state in BEFORE_AN_ANSWER:
-            content = error.problem().model_dump_json(exclude_none=True).encode()
+            content = problem_json(error).encode()
             headers = {"Content-Type": PROBLEM_JSON, "Content-Length": str(len(content)), "Connection": "close"}
             events: list[h11.Event] = [
                 h11.Response(status_code=error.status, headers=list(headers.items()), reason=error.title.encode()),

@@ -12,7 +12,7 @@ HeadMiddleware              answers HEAD as GET without the body
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app.access.rate_limit import Buckets, RateLimit, SharedBuckets
+from app.access.rate_limit import RateLimit
 from app.http.middleware.access import AccessMiddleware
 from app.http.middleware.errors import UnexpectedErrorMiddleware
 from app.http.middleware.head import HeadMiddleware
@@ -37,10 +37,7 @@ def add_middleware(
     """Put everything around the routes; what is added last stands outermost."""
     app.add_middleware(HeadMiddleware)
     if settings.key_ring:
-        rate = settings.rate_limit
-        shared = None if siblings is None else siblings.folder / "buckets"
-        buckets = Buckets() if shared is None else SharedBuckets(shared, settings.key_ring.names)
-        limit = None if rate is None else RateLimit(rate, settings.rate_burst, buckets=buckets)
+        limit = _rate_limit(settings, siblings)
         open_metrics = settings.metrics == "open"
         app.add_middleware(AccessMiddleware, keys=settings.key_ring, limit=limit, open_metrics=open_metrics)
     app.add_middleware(RequestHeadMiddleware)
@@ -55,3 +52,14 @@ def add_middleware(
         )
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(ObservationMiddleware, metrics=metrics, tracing=tracing)
+
+
+def _rate_limit(settings: Settings, siblings: Siblings | None) -> RateLimit | None:
+    if settings.rate_limit is None:
+        return None
+    buckets = None
+    if siblings is not None:
+        from app.access.shared_buckets import SharedBuckets  # what it needs is not on every system
+
+        buckets = SharedBuckets(siblings.folder / "buckets", settings.key_ring.names)
+    return RateLimit(settings.rate_limit, settings.rate_burst, buckets=buckets)

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from app.access.rate_limit import RateLimit, SharedBuckets
+from app.access.rate_limit import RateLimit
+from app.access.shared_buckets import SharedBuckets
 
 
 class Clock:

@@ -14,7 +14,7 @@ import pytest
 
 from app.access.keys import make_key
 from tests.app import pictures
-from tests.app.servers import ROOT, Running, free_port, running
+from tests.app.servers import ROOT, Running, free_port, running, serve_command
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,7 +37,7 @@ def until(holds: Callable[[], bool], server: Running, seconds: float = 60) -> No
 
 
 def serving_processes(server: Running) -> list[int]:
-    """Return the processes that listen, by their sockets' owners: the children that have a thread for pictures."""
+    """Return the children that listen at the port."""
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
     return [int(child) for child in children if listens(int(child), server)]
 
@@ -94,8 +94,8 @@ def test_they_drain_together(server: Running) -> None:
 
 def test_they_end_when_what_watches_over_them_is_killed(tiny_model: Path) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "yolo9000", "serve", "--port", str(port), "--model", str(tiny_model)]
-    with subprocess.Popen([*command, "--processes", "2"], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    command = serve_command(port, "--model", str(tiny_model), "--processes", "2")
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "Listening" not in process.stderr.readline():
             assert process.poll() is None
@@ -115,8 +115,6 @@ def test_a_key_has_one_limit_for_all(tiny_model: Path) -> None:
 
 
 def test_what_cannot_begin_is_one_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "yolo9000", "serve", "--port", "0", "--processes", "2"]
-    missing = subprocess.run(
-        [*command, "--model", str(tmp_path / "none.onnx")], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = serve_command(0, "--processes", "2", "--model", str(tmp_path / "none.onnx"))
+    missing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (missing.returncode, missing.stderr) == (2, f"yolo9000: there is no model file at {tmp_path}/none.onnx\n")

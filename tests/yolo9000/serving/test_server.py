@@ -3,7 +3,6 @@
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ import pytest
 
 from tests.app import pictures
 from tests.app.conftest import problem
-from tests.app.servers import ROOT, Running, running, serving
+from tests.app.servers import ROOT, Running, running, serve_command, serving
 from tests.model_files import tiny_metadata, write_tiny_model
 
 pytestmark = pytest.mark.slow
@@ -34,16 +33,7 @@ def test_it_answers_on_both_kinds_of_addresses(tiny_model: Path) -> None:
 def test_a_taken_port_is_told_before_the_model_is_loaded(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [
-            sys.executable,
-            "-m",
-            "yolo9000",
-            "serve",
-            "--port",
-            str(port),
-            "--model",
-            str(tmp_path / "none.onnx"),
-        ]
+        command = serve_command(port, "--model", str(tmp_path / "none.onnx"))
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == f"yolo9000: another program listens at 127.0.0.1:{port}; choose another port with --port\n"
