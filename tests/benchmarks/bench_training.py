@@ -30,8 +30,10 @@ from training.commands.pretrain import ClassifierLoss, Labels
 from training.configurations.mixing import read_data, trained_index
 from training.configurations.train import TrainConfiguration
 from training.data.batches import Batch, BatchSampler, load_batches
-from training.data.formats.folder import LabelOnlyPicture
 from training.data.mixture import Mixture
+from training.data.pictures.columns import LabelOnlyPictures
+from training.data.pictures.picture import LabelOnlyPicture
+from training.data.sources import Source
 from training.data.views import ViewConfiguration, Views
 from training.networks.classifiers import build_classifier
 from training.runs.computing import LoopConfiguration, use_device
@@ -96,7 +98,8 @@ def classifier_trainer(folder: Path) -> Trainer:
     """Return a trainer of Darknet-19."""
     tree = packaged_tree()
     labels = Labels(tree, {tree.index(DOG)}, "hierarchical")
-    pictures = [LabelOnlyPicture(path, tree.index(DOG)) for path in sorted((folder / "images" / DOG).iterdir())]
+    paths = sorted((folder / "images" / DOG).iterdir())
+    source = Source(DOG, LabelOnlyPictures.of(LabelOnlyPicture(path, tree.index(DOG)) for path in paths))
     network, device = build_classifier("darknet19", len(labels.nodes)), torch.device("cpu")
     use_device(device)
     LOOP.place(network, device)
@@ -104,7 +107,7 @@ def classifier_trainer(folder: Path) -> Trainer:
         network=network,
         peak_rate=lambda _: 1e-4,
         loss=ClassifierLoss(network, labels.subset, LOOP, device),
-        mixture=Views(pictures, labels.columns, ViewConfiguration()),
+        mixture=Views([source], labels.columns, ViewConfiguration()),
         sizes=(CLASSIFIER_SIZE,),
         optimizer=OptimizerConfiguration(batch=CLASSIFIER_BATCH),
         loop=LOOP,

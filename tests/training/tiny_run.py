@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from tests.training.sources import source
 from training.data.augmentation.augment import AugmentConfiguration
 from training.data.batches import Batch, Examples
-from training.data.formats.folder import LabelOnlyPicture
-from training.data.mixture import Mixture, Source
+from training.data.mixture import Mixture
+from training.data.pictures.picture import LabelOnlyPicture
 from training.runs.computing import LoopConfiguration
 from training.runs.optimization import OptimizerConfiguration
 from training.runs.processes import Processes
@@ -55,7 +56,7 @@ def noise(folder: Path) -> Mixture:
 def noise_of(folder: Path) -> Mixture:
     """Return what `noise` wrote."""
     pictures = [LabelOnlyPicture(folder / f"{number}.png", number % 2) for number in range(7)]
-    return Mixture([Source("noise", pictures)], np.arange(2), AugmentConfiguration(), seed=2)
+    return Mixture([source("noise", pictures)], np.arange(2), AugmentConfiguration(), seed=2)
 
 
 def make_trainer(

@@ -118,7 +118,8 @@ def find_anchors(configuration: AnchorsConfiguration) -> AnchorsReport:
         read_detection_set(one.annotations, one.pictures, tree, one.label_map, strict=configuration.strict)
         for one in configuration.sets
     ]
-    check_pictures(picture for one in sets for picture in one.pictures)
+    for one in sets:
+        check_pictures(one.pictures)
     sizes = box_sizes(sets, configuration.size)
     different = len(np.unique(sizes, axis=0))
     if different < configuration.most:

@@ -9,10 +9,11 @@ from model.providers import Provider
 from model.runtime import OnnxDetector, default_model_path
 from training.command_line import ConfigurationError
 from training.data.formats.detection_set import DetectionSet
-from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.folder import read_folder
 from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import check_pictures
 from training.data.formats.read import LAYOUTS, STRICT, locate, read_detection_set
+from training.data.pictures.columns import LabelOnlyPictures
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.evaluator import evaluate_set
 from training.evaluation.html_report.html import Drawings, page
@@ -104,8 +105,10 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
     every = configuration.sets_held_out_every
     detection_sets = [_read(one, configuration, detector, held_out_every=every) for one in configuration.sets]
     folders = [_pictures(folder, configuration, detector) for folder in configuration.pictures]
-    boxed_pictures = [picture for one in detection_sets for picture in one.pictures]
-    check_pictures([*boxed_pictures, *(picture for folder in folders for picture in folder)])
+    for one in detection_sets:
+        check_pictures(one.pictures)
+    for folder in folders:
+        check_pictures(folder)
     boxed = _boxed(configuration, detector)
     scored = [evaluate_set(detector, one, configuration, boxed=boxed, progress=True) for one in detection_sets]
     report = Report(
@@ -140,9 +143,7 @@ def _read(
     )
 
 
-def _pictures(
-    folder: Path, configuration: EvaluateConfiguration, detector: OnnxDetector
-) -> tuple[LabelOnlyPicture, ...]:
+def _pictures(folder: Path, configuration: EvaluateConfiguration, detector: OnnxDetector) -> LabelOnlyPictures:
     every = configuration.held_out_every
     names = known_names(configuration.label_map)
     return read_folder(folder, detector.tree, names, held_out_every=every, held_out=every > 0)

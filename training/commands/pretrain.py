@@ -5,7 +5,7 @@ of its own that starts from the first one's folder.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,10 @@ from training.command_line import ConfigurationError
 from training.configurations.mixing import trained_index
 from training.configurations.pretrain import PretrainConfiguration
 from training.data.batches import Batch
-from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.folder import read_folder
 from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import check_pictures
+from training.data.sources import Source
 from training.data.views import Views
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.backbones.classifier import Classifier
@@ -83,10 +84,11 @@ def train_classifier(configuration: PretrainConfiguration) -> Outcome:
     """
     with begin_run(configuration) as run:
         pictures, held_out = read_pictures(configuration, run.tree)
-        labels = Labels(run.tree, {picture.node for picture in pictures}, configuration.softmax)
+        labels = Labels(run.tree, labels_of(pictures), configuration.softmax)
         _check_labels(held_out, labels)
         if run.resumed is not None:
             _check_resumed(configuration.output, run.resumed, labels, configuration)
+        views = Views(pictures, labels.columns, configuration.augmentation, configuration.seed)
         network = build_classifier(configuration.network.name, len(labels.nodes))
         if run.resumed is None and configuration.network.start is not None:
             start_classifier(network, configuration.network.name, configuration.network.start, labels.wnids)
@@ -96,7 +98,7 @@ def train_classifier(configuration: PretrainConfiguration) -> Outcome:
             network=network,
             peak_rate=lambda _: configuration.optimizer.learning_rate,
             loss=ClassifierLoss(network, labels.subset, configuration.loop, run.device),
-            mixture=Views(pictures, labels.columns, configuration.augmentation, configuration.seed),
+            mixture=views,
             sizes=configuration.sizes,
             optimizer=configuration.optimizer,
             loop=configuration.loop,
@@ -111,9 +113,7 @@ def train_classifier(configuration: PretrainConfiguration) -> Outcome:
             },
             processes=run.processes,
         )
-        logger.info(
-            "%d pictures an epoch, %d labels, %d columns", len(pictures), len(labels.labelled), len(labels.nodes)
-        )
+        logger.info("%d pictures an epoch, %d labels, %d columns", len(views), len(labels.labelled), len(labels.nodes))
         finished = run.train(trainer)
         if not finished or not held_out or not run.processes.first:
             return Outcome(finished)
@@ -122,7 +122,7 @@ def train_classifier(configuration: PretrainConfiguration) -> Outcome:
 
 
 def _score(
-    network: Classifier, labels: Labels, held_out: list[LabelOnlyPicture], configuration: PretrainConfiguration
+    network: Classifier, labels: Labels, held_out: Sequence[Source], configuration: PretrainConfiguration
 ) -> ClassifierScores:
     """Score a trained classifier on pictures that were held out, and keep the scores in the run's folder."""
     scores = score_classifier(
@@ -137,37 +137,44 @@ def _score(
     return scores
 
 
-def read_pictures(
-    configuration: PretrainConfiguration, tree: WordTree
-) -> tuple[list[LabelOnlyPicture], list[LabelOnlyPicture]]:
-    """Return the pictures of an epoch, and those to score on.
+def read_pictures(configuration: PretrainConfiguration, tree: WordTree) -> tuple[list[Source], list[Source]]:
+    """Return the sets of an epoch, and those to score on.
 
     Raises:
         InvalidDatasetError: a folder cannot be used.
     """
-    pictures: list[LabelOnlyPicture] = []
-    held_out: list[LabelOnlyPicture] = []
+    pictures: list[Source] = []
+    held_out: list[Source] = []
     every_name: dict[str, str] = {}
     for source in configuration.classification:
         every, names = source.held_out_every, known_names(source.label_map)
         every_name |= names or {}
-        pictures += read_folder(source.folder, tree, names, held_out_every=every) * source.repeats
+        name = source.folder.name
+        pictures.append(Source(name, read_folder(source.folder, tree, names, held_out_every=every), source.repeats))
         if every and configuration.validation is None:
-            held_out += read_folder(source.folder, tree, names, held_out_every=every, held_out=True)
+            left = read_folder(source.folder, tree, names, held_out_every=every, held_out=True)
+            held_out.append(Source(name, left))
     if configuration.validation is not None:
-        held_out += read_folder(configuration.validation, tree, every_name)
-    check_pictures([*pictures, *held_out])
+        held_out.append(Source(configuration.validation.name, read_folder(configuration.validation, tree, every_name)))
+    for one in (*pictures, *held_out):
+        check_pictures(one.pictures)
     return pictures, held_out
 
 
-def _check_labels(held_out: list[LabelOnlyPicture], labels: Labels) -> None:
-    known = set(labels.labelled)
-    for picture in held_out:
-        if picture.node not in known:
-            raise ConfigurationError(
-                f"validation: {picture.path.parent} is no label of the training pictures, so no classifier of theirs "
-                f"can be scored on it"
-            )
+def labels_of(sources: Sequence[Source]) -> set[int]:
+    """Return the nodes that pictures are labelled with."""
+    return {node for one in sources for node in np.unique(one.pictures.labels()[0]).tolist()}
+
+
+def _check_labels(held_out: Sequence[Source], labels: Labels) -> None:
+    if unknown := labels_of(held_out) - set(labels.labelled):
+        for source in held_out:
+            first = np.flatnonzero(np.isin(source.pictures.labels()[0], list(unknown)))
+            if len(first):
+                raise ConfigurationError(
+                    f"validation: {source.pictures[int(first[0])].path.parent} is no label of the training pictures, "
+                    f"so no classifier of theirs can be scored on it"
+                )
 
 
 def _check_resumed(

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from model.wordtree import WordTree
 from training.configurations.train import TrainConfiguration
-from training.data.formats.detection_set import BoxedPicture, DetectionSet
-from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.detection_set import DetectionSet
+from training.data.formats.folder import read_folder
 from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import check_pictures
 from training.data.formats.read import read_detection_set
-from training.data.mixture import Mixture, Source
+from training.data.mixture import Mixture
 from training.data.opinions import Opinions, read_opinions
+from training.data.pictures.picture import Picture
+from training.data.sources import Source
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
             )
         )
         nodes |= {category.node for category in found.categories}
-        boxed.update(*(picture.nodes.tolist() for picture in found.pictures))
+        boxed.update(found.present.tolist())
     for classification in configuration.classification:
         pictures = read_folder(
             classification.folder,
@@ -79,8 +81,9 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
         )
         opinions = _opinions(configuration, classification.opinions, pictures, classification.folder, tree)
         labels.append(Source(classification.folder.name, pictures, classification.repeats, opinions=opinions))
-        nodes |= {picture.node for picture in pictures}
-    check_pictures(picture for source in (*boxes, *labels) for picture in source.pictures)
+        nodes.update(np.unique(pictures.labels()[0]).tolist())
+    for source in (*boxes, *labels):
+        check_pictures(source.pictures)
     if configuration.mixing is not None:
         boxes, labels = mix(boxes, labels, configuration.mixing)
     return Data([*boxes, *labels], sorted(nodes), sorted(boxed), tree.closure(nodes).astype(np.int64))
@@ -89,7 +92,7 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
 def _opinions(
     configuration: TrainConfiguration,
     path: Path | None,
-    pictures: Iterable[BoxedPicture | LabelOnlyPicture],
+    pictures: Iterable[Picture],
     folder: Path,
     tree: WordTree,
 ) -> Opinions | None:
@@ -107,7 +110,7 @@ def mix(boxes: Sequence[Source], labels: Sequence[Source], ratio: float) -> tupl
     sets among themselves is kept. Either side may be repeated; the ratio is met to one part in 16, or nearly so where
     pictures of rare categories come more often.
     """
-    with_boxes, with_labels = (sum(sum(one.times()) for one in side) for side in (boxes, labels))
+    with_boxes, with_labels = (sum(one.shown() for one in side) for side in (boxes, labels))
     if not with_boxes or not with_labels:
         return list(boxes), list(labels)
     wanted = Fraction(with_labels) / Fraction(ratio) / with_boxes  # repeats of boxes for each repeat of labels
@@ -139,9 +142,8 @@ def labelled_in_group(mixture: Mixture, tree: WordTree) -> NDArray[np.float32]:
     A label lies in the groups of all nodes on its path. A picture counts once, however often an epoch shows it.
     """
     labels = np.zeros(len(tree), np.int64)
-    for picture in {id(picture): picture for _, picture in mixture.items}.values():
-        nodes = [picture.node] if isinstance(picture, LabelOnlyPicture) else picture.nodes
-        np.add.at(labels, mixture.trained[nodes], 1)
+    for source in mixture.sources:
+        labels += np.bincount(mixture.trained[source.pictures.labels()[0]], minlength=len(tree))
     beneath = labels.copy()
     for node in range(len(tree) - 1, -1, -1):  # parents come before their children
         if tree.parents[node] >= 0:

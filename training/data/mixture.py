@@ -1,8 +1,7 @@
-"""The pictures of a run: how often an epoch shows each, and how it becomes an example."""
+"""The pictures of a run, and how each becomes an example."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,52 +11,10 @@ from torch.utils.data import Dataset
 from training.data.augmentation.augment import AugmentConfiguration, augment
 from training.data.augmentation.background import background
 from training.data.augmentation.mosaic import TILES, mosaic
-from training.data.formats.detection_set import BoxedPicture
-from training.data.formats.folder import LabelOnlyPicture
-from training.data.opinions import Opinions
+from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
 from training.data.reading import boxes_on, crowds_on, read_picture
+from training.data.sources import Items, Source
 from training.targets import NO_NODE
-
-MOST_OFTEN: Final = 4.0  # a rare category's pictures beside others; more, and the few there are are learned by heart
-
-
-@dataclass(frozen=True)
-class Source:
-    """A set of pictures and its part in the mixture.
-
-    Attributes:
-        pictures: all with boxes, or all with a class label alone.
-        repeats: how often an epoch shows each of them (the paper oversamples COCO so).
-        negative_weight: how much "there is no object here" counts: 1 where all objects are labelled.
-        balance: share of the pictures with boxes below which a category is rare; 0: none is.
-        opinions: what a teacher sees on them; None: there is no teacher.
-    """
-
-    name: str
-    pictures: Sequence[BoxedPicture | LabelOnlyPicture]
-    repeats: int = 1
-    negative_weight: float = 1.0
-    balance: float = 0.0
-    opinions: Opinions | None = None
-
-    def times(self) -> list[int]:
-        """Return how often an epoch shows each picture, at least once.
-
-        A picture with a category that only a share f < `balance` of them shows comes sqrt(balance / f) times as often,
-        at most `MOST_OFTEN`; its rarest category decides (repeat factor sampling; Gupta et al., "LVIS", CVPR 2019,
-        section 5.1).
-        """
-        if not self.balance:
-            return [self.repeats] * len(self.pictures)
-        present = [
-            np.unique(one.nodes) if isinstance(one, BoxedPicture) else np.empty(0, np.int32) for one in self.pictures
-        ]
-        nodes, counts = np.unique(np.concatenate([*present, np.empty(0, np.int32)]), return_counts=True)
-        factors = np.sqrt(self.balance * len(self.pictures) / counts).clip(1, MOST_OFTEN)
-        return [
-            max(1, round(self.repeats * float(factors[np.searchsorted(nodes, one)].max(initial=1.0))))
-            for one in present
-        ]
 
 
 class SampleRequest(NamedTuple):
@@ -107,12 +64,7 @@ class Mixture(Dataset[Example]):
         augmentation: AugmentConfiguration,
         seed: int,
     ) -> None:
-        self.items = [
-            (source, picture)
-            for source in sources
-            for picture, times in zip(source.pictures, source.times(), strict=True)
-            for _ in range(times)
-        ]
+        self.items = Items(sources)
         self.sources = tuple(sources)
         self.trained = trained
         self.augmentation = augmentation

@@ -9,9 +9,9 @@ from PIL import Image
 from model.pictures.decoding import decode_picture, letterbox
 from model.pictures.errors import PictureError
 from training.command_line import ConfigurationError
-from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
-from training.data.formats.folder import LabelOnlyPicture
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.picture_headers import other_shape
+from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
 
 
 def read_picture(picture: BoxedPicture | LabelOnlyPicture) -> Image.Image:

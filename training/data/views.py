@@ -14,9 +14,10 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.data.augmentation.augment import AugmentConfiguration, place, recolour
-from training.data.formats.folder import LabelOnlyPicture
 from training.data.mixture import Example, SampleRequest
+from training.data.pictures.picture import LabelOnlyPicture
 from training.data.reading import read_picture
+from training.data.sources import Items, Source
 
 Pixels = NDArray[np.uint8]
 
@@ -84,7 +85,7 @@ class Views:
     """The pictures of an epoch, each with its label's column; the same draw always gives the same view.
 
     Args:
-        pictures: in order.
+        sources: of pictures with a label alone, as often as they repeat them.
         columns: int64 [N], the classifier's column of each node of the tree.
         configuration: how far views may stray; None for the middle of each picture.
         seed: of the views.
@@ -92,15 +93,15 @@ class Views:
 
     def __init__(
         self,
-        pictures: Sequence[LabelOnlyPicture],
+        sources: Sequence[Source],
         columns: NDArray[np.int64],
         configuration: ViewConfiguration | None,
         seed: int = 0,
     ) -> None:
-        self.pictures, self.columns, self.configuration, self.seed = pictures, columns, configuration, seed
+        self.items, self.columns, self.configuration, self.seed = Items(sources), columns, configuration, seed
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.items)
 
     def __getitem__(self, draw: SampleRequest) -> Example:
         """Return a view.
@@ -108,7 +109,8 @@ class Views:
         Raises:
             InvalidDatasetError: the picture cannot be read.
         """
-        picture = self.pictures[draw.item]
+        _, picture = self.items[draw.item]
+        assert isinstance(picture, LabelOnlyPicture)
         image = read_picture(picture)
         if self.configuration is None:
             pixels = central_view(image, draw.size)

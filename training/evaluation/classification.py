@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector
-from training.data.formats.folder import LabelOnlyPicture
+from training.data.pictures.picture import LabelOnlyPicture
 from training.data.reading import read_picture
 from training.evaluation.inference import Rules
 from training.evaluation.lineage import lineage_accuracy

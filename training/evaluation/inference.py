@@ -14,7 +14,8 @@ from model.answers.walk import path_probability, walk
 from model.geometry import Letterbox, box_area, box_iou
 from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector
-from training.data.formats.detection_set import BoxedPicture, DetectionSet
+from training.data.formats.detection_set import DetectionSet
+from training.data.pictures.picture import BoxedPicture
 from training.data.reading import boxes_on, crowds_on, read_picture
 from training.evaluation.average_precision import BOXES_AT_MOST, Answers, Truths
 from training.evaluation.hierarchy import CURVE_THRESHOLDS

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from model.geometry import box_iou
-from training.data.formats.detection_set import BoxedPicture, some_of
-from training.data.formats.folder import LabelOnlyPicture
+from training.data.formats.detection_set import some_of
+from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
 from training.files import sha256_of
 
 SAME: Final = 0.9

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from model.wordtree import WordTree
-from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
-from training.data.formats.folder import LabelOnlyPicture
+from training.data.formats.detection_set import InvalidDatasetError
+from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
 from training.data.reading import boxes_on, read_picture
 from training.looking.report import LookReport, SetLook, Shapes, names_of, shapes_of
 from training.looking.sets import SetRead

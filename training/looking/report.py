@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from model.wordtree import WordTree
-from training.data.formats.detection_set import BoxedPicture
+from training.data.pictures.picture import BoxedPicture
 from training.looking.odd import odd_boxes, rare_classes, same_pictures
 from training.looking.sets import SetRead
 

@@ -9,13 +9,14 @@ from typing import Final
 
 from model.wordtree import WordTree
 from training.data.formats.archives import opened
-from training.data.formats.detection_set import BoxedPicture, Category, InvalidDatasetError, Refuse
-from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.detection_set import Category, InvalidDatasetError, Refuse
+from training.data.formats.folder import read_folder
 from training.data.formats.label_map import known_names
 from training.data.formats.layouts.data_yaml import Split
 from training.data.formats.layouts.exports import find_parts, is_split
 from training.data.formats.picture_headers import Size, check_pictures
 from training.data.formats.read import locate, read_detection_set
+from training.data.pictures.picture import Picture
 
 READERS: Final = read_detection_set.__module__.rpartition(".")[0]
 """The logger of all that is told while sets are read."""
@@ -35,7 +36,7 @@ class SetRead:
     """
 
     name: str
-    pictures: tuple[BoxedPicture | LabelOnlyPicture, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     sizes: dict[Path, Size] = field(default_factory=dict)
     categories: tuple[Category, ...] = ()
     refused: tuple[str, ...] = ()
@@ -75,8 +76,7 @@ def _read_boxes(
             found = read_detection_set(annotations, pictures, tree, label_map, split=split, refuse=refuse)
         except InvalidDatasetError as error:
             return SetRead(name, refused=(*refused, str(error)), told=_of(annotations, told))
-        sizes = check_pictures(found.pictures, refuse)
-    usable = tuple(picture for picture in found.pictures if picture.path in sizes)
+        usable, sizes = _usable(found.pictures, refuse)
     return SetRead(name, usable, sizes, found.categories, _of(annotations, refused), _of(annotations, told))
 
 
@@ -87,13 +87,19 @@ def _read_folder(folder: Path, tree: WordTree, label_map: Path | None) -> SetRea
             pictures = read_folder(folder, tree, known_names(label_map), refuse=refuse)
         except InvalidDatasetError as error:
             return SetRead(str(folder), refused=(*refused, str(error)), told=_of(folder, told))
-        sizes = check_pictures(pictures, refuse)
+        usable, sizes = _usable(pictures, refuse)
     names = {picture.node: picture.path.parent.name for picture in pictures}
     categories = tuple(
         Category(name, tree.wnids[node] if node >= 0 else "", node) for node, name in sorted(names.items())
     )
-    usable = tuple(picture for picture in pictures if picture.path in sizes)
     return SetRead(str(folder), usable, sizes, categories, _of(folder, refused), _of(folder, told))
+
+
+def _usable(pictures: Sequence[Picture], refuse: Refuse) -> tuple[tuple[Picture, ...], dict[Path, Size]]:
+    """Return the pictures that can be used, and the sizes of their files."""
+    sizes = check_pictures(pictures, refuse).tolist()
+    usable = [(picture, Size(*size)) for picture, size in zip(pictures, sizes, strict=True) if size[0]]
+    return tuple(picture for picture, _ in usable), {picture.path: size for picture, size in usable}
 
 
 def _notes() -> tuple[list[str], Refuse]:

@@ -25,8 +25,8 @@ from model.geometry import box_iou
 from model.pictures.decoding import letterbox
 from model.runtime import OnnxDetector, default_model_path
 from model.tracks.tracker import UNSURE, Tracker
-from training.data.formats.detection_set import BoxedPicture
 from training.data.formats.read import locate, read_detection_set
+from training.data.pictures.picture import BoxedPicture
 from training.evaluation.inference import open_picture
 
 RATE: Final = 15.0

@@ -15,9 +15,9 @@ from model.pictures.decoding import letterbox
 from model.runtime import default_model_path
 from model.wordtree import WordTree
 from training.command_line import ConfigurationError
-from training.data.formats.detection_set import BoxedPicture
-from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.folder import read_folder
 from training.data.formats.read import LAYOUTS, STRICT, locate, read_detection_set
+from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
 from training.evaluation.inference import open_picture
 from training.evaluation.lineage import match
 from training.teaching.file.lesson import read_graph, read_lesson

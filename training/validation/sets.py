@@ -3,6 +3,8 @@
 import logging
 from dataclasses import replace
 
+import numpy as np
+
 from model.wordtree import WordTree
 from training.configurations.train import DetectionSource, TrainConfiguration
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
@@ -38,7 +40,8 @@ def validation_sets(configuration: TrainConfiguration, tree: WordTree) -> list[D
     if not settings.sets:
         sets = [found for one in configuration.detection for found in _beside(one, configuration, tree)]
     sets = [_spread(one, settings.most_pictures) for one in sets]
-    check_pictures(picture for one in sets for picture in one.pictures)
+    for one in sets:
+        check_pictures(one.pictures)
     if sets:
         told = ", ".join(f"{one.name} ({len(one.pictures)} pictures)" for one in sets)
         logger.info("validation on %s", told)
@@ -79,4 +82,4 @@ def _spread(one: DetectionSet, most: int) -> DetectionSet:
     count = len(one.pictures)
     if not most or count <= most:
         return one
-    return replace(one, pictures=tuple(one.pictures[place * count // most] for place in range(most)))
+    return replace(one, pictures=one.pictures.select(np.arange(most) * count // most))

@@ -18,8 +18,9 @@ from training.configurations.describe import Nodes, describe, usual_size
 from training.configurations.mixing import Data, trained_index
 from training.configurations.train import TrainConfiguration
 from training.data.batches import Batch, collate
-from training.data.formats.detection_set import BoxedPicture, DetectionSet
+from training.data.formats.detection_set import DetectionSet
 from training.data.mixture import Example
+from training.data.pictures.picture import BoxedPicture
 from training.evaluation.evaluator import evaluate_set
 from training.evaluation.inference import Rules, open_picture
 from training.evaluation.report import SetReport

@@ -22,9 +22,10 @@ from training.commands.train import train_detector
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
 from training.configurations.train import TrainConfiguration
 from training.data.batches import Batch
-from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.imagenet import imagenet_wnids
 from training.data.mixture import Mixture
+from training.data.pictures.picture import BoxedPicture
 from training.networks.backbones.efficientnet_lite import load_imagenet_classifier
 from training.runs.trainer import StepLoss
 from training.weights.checkpoint import FolderInUseError, InvalidCheckpointError, load_checkpoint

@@ -5,18 +5,19 @@ from pathlib import Path
 import pytest
 
 from model.tree_files import packaged_tree
+from tests.training.sources import source
 from tests.training.tiny_data import tiny_run, write_data
 from training.configurations.mixing import mix, read_data
-from training.data.formats.folder import LabelOnlyPicture
-from training.data.mixture import Source
+from training.data.pictures.picture import LabelOnlyPicture
+from training.data.sources import Source
 
 
-def source(pictures: int, repeats: int = 1) -> Source:
-    return Source("x", [LabelOnlyPicture(Path(str(number)), 0) for number in range(pictures)], repeats)
+def labelled(pictures: int, repeats: int = 1) -> Source:
+    return source("x", [LabelOnlyPicture(Path(str(number)), 0) for number in range(pictures)], repeats)
 
 
 def shown(sources: list[Source]) -> int:
-    return sum(sum(one.times()) for one in sources)
+    return sum(one.shown() for one in sources)
 
 
 @pytest.mark.parametrize(
@@ -24,23 +25,23 @@ def shown(sources: list[Source]) -> int:
     [(10, 400, 4), (10, 40, 4), (118, 1281, 4), (100, 30, 4), (1000, 10, 0.5), (7, 5, 1), (2514, 800, 0.3)],
 )
 def test_the_ratio_is_met(boxes: int, labels: int, ratio: float) -> None:
-    found = mix([source(boxes)], [source(labels)], ratio)
+    found = mix([labelled(boxes)], [labelled(labels)], ratio)
     assert shown(found[1]) / shown(found[0]) == pytest.approx(ratio, rel=1 / 16)
 
 
 def test_the_papers_mixture() -> None:
     """4 : 1 by showing COCO more often (section 4)."""
-    found = mix([source(100)], [source(4000)], 4)
+    found = mix([labelled(100)], [labelled(4000)], 4)
     assert [one[0].repeats for one in found] == [10, 1]
 
 
 def test_repeats_among_sets_are_kept() -> None:
-    boxes, _ = mix([source(10, 3), source(10)], [source(320)], 4)
+    boxes, _ = mix([labelled(10, 3), labelled(10)], [labelled(320)], 4)
     assert [one.repeats for one in boxes] == [6, 2]
 
 
 def test_one_kind_alone_is_left_as_it_is() -> None:
-    alone = [source(3)]
+    alone = [labelled(3)]
     assert mix(alone, [], 4) == (alone, [])
 
 

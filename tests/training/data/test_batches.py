@@ -14,12 +14,14 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
+from tests.training.sources import source
 from training.data.augmentation.augment import AugmentConfiguration, augment
 from training.data.augmentation.mosaic import mosaic
 from training.data.batches import BATCHES_A_SIZE, Batch, BatchSampler, collate, load_batches
-from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
-from training.data.formats.folder import LabelOnlyPicture
-from training.data.mixture import Example, Mixture, SampleRequest, Source
+from training.data.formats.detection_set import InvalidDatasetError
+from training.data.mixture import Example, Mixture, SampleRequest
+from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
+from training.data.sources import Source
 
 # Python 3.12 and later warn of any fork beside threads, such as torch's own.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -45,10 +47,10 @@ def mixture(folder: Path, *, seed: int = 3, augmentation: AugmentConfiguration =
     labelled = [picture(folder / f"{number}.png") for number in range(3)]
     classified = [LabelOnlyPicture(picture(folder / f"class{number}.png").path, number + 2) for number in range(2)]
     sources = [
-        Source("boxes", labelled[:1], negative_weight=0.5),
-        Source("more", labelled[1:2], repeats=2),
-        Source("background", [picture(folder / "2.png", boxes=0)]),
-        Source("labels", classified),
+        source("boxes", labelled[:1], negative_weight=0.5),
+        source("more", labelled[1:2], repeats=2),
+        source("background", [picture(folder / "2.png", boxes=0)]),
+        source("labels", classified),
     ]
     return Mixture(sources, TRAINED, augmentation, seed)
 
@@ -57,13 +59,18 @@ def test_pictures_of_rare_categories_come_more_often(tmp_path: Path) -> None:
     both, one = picture(tmp_path / "both.png"), picture(tmp_path / "one.png", boxes=1)
     none = picture(tmp_path / "none.png", boxes=0)
     pictures = [both, *[one] * 17, *[none] * 7]  # of 25 node 2 is in one, node 5 in 18
-    assert Source("x", pictures).times() == [1] * 25
-    assert Source("x", pictures, balance=0.36).times() == [3, *[1] * 24]  # sqrt(.36 / .04)
-    assert Source("x", pictures, balance=0.36, repeats=2).times() == [6, *[2] * 24]
-    assert Source("x", pictures, balance=1.0).times() == [4, *[1] * 24]  # not five
-    assert Source("x", [LabelOnlyPicture(both.path, 2)], repeats=2, balance=1.0).times() == [2]
-    assert Source("x", [], balance=1.0).times() == []
-    assert len(Mixture([Source("x", pictures, balance=0.36)], TRAINED, NEUTRAL, 0)) == 27
+    assert times(source("x", pictures)) == [1] * 25
+    assert times(source("x", pictures, balance=0.36)) == [3, *[1] * 24]  # sqrt(.36 / .04)
+    assert times(source("x", pictures, balance=0.36, repeats=2)) == [6, *[2] * 24]
+    assert times(source("x", pictures, balance=1.0)) == [4, *[1] * 24]  # not five
+    assert times(source("x", [LabelOnlyPicture(both.path, 2)], repeats=2, balance=1.0)) == [2]
+    assert times(source("x", [], balance=1.0)) == []
+    assert len(Mixture([source("x", pictures, balance=0.36)], TRAINED, NEUTRAL, 0)) == 27
+
+
+def times(one: Source) -> list[int]:
+    found = one.times()
+    return [one.repeats] * len(one.pictures) if found is None else found.tolist()
 
 
 def draws(stream: BatchSampler) -> list[list[SampleRequest]]:
@@ -150,9 +157,9 @@ def test_a_picture_with_a_label_alone(tmp_path: Path) -> None:
 def test_a_mosaic_takes_its_pictures_from_one_set(tmp_path: Path) -> None:
     """With their labels, and the set's weight of negatives; pictures with a label alone stay whole."""
     sources = [
-        Source("one", [picture(tmp_path / f"{number}.png", boxes=1) for number in range(3)], negative_weight=0.5),
-        Source("two", [picture(tmp_path / f"{number}.png") for number in range(3, 6)], negative_weight=1.0),
-        Source("labels", [LabelOnlyPicture(picture(tmp_path / "class.png").path, 2)]),
+        source("one", [picture(tmp_path / f"{number}.png", boxes=1) for number in range(3)], negative_weight=0.5),
+        source("two", [picture(tmp_path / f"{number}.png") for number in range(3, 6)], negative_weight=1.0),
+        source("labels", [LabelOnlyPicture(picture(tmp_path / "class.png").path, 2)]),
     ]
     found = Mixture(sources, TRAINED, NEUTRAL.model_copy(update={"mosaic": 1.0}), 0)
     one = [found[SampleRequest(0, position, 64)] for position in range(30)]
@@ -172,7 +179,7 @@ def test_a_part_of_the_pictures_is_in_mosaics(
     made = Mock(wraps=mosaic)
     monkeypatch.setattr("training.data.mixture.mosaic", made)
     labelled = [picture(tmp_path / "0.png", boxes=1)]
-    found = Mixture([Source("one", labelled)], TRAINED, NEUTRAL.model_copy(update={"mosaic": part}), 0)
+    found = Mixture([source("one", labelled)], TRAINED, NEUTRAL.model_copy(update={"mosaic": part}), 0)
     for position in range(200):
         found[SampleRequest(0, position, 32)]
     assert least <= made.call_count <= most
@@ -197,7 +204,7 @@ def test_kinds_of_objects_are_looked_at_equally_often(tmp_path: Path, monkeypatc
     monkeypatch.setattr("training.data.mixture.augment", seen)
     one = picture(tmp_path / "0.png")
     crowd = replace(one, boxes=one.boxes[[0, 0, 0, 1]], nodes=np.array([5, 5, 5, 2], np.int32))
-    sources = [Source("one", [crowd]), Source("labels", [LabelOnlyPicture(one.path, 2)])]
+    sources = [source("one", [crowd]), source("labels", [LabelOnlyPicture(one.path, 2)])]
     found = Mixture(sources, TRAINED, NEUTRAL.model_copy(update={"focus": 1.0}), 0)
     assert len(found[SampleRequest(0, 0, 64)].boxes)
     assert seen.call_args.args[-1].tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
@@ -218,7 +225,7 @@ def test_the_same_draw_gives_the_same_view(tmp_path: Path) -> None:
 
 def test_boxes_of_a_smaller_copy_are_scaled(tmp_path: Path) -> None:
     labelled = picture(tmp_path / "a.png", stated=(30, 20))  # the file has twice that
-    example = Mixture([Source("copy", [labelled])], TRAINED, NEUTRAL, 0)[SampleRequest(0, 0, 60)]
+    example = Mixture([source("copy", [labelled])], TRAINED, NEUTRAL, 0)[SampleRequest(0, 0, 60)]
     np.testing.assert_allclose(example.boxes[0, 2:], [1, 2 / 3], atol=1e-6)
 
 
@@ -227,7 +234,7 @@ def test_a_picture_of_another_shape_is_refused(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     Image.new("RGB", (60, 40)).save(tmp_path / "lying.jpg", exif=exif)
-    lying = Mixture([Source("lying", [picture(tmp_path / "lying.jpg")])], TRAINED, NEUTRAL, 0)
+    lying = Mixture([source("lying", [picture(tmp_path / "lying.jpg")])], TRAINED, NEUTRAL, 0)
     with pytest.raises(InvalidDatasetError, match=r"lying\.jpg is 40x60 pixels, held upright, not 60x40 as its ann"):
         lying[SampleRequest(0, 0, 64)]
 

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from model.wordtree import WordTree
+from tests.training.sources import source
 from training.data.augmentation.augment import AugmentConfiguration
-from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
-from training.data.formats.folder import LabelOnlyPicture
-from training.data.mixture import Mixture, SampleRequest, Source
+from training.data.formats.detection_set import InvalidDatasetError
+from training.data.mixture import Mixture, SampleRequest
 from training.data.opinions import Opinion, Opinions, read_opinions
+from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
 from training.targets import NO_NODE
 
 # A thing is a dog, such as a beagle, or a person.
@@ -77,9 +78,9 @@ def test_a_mixture_teaches_it(tmp_path: Path) -> None:
     boxed = BoxedPicture(path, 40, 40, drawn, np.array([PERSON], np.int32), *none)
     seen = opinions((0.75, DOG, (0, 0, 20, 20)), path=path)
     sources = [
-        Source("boxes", [boxed], opinions=seen),
-        Source("dogs", [LabelOnlyPicture(path, BEAGLE)], opinions=seen),
-        Source("people", [LabelOnlyPicture(path, PERSON)], opinions=seen),
+        source("boxes", [boxed], opinions=seen),
+        source("dogs", [LabelOnlyPicture(path, BEAGLE)], opinions=seen),
+        source("people", [LabelOnlyPicture(path, PERSON)], opinions=seen),
     ]
     found = Mixture(sources, np.arange(4) + 10, STILL, 0)
     first, second, third = (found[SampleRequest(item, item, 40)] for item in range(3))

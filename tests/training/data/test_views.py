@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.training.sources import source
 from training.data.formats.detection_set import InvalidDatasetError
-from training.data.formats.folder import LabelOnlyPicture
 from training.data.mixture import SampleRequest
+from training.data.pictures.picture import LabelOnlyPicture
 from training.data.views import ViewConfiguration, Views, central_view, random_view
 
 STILL = ViewConfiguration(largest_zoom=1, aspect=1, angle=0, hue=0, saturation=1, exposure=1)
@@ -76,13 +77,13 @@ def test_an_epoch(tmp_path: Path) -> None:
     gradient(50, 40).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"nothing")
     pictures = [LabelOnlyPicture(tmp_path / "a.png", 2), LabelOnlyPicture(tmp_path / "b.png", 0)]
-    views = Views(pictures, np.array([-1, -1, 5]), ViewConfiguration(), seed=3)
+    views = Views([source("x", pictures)], np.array([-1, -1, 5]), ViewConfiguration(), seed=3)
     assert len(views) == 2
     first = views[SampleRequest(0, 7, 32)]
     assert (first.label, first.boxes.shape) == (5, (0, 4))
     np.testing.assert_array_equal(first.pixels, views[SampleRequest(0, 7, 32)].pixels)
     assert not np.array_equal(first.pixels, views[SampleRequest(0, 8, 32)].pixels)
-    still = Views(pictures, np.array([-1, -1, 5]), None)
+    still = Views([source("x", pictures)], np.array([-1, -1, 5]), None)
     np.testing.assert_array_equal(still[SampleRequest(0, 1, 32)].pixels, central_view(gradient(50, 40), 32))
     with pytest.raises(InvalidDatasetError, match=r"b\.png"):
         views[SampleRequest(1, 0, 32)]

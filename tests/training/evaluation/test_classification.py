@@ -8,7 +8,8 @@ from PIL import Image
 from model.runtime import OnnxDetector
 from tests.model_files import COLOURS, node, tiny_tree, write_tiny_model
 from training.data.formats.detection_set import InvalidDatasetError
-from training.data.formats.folder import LabelOnlyPicture, read_folder
+from training.data.formats.folder import read_folder
+from training.data.pictures.picture import LabelOnlyPicture
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.inference import Rules
 
@@ -53,6 +54,6 @@ def test_held_out_pictures_are_those_that_training_leaves_out(tmp_path: Path) ->
     kept = read_folder(tmp_path, tiny_tree(), held_out_every=2)
     held = read_folder(tmp_path, tiny_tree(), held_out_every=2, held_out=True)
     assert len(kept) == len(held) == 2
-    assert {one.path for one in kept + held} == {one.path for one in read_folder(tmp_path, tiny_tree())}
+    assert {one.path for one in (*kept, *held)} == {one.path for one in read_folder(tmp_path, tiny_tree())}
     with pytest.raises(InvalidDatasetError, match="or none that is held out"):
         read_folder(tmp_path, tiny_tree(), held_out_every=9, held_out=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.formats.detection_set import BoxedPicture
+from training.data.pictures.picture import BoxedPicture
 from training.looking.odd import odd_boxes, rare_classes, same_pictures
 
 NAMES = {1: "dog", 2: "cat"}

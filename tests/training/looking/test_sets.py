@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from model.tree_files import packaged_tree
-from training.data.formats.detection_set import BoxedPicture
+from training.data.pictures.picture import BoxedPicture
 from training.looking.sets import SetRead, read_sets
 
 WIDTH, HEIGHT = 100, 60

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.training.sources import source
 from tests.training.tiny_run import NEVER, STEPS, Check, Network, make_trainer, noise
 from training.data.augmentation.augment import AugmentConfiguration
 from training.data.formats.detection_set import InvalidDatasetError
-from training.data.formats.folder import LabelOnlyPicture
-from training.data.mixture import Example, Mixture, SampleRequest, Source
+from training.data.mixture import Example, Mixture, SampleRequest
+from training.data.pictures.picture import LabelOnlyPicture
 from training.runs import trainer as module
 from training.runs.stopping import stop_on_signal
 from training.runs.trainer import Trainer
@@ -172,7 +173,7 @@ def test_a_gradient_that_is_not_finite(mixture: Mixture, tmp_path: Path) -> None
 def test_a_broken_picture_leaves_the_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(b"nothing")
-    broken = Mixture([Source("x", [LabelOnlyPicture(path, 0)])], np.arange(2), AugmentConfiguration(), 0)
+    broken = Mixture([source("x", [LabelOnlyPicture(path, 0)])], np.arange(2), AugmentConfiguration(), 0)
     with pytest.raises(InvalidDatasetError, match=r"broken\.png"):
         make_trainer(broken, tmp_path / "run").run()
     assert not list((tmp_path / "run").glob("*.safetensors"))

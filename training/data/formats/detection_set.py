@@ -10,6 +10,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.pictures.columns import BoxedPictures
+from training.data.pictures.picture import BoxedPicture
+
 logger = logging.getLogger(__name__)
 
 SHORTEST_SIDE: Final = 0.5
@@ -52,33 +55,6 @@ class Category:
 
 
 @dataclass(frozen=True, eq=False)
-class BoxedPicture:
-    """One picture and the boxes drawn on it.
-
-    Attributes:
-        path: the picture's file, which exists.
-        width: width in pixels, as the annotations state it.
-        height: height in pixels, as the annotations state it.
-        boxes: float32 [N, 4], x1, y1, x2, y2 in pixels, inside the picture, no side below `SHORTEST_SIDE`.
-        nodes: int32 [N], the tree's index of the synset of each box.
-        crowd_boxes: float32 [M, 4], boxes drawn around a crowd of things (`iscrowd`): no use for training,
-            and what is found inside them counts neither for nor against a detector.
-        crowd_nodes: int32 [M].
-        difficult: bool [N], boxes that are hard to tell even for people, which PASCAL VOC's rules leave out of a score;
-            None where the set does not say.
-    """
-
-    path: Path
-    width: int
-    height: int
-    boxes: NDArray[np.float32]
-    nodes: NDArray[np.int32]
-    crowd_boxes: NDArray[np.float32]
-    crowd_nodes: NDArray[np.int32]
-    difficult: NDArray[np.bool_] | None = None
-
-
-@dataclass(frozen=True, eq=False)
 class DetectionSet:
     """A detection set.
 
@@ -93,7 +69,7 @@ class DetectionSet:
     """
 
     name: str
-    pictures: tuple[BoxedPicture, ...]
+    pictures: BoxedPictures
     categories: tuple[Category, ...]
     clipped: int = 0
     dropped: int = 0
@@ -102,13 +78,12 @@ class DetectionSet:
     @cached_property
     def present(self) -> NDArray[np.int32]:
         """The nodes that at least one box (a crowd's aside) is labelled with, int32, ascending."""
-        nodes = [picture.nodes for picture in self.pictures]
-        return np.unique(np.concatenate(nodes)) if nodes else np.empty(0, np.int32)
+        return np.unique(self.pictures.labels()[0])
 
     @cached_property
     def box_count(self) -> int:
         """The number of boxes, without those of crowds."""
-        return sum(len(picture.nodes) for picture in self.pictures)
+        return len(self.pictures.labels()[0])
 
 
 class ClippedPicture(NamedTuple):
@@ -218,6 +193,7 @@ def gather(
     box_form: str,
     remarks: Sequence[str] = (),
     refuse: Refuse = refuse_set,
+    folder: Path = Path(),
 ) -> DetectionSet:
     """Gather pictures into a set; log how many boxes were cut or dropped, which were first, and what else there was.
 
@@ -229,6 +205,7 @@ def gather(
         box_form: how the layout wants a box, for messages.
         remarks: see `DetectionSet`; of what the layout's reader found.
         refuse: what to do about boxes that cannot be used.
+        folder: in which most of the pictures are.
 
     Raises:
         InvalidDatasetError: no box is left of those that were given, or all lie within a pixel.
@@ -258,7 +235,7 @@ def gather(
         logger.warning("%s: %s", source, remark)
     return DetectionSet(
         name,
-        tuple(one.picture for one in pictures),
+        BoxedPictures.of((one.picture for one in pictures), folder),
         tuple(categories),
         clipped=len(clipped),
         dropped=len(dropped),

@@ -4,8 +4,8 @@ A class is a WordNet id, or a name that `training.data.formats.label_map` finds 
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from model.pictures.suffixes import has_picture_suffix
@@ -15,16 +15,9 @@ from training.data.formats.detection_set import InvalidDatasetError, Refuse, ref
 from training.data.formats.held_out import part_of
 from training.data.formats.label_map import categories_of
 from training.data.formats.picture_files import list_pictures
+from training.data.pictures.columns import LabelOnlyPictures
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LabelOnlyPicture:
-    """A picture and the node of the tree it shows; a negative one, as a `Category` has it, where that is not clear."""
-
-    path: Path
-    node: int
 
 
 def read_folder(
@@ -35,7 +28,7 @@ def read_folder(
     held_out_every: int = 0,
     held_out: bool = False,
     refuse: Refuse = refuse_set,
-) -> tuple[LabelOnlyPicture, ...]:
+) -> LabelOnlyPictures:
     """List the pictures of a folder of class folders, in sorted order.
 
     Args:
@@ -58,14 +51,17 @@ def read_folder(
         logger.warning("%s: skipped %d pictures that are in no class's folder", folder, len(loose))
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     categories = categories_of([path.name for path in classes], tree, label_map, folder, refuse=refuse)
-    pictures = []
-    for one in classes:
-        node = categories[one.name].node
-        files = list_pictures(one)
-        pictures += [LabelOnlyPicture(path, node) for path in part_of(files, held_out_every, held_out=held_out)]
+
+    def listed() -> Iterator[tuple[bytes, int]]:
+        for one in classes:
+            node = categories[one.name].node
+            for path in part_of(list_pictures(one), held_out_every, held_out=held_out):
+                yield os.fsencode(f"{one.name}/{path.name}"), node
+
+    pictures = LabelOnlyPictures.named(listed(), folder)
     if not pictures:
         raise InvalidDatasetError(
             f"{folder}: holds no pictures in folders named by class, or none that is"
             f"{'' if held_out else ' not'} held out"
         )
-    return tuple(pictures)
+    return pictures

@@ -6,18 +6,21 @@ a file shows only when it is decoded.
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from model.pictures.decoding import decode_picture
 from model.pictures.errors import PictureError
-from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError, Refuse, refuse_set, some_of
-from training.data.formats.folder import LabelOnlyPicture
+from training.data.formats.detection_set import InvalidDatasetError, Refuse, refuse_set, some_of
+from training.data.pictures.columns import LabelOnlyPictures
+from training.data.pictures.picture import BoxedPicture, Picture
 
 logger = logging.getLogger(__name__)
 
@@ -39,33 +42,34 @@ class Size(NamedTuple):
     height: int
 
 
-def check_pictures(
-    pictures: Iterable[BoxedPicture | LabelOnlyPicture], refuse: Refuse = refuse_set
-) -> dict[Path, Size]:
-    """Check that pictures can be used, and that they have the shape their annotations say; return the size of each.
+def check_pictures(pictures: Sequence[Picture], refuse: Refuse = refuse_set) -> NDArray[np.int32]:
+    """Check that pictures can be used, and that they have the shape their annotations say.
 
     Args:
-        pictures: of a set, or of many; each file is looked at once.
-        refuse: what to do about those that cannot be used; if it returns, the answer lacks them.
+        pictures: of a set.
+        refuse: what to do about those that cannot be used; if it returns, they have no size.
+
+    Returns:
+        Width and height of each, px, int32 [N, 2]; zeros of those that cannot be used.
 
     Raises:
         InvalidDatasetError: some cannot be used; it counts them, names the first few and says why.
     """
-    by_path = {picture.path: picture for picture in pictures}
-    sizes = usable_pictures(list(by_path), refuse)
-    wrong = {
-        path: reason
-        for path, size in sizes.items()
-        if isinstance(picture := by_path[path], BoxedPicture) and (reason := other_shape(size, picture))
-    }
+    sizes = _sizes(len(pictures), lambda place: pictures[place].path, refuse)
+    wrong = {}
+    if not isinstance(pictures, LabelOnlyPictures):
+        for place, (size, picture) in enumerate(zip(sizes.tolist(), pictures, strict=True)):
+            if size[0] and isinstance(picture, BoxedPicture) and (reason := other_shape((size[0], size[1]), picture)):
+                wrong[place] = reason
     if wrong:
         refuse(
             InvalidDatasetError(
-                f"{len(wrong)} of {len(by_path)} pictures have another shape than their annotations say: "
+                f"{len(wrong)} of {len(pictures)} pictures have another shape than their annotations say: "
                 f"{some_of(list(wrong.values()))}. Use the pictures that the boxes were drawn on"
             )
         )
-    return {path: size for path, size in sizes.items() if path not in wrong}
+        sizes[list(wrong)] = 0
+    return sizes
 
 
 def other_shape(size: tuple[int, int], picture: BoxedPicture) -> str | None:
@@ -115,32 +119,43 @@ def usable_pictures(paths: Sequence[Path], refuse: Refuse = refuse_set) -> dict[
     Raises:
         InvalidDatasetError: some cannot be used; it counts them, names the first few and says why.
     """
-    parts = [paths[first : first + PART] for first in range(0, len(paths), PART)]
-    found: list[Size | str] = []
+    sizes = _sizes(len(paths), lambda place: paths[place], refuse)
+    return {path: Size(*size) for path, size in zip(paths, sizes.tolist(), strict=True) if size[0]}
+
+
+def _sizes(count: int, path_of: Callable[[int], Path], refuse: Refuse) -> NDArray[np.int32]:
+    """Return the size of each picture [N, 2], see `check_pictures`; a path is asked for when its turn comes."""
+    sizes, reasons = np.zeros((count, 2), np.int32), list[str]()
+    firsts = range(0, count, PART)
     with (
         ThreadPoolExecutor(THREADS) as pool,
-        tqdm(
-            desc="checking pictures", total=len(paths), unit="picture", disable=None if len(parts) > 1 else True
-        ) as bar,
+        tqdm(desc="checking pictures", total=count, unit="picture", disable=None if len(firsts) > 1 else True) as bar,
     ):
+
+        def look(first: int) -> list[Size | str]:
+            return _sizes_or_reasons(path_of(place) for place in range(first, min(first + PART, count)))
+
         try:
-            for part in pool.map(_sizes_or_reasons, parts):
-                found += part
-                bar.update(len(part))
+            for first, found in zip(firsts, pool.map(look, firsts), strict=True):
+                for place, one in enumerate(found, start=first):
+                    if isinstance(one, Size):
+                        sizes[place] = one
+                    else:
+                        reasons.append(one)
+                bar.update(len(found))
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
-    reasons = [one for one in found if isinstance(one, str)]
     if reasons:
         refuse(
             InvalidDatasetError(
-                f"{len(reasons)} of {len(paths)} pictures cannot be used: {some_of(reasons)}. Replace or remove them"
+                f"{len(reasons)} of {count} pictures cannot be used: {some_of(reasons)}. Replace or remove them"
             )
         )
-    return {path: one for path, one in zip(paths, found, strict=True) if isinstance(one, Size)}
+    return sizes
 
 
-def _sizes_or_reasons(paths: Sequence[Path]) -> list[Size | str]:
+def _sizes_or_reasons(paths: Iterable[Path]) -> list[Size | str]:
     """Return for each picture its size, or why it cannot be used."""
     found: list[Size | str] = []
     for path in paths:

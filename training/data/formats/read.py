@@ -1,7 +1,10 @@
 """Reads a detection set whatever its layout: COCO JSON, PASCAL VOC's XML, YOLO's text files."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from model.wordtree import WordTree
 from training.data.formats.archives import is_zip
@@ -60,14 +63,15 @@ def read_detection_set(
         )
     if not held_out_every:
         return found
-    ordered = sorted(found.pictures, key=lambda picture: picture.path)
+    names = list(found.pictures.names())
+    ordered = sorted(range(len(names)), key=lambda place: Path(os.fsdecode(names[place])))
     chosen = part_of(ordered, held_out_every, held_out=held_out)
     if not chosen:
         which = "held" if held_out else "left when every n-th is held"
         raise InvalidDatasetError(
             f"{annotations}: of {len(ordered)} pictures none is {which} out with n = {held_out_every}"
         )
-    return replace(found, pictures=tuple(chosen))
+    return replace(found, pictures=found.pictures.select(np.array(chosen, np.int64)))
 
 
 def check_places(annotations: Path, pictures: Path | None) -> None:

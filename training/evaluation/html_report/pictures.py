@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model.answers.detections import Detections
 from model.geometry import box_iou
 from model.wordtree import WordTree
-from training.data.formats.detection_set import BoxedPicture
+from training.data.pictures.picture import BoxedPicture
 from training.evaluation.challenges import LEAST_IOU
 from training.evaluation.inference import Found, open_picture
 from training.pages.drawing import GREEN, ORANGE, Canvas

@@ -7,6 +7,7 @@ import pytest
 from tests.model_files import node, tiny_tree
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.folder import read_folder
+from training.data.pictures.columns import LabelOnlyPictures
 
 DOG, CAT = "n02084071", "n02121620"
 
@@ -22,8 +23,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def names(pictures: tuple[object, ...], folder: Path) -> list[str]:
-    return [str(one.path.relative_to(folder)) for one in pictures]  # type: ignore[attr-defined]
+def names(pictures: LabelOnlyPictures, folder: Path) -> list[str]:
+    return [str(one.path.relative_to(folder)) for one in pictures]
 
 
 def test_pictures_are_listed_in_order(folder: Path) -> None:

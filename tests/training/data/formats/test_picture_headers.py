@@ -11,9 +11,9 @@ from model.pictures.decoding import decode_picture
 from model.pictures.errors import PictureError
 from model.pictures.suffixes import PICTURE_SUFFIXES
 from training.data.formats import picture_headers
-from training.data.formats.detection_set import BoxedPicture, InvalidDatasetError
-from training.data.formats.folder import LabelOnlyPicture
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.picture_headers import check_pictures, inspect_picture, usable_pictures
+from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
 
 NO_BOXES = (np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
 SUFFIXES = [suffix for suffix in PICTURE_SUFFIXES if suffix not in {".heic", ".heif"}]

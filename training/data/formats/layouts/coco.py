@@ -117,7 +117,16 @@ def read_coco(
                 difficult=np.array([record.difficult for record in boxes], bool) if known else None,
             )
         )
-    return gather(annotations, annotations.stem, clipped, list(categories.values()), BOX_FORM, finder.remarks(), refuse)
+    return gather(
+        annotations,
+        annotations.stem,
+        clipped,
+        list(categories.values()),
+        BOX_FORM,
+        finder.remarks(),
+        refuse,
+        pictures,
+    )
 
 
 def _parse(annotations: Path) -> _CocoFile:

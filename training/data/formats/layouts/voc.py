@@ -79,6 +79,7 @@ def read_voc(
         "xmin, ymin, xmax, ymax in pixels",
         finder.remarks(),
         refuse,
+        pictures,
     )
 
 

@@ -1,0 +1,228 @@
+"""Many pictures as columns: some fifty bytes each, once, however many processes read them.
+
+A list of pictures as Python objects takes half a kilobyte each, and every process that reads it gets a copy of its own
+in the end, since reading an object writes its reference count (https://github.com/pytorch/pytorch/issues/13246).
+Columns are read in place, from memory that a forked process shares or from a file that all of them map, and a picture
+becomes an object only while somebody looks at it.
+"""
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Generic, Self, TypeVar, overload
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
+
+ROWS: Final = 1 << 18
+"""Pictures of a batch of columns: few batches to look through, and a batch's names and boxes stay below 2 GB."""
+
+CORNERS: Final = pa.list_(pa.field("corner", pa.float32(), nullable=False), 4)
+
+LABELLED: Final = pa.schema([("name", pa.binary()), ("node", pa.int32())])
+BOXED: Final = pa.schema(
+    [
+        ("name", pa.binary()),  # names of files need not be UTF-8
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("boxes", pa.list_(CORNERS)),
+        ("nodes", pa.list_(pa.int32())),
+        ("crowds", pa.int32()),  # how many of the boxes, the last, are drawn around crowds
+        ("difficult", pa.list_(pa.bool_())),  # of the others; null where the set does not say
+    ]
+)
+
+Kind = TypeVar("Kind", BoxedPicture, LabelOnlyPicture)
+
+
+class Pictures(Sequence[Kind], Generic[Kind]):
+    """Pictures of one kind, in order.
+
+    Args:
+        batches: their columns, of one schema.
+        root: what their names begin at.
+        rows: int64 [N], which rows of all the batches, and in which order; None: all.
+    """
+
+    def __init__(self, batches: Sequence[pa.RecordBatch], root: Path, rows: NDArray[np.int64] | None = None) -> None:
+        self.batches = [batch for batch in batches if batch.num_rows]
+        self.root, self.rows = root, rows
+        self._ends = np.cumsum([batch.num_rows for batch in self.batches])
+        self._columns = [self._read(batch) for batch in self.batches]
+
+    def __len__(self) -> int:
+        if self.rows is not None:
+            return len(self.rows)
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @overload
+    def __getitem__(self, place: int) -> Kind: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Self: ...
+
+    def __getitem__(self, place: int | slice) -> Kind | Self:
+        if isinstance(place, slice):
+            return self.select(np.arange(*place.indices(len(self))))
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"there are {len(self)} pictures, and no {place}")
+        place = place % len(self)
+        row = place if self.rows is None else int(self.rows[place])
+        batch = int(np.searchsorted(self._ends, row, side="right"))
+        return self._picture(batch, row - (int(self._ends[batch - 1]) if batch else 0))
+
+    def select(self, places: NDArray[np.int64]) -> Self:
+        """Return some of the pictures, which share the columns of all.
+
+        Args:
+            places: [N], which of them, in their new order.
+        """
+        return type(self)(self.batches, self.root, places if self.rows is None else self.rows[places])
+
+    def names(self) -> Iterator[bytes]:
+        """Yield every picture's name from the root on, in order."""
+        every = (name for batch in self.batches for name in batch.column("name").to_pylist())
+        if self.rows is None:
+            return every
+        found = list(every)
+        return (found[row] for row in self.rows.tolist())
+
+    @abstractmethod
+    def labels(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return the node of every label (a crowd's aside), picture by picture, and how many each picture has [N]."""
+
+    @abstractmethod
+    def _read(self, batch: pa.RecordBatch) -> Any:
+        """Return a batch's columns as arrays that share its memory."""
+
+    @abstractmethod
+    def _picture(self, batch: int, row: int) -> Kind:
+        """Return a picture."""
+
+    def _path(self, batch: int, row: int) -> Path:
+        return self.root / os.fsdecode(self.batches[batch].column("name")[row].as_py())
+
+
+class LabelOnlyPictures(Pictures[LabelOnlyPicture]):
+    """Pictures with a label alone."""
+
+    @classmethod
+    def of(cls, pictures: Iterable[LabelOnlyPicture], root: Path = Path()) -> Self:
+        """Gather pictures."""
+        return cls.named(((_name(one.path, root), one.node) for one in pictures), root)
+
+    @classmethod
+    def named(cls, pictures: Iterable[tuple[bytes, int]], root: Path) -> Self:
+        """Gather pictures by their names from the root on, and their nodes."""
+        batches = []
+        pictures = iter(pictures)
+        while some := list(islice(pictures, ROWS)):
+            batches.append(pa.record_batch([list(column) for column in zip(*some, strict=True)], schema=LABELLED))
+        return cls(batches, root)
+
+    def labels(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return the node of every picture, and ones."""
+        nodes = np.concatenate([*self._columns, np.empty(0, np.int32)])
+        if self.rows is not None:
+            nodes = nodes[self.rows]
+        return nodes, np.ones(len(nodes), np.int64)
+
+    def _read(self, batch: pa.RecordBatch) -> NDArray[np.int32]:
+        nodes: NDArray[np.int32] = batch.column("node").to_numpy()
+        return nodes
+
+    def _picture(self, batch: int, row: int) -> LabelOnlyPicture:
+        return LabelOnlyPicture(self._path(batch, row), int(self._columns[batch][row]))
+
+
+class BoxedPictures(Pictures[BoxedPicture]):
+    """Pictures with boxes."""
+
+    @classmethod
+    def of(cls, pictures: Iterable[BoxedPicture], root: Path = Path()) -> Self:
+        """Gather pictures."""
+        batches = []
+        pictures = iter(pictures)
+        while some := list(islice(pictures, ROWS)):
+            batches.append(_batch(some, root))
+        return cls(batches, root)
+
+    def labels(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return the node of every box that is no crowd's, and how many each picture has."""
+        nodes, counts = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        for each in self._columns:
+            boxes = np.diff(each.ends)
+            single = boxes - each.crowds
+            # a picture's crowds stand behind its other boxes
+            within = np.arange(each.ends[-1]) - np.repeat(each.ends[:-1], boxes)
+            nodes.append(each.nodes[within < np.repeat(single, boxes)])
+            counts.append(single.astype(np.int64))
+        every, count = np.concatenate(nodes), np.concatenate(counts)
+        if self.rows is None:
+            return every, count
+        chosen = count[self.rows]
+        first = np.repeat(np.cumsum(count)[self.rows] - chosen, chosen)
+        return every[first + np.arange(len(first)) - np.repeat(np.cumsum(chosen) - chosen, chosen)], chosen
+
+    def _read(self, batch: pa.RecordBatch) -> "_BoxColumns":
+        return _BoxColumns(batch)
+
+    def _picture(self, batch: int, row: int) -> BoxedPicture:
+        each = self._columns[batch]
+        first, end = int(each.ends[row]), int(each.ends[row + 1])
+        middle = end - int(each.crowds[row])
+        difficult = self.batches[batch].column("difficult")[row].as_py()
+        return BoxedPicture(
+            path=self._path(batch, row),
+            width=int(each.widths[row]),
+            height=int(each.heights[row]),
+            boxes=each.boxes[first:middle],
+            nodes=each.nodes[first:middle],
+            crowd_boxes=each.boxes[middle:end],
+            crowd_nodes=each.nodes[middle:end],
+            difficult=None if difficult is None else np.array(difficult, np.bool_),
+        )
+
+
+class _BoxColumns:
+    """The columns of a batch of pictures with boxes, as arrays that share its memory; `ends` begins with 0."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        boxes = batch.column("boxes")
+        self.ends: NDArray[np.int32] = boxes.offsets.to_numpy()
+        self.boxes: NDArray[np.float32] = boxes.values.values.to_numpy().reshape(-1, 4)
+        self.nodes: NDArray[np.int32] = batch.column("nodes").values.to_numpy()
+        self.crowds: NDArray[np.int32] = batch.column("crowds").to_numpy()
+        self.widths: NDArray[np.int32] = batch.column("width").to_numpy()
+        self.heights: NDArray[np.int32] = batch.column("height").to_numpy()
+
+
+def _batch(pictures: Sequence[BoxedPicture], root: Path) -> pa.RecordBatch:
+    counts = [len(one.boxes) + len(one.crowd_boxes) for one in pictures]
+    ends = pa.array(np.cumsum([0, *counts]).astype(np.int32))
+    corners = np.concatenate([part for one in pictures for part in (one.boxes, one.crowd_boxes)])
+    nodes = np.concatenate([part for one in pictures for part in (one.nodes, one.crowd_nodes)])
+    boxes = pa.FixedSizeListArray.from_arrays(pa.array(corners.astype(np.float32).ravel()), type=CORNERS)
+    return pa.record_batch(
+        [
+            pa.array([_name(one.path, root) for one in pictures], pa.binary()),
+            pa.array([one.width for one in pictures], pa.int32()),
+            pa.array([one.height for one in pictures], pa.int32()),
+            pa.ListArray.from_arrays(ends, boxes),
+            pa.ListArray.from_arrays(ends, pa.array(nodes.astype(np.int32))),
+            pa.array([len(one.crowd_boxes) for one in pictures], pa.int32()),
+            pa.array([None if one.difficult is None else one.difficult.tolist() for one in pictures], BOXED[6].type),
+        ],
+        schema=BOXED,
+    )
+
+
+def _name(path: Path, root: Path) -> bytes:
+    """Return a picture's name from the root on; all of its path from the top where it lies elsewhere."""
+    name, folder = os.fsencode(path), os.fsencode(root / "x")[:-1]
+    return name.removeprefix(folder) if name.startswith(folder) else os.fsencode(path.absolute())
