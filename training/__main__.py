@@ -1,6 +1,7 @@
 """`python -m training COMMAND`: trains, exports and evaluates, and prepares what training needs.
 
 look             see what is in data sets, before training on them
+index            look at every picture of large sets once, for runs that start at once
 wordtree         build a WordTree of a list of labels from WordNet
 anchors          find a detector's anchors by k-means over the boxes of data sets
 pretrain         train a backbone, Darknet-19 or an EfficientNet-Lite, on pictures with labels
@@ -36,6 +37,16 @@ def look(arguments: Sequence[str]) -> int:
     report = look_at_sets(configuration)
     sys.stdout.write(f"{report.table()}\n")
     return 0 if report.usable(strict=configuration.strict) else FAILED
+
+
+def index(arguments: Sequence[str]) -> int:
+    """Index sets."""
+    from training.command_line import configure
+    from training.looking.index import IndexConfiguration, build_index
+
+    lines = build_index(configure(IndexConfiguration, f"{PROGRAM} index", arguments))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
 
 
 def wordtree(arguments: Sequence[str]) -> int:
@@ -181,6 +192,7 @@ def export_darknet(arguments: Sequence[str]) -> int:
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "look": look,
+    "index": index,
     "wordtree": wordtree,
     "anchors": anchors,
     "pretrain": pretrain,

@@ -56,8 +56,8 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(("learn",)) == 2
     assert capsys.readouterr().err == (
-        "There is no command 'learn'; use one of: look, wordtree, anchors, pretrain, train, teach, remember, refit, "
-        "export, evaluate, quantize, import-darknet, export-darknet.\n"
+        "There is no command 'learn'; use one of: look, index, wordtree, anchors, pretrain, train, teach, remember, "
+        "refit, export, evaluate, quantize, import-darknet, export-darknet.\n"
     )
 
 

@@ -15,8 +15,9 @@ from training.command_line import ConfigurationError
 from training.configurations.sources import BoxSource
 from training.data.anchors import RESTARTS, dimension_clusters
 from training.data.formats.detection_set import DetectionSet
-from training.data.formats.picture_headers import check_pictures
-from training.data.formats.read import STRICT, read_detection_set
+from training.data.formats.picture_headers import ensure_usable
+from training.data.formats.read import STRICT
+from training.data.index.sets import INDEX, read_boxes
 from training.files import replace_file
 
 STRIDE: Final = 32
@@ -33,6 +34,7 @@ class AnchorsConfiguration(BaseModel):
         description="the sets: annotations, pictures (folder), and label_map if classes have no WordNet id"
     )
     strict: bool = Field(False, description=STRICT)
+    index: Path | None = Field(None, description=INDEX)
     least: PositiveInt = Field(1, description="smallest number of clusters")
     most: PositiveInt = Field(15, description="greatest number of clusters")
     restarts: PositiveInt = Field(RESTARTS, description="random starts for each number; the best counts")
@@ -115,11 +117,18 @@ def find_anchors(configuration: AnchorsConfiguration) -> AnchorsReport:
     """
     tree = packaged_tree()
     sets = [
-        read_detection_set(one.annotations, one.pictures, tree, one.label_map, strict=configuration.strict)
+        read_boxes(
+            one.annotations,
+            one.pictures,
+            tree,
+            one.label_map,
+            index=configuration.index,
+            strict=configuration.strict,
+        )
         for one in configuration.sets
     ]
     for one in sets:
-        check_pictures(one.pictures)
+        ensure_usable(one.pictures)
     sizes = box_sizes(sets, configuration.size)
     different = len(np.unique(sizes, axis=0))
     if different < configuration.most:

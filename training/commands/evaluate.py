@@ -9,10 +9,10 @@ from model.providers import Provider
 from model.runtime import OnnxDetector, default_model_path
 from training.command_line import ConfigurationError
 from training.data.formats.detection_set import DetectionSet
-from training.data.formats.folder import read_folder
 from training.data.formats.label_map import known_names
-from training.data.formats.picture_headers import check_pictures
-from training.data.formats.read import LAYOUTS, STRICT, locate, read_detection_set
+from training.data.formats.picture_headers import ensure_usable
+from training.data.formats.read import LAYOUTS, STRICT, locate
+from training.data.index.sets import INDEX, read_boxes, read_labels
 from training.data.pictures.columns import LabelOnlyPictures
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.evaluator import evaluate_set
@@ -47,6 +47,7 @@ class EvaluateConfiguration(Rules):
         default=None, description="file with a line 'WNID NAME' for each class without a WordNet id"
     )
     strict: bool = Field(False, description=STRICT)
+    index: Path | None = Field(default=None, description=INDEX)
     boxed: tuple[str, ...] = Field(
         default=(),
         description=(
@@ -106,9 +107,9 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
     detection_sets = [_read(one, configuration, detector, held_out_every=every) for one in configuration.sets]
     folders = [_pictures(folder, configuration, detector) for folder in configuration.pictures]
     for one in detection_sets:
-        check_pictures(one.pictures)
+        ensure_usable(one.pictures)
     for folder in folders:
-        check_pictures(folder)
+        ensure_usable(folder)
     boxed = _boxed(configuration, detector)
     scored = [evaluate_set(detector, one, configuration, boxed=boxed, progress=True) for one in detection_sets]
     report = Report(
@@ -132,10 +133,11 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
 def _read(
     given: str, configuration: EvaluateConfiguration, detector: OnnxDetector, *, held_out_every: int = 0
 ) -> DetectionSet:
-    return read_detection_set(
+    return read_boxes(
         *locate(given, configuration.data),
         detector.tree,
         configuration.label_map,
+        index=configuration.index,
         split="val",
         strict=configuration.strict,
         held_out_every=held_out_every,
@@ -146,7 +148,9 @@ def _read(
 def _pictures(folder: Path, configuration: EvaluateConfiguration, detector: OnnxDetector) -> LabelOnlyPictures:
     every = configuration.held_out_every
     names = known_names(configuration.label_map)
-    return read_folder(folder, detector.tree, names, held_out_every=every, held_out=every > 0)
+    return read_labels(
+        folder, detector.tree, names, index=configuration.index, held_out_every=every, held_out=every > 0
+    )
 
 
 def _boxed(configuration: EvaluateConfiguration, detector: OnnxDetector) -> set[int] | None:

@@ -19,9 +19,9 @@ from training.command_line import ConfigurationError
 from training.configurations.mixing import trained_index
 from training.configurations.pretrain import PretrainConfiguration
 from training.data.batches import Batch
-from training.data.formats.folder import read_folder
 from training.data.formats.label_map import known_names
-from training.data.formats.picture_headers import check_pictures
+from training.data.formats.picture_headers import ensure_usable
+from training.data.index.sets import read_labels
 from training.data.sources import Source
 from training.data.views import Views
 from training.losses.hierarchical import HierarchicalSoftmax
@@ -147,17 +147,19 @@ def read_pictures(configuration: PretrainConfiguration, tree: WordTree) -> tuple
     held_out: list[Source] = []
     every_name: dict[str, str] = {}
     for source in configuration.classification:
-        every, names = source.held_out_every, known_names(source.label_map)
+        every, names, index = source.held_out_every, known_names(source.label_map), configuration.index
         every_name |= names or {}
         name = source.folder.name
-        pictures.append(Source(name, read_folder(source.folder, tree, names, held_out_every=every), source.repeats))
+        found = read_labels(source.folder, tree, names, index=index, held_out_every=every)
+        pictures.append(Source(name, found, source.repeats))
         if every and configuration.validation is None:
-            left = read_folder(source.folder, tree, names, held_out_every=every, held_out=True)
+            left = read_labels(source.folder, tree, names, index=index, held_out_every=every, held_out=True)
             held_out.append(Source(name, left))
     if configuration.validation is not None:
-        held_out.append(Source(configuration.validation.name, read_folder(configuration.validation, tree, every_name)))
+        found = read_labels(configuration.validation, tree, every_name, index=configuration.index)
+        held_out.append(Source(configuration.validation.name, found))
     for one in (*pictures, *held_out):
-        check_pictures(one.pictures)
+        ensure_usable(one.pictures)
     return pictures, held_out
 
 

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from model.wordtree import WordTree
 from training.configurations.train import TrainConfiguration
-from training.data.formats.detection_set import DetectionSet
-from training.data.formats.folder import read_folder
 from training.data.formats.label_map import known_names
-from training.data.formats.picture_headers import check_pictures
-from training.data.formats.read import read_detection_set
+from training.data.formats.picture_headers import ensure_usable
+from training.data.index.sets import read_boxes, read_labels
 from training.data.mixture import Mixture
 from training.data.opinions import Opinions, read_opinions
 from training.data.pictures.picture import Picture
@@ -55,11 +53,12 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
     boxes, labels = [], []
     nodes, boxed = {tree.index(wnid) for wnid in known if wnid in tree}, set[int]()
     for detection in configuration.detection:
-        found: DetectionSet = read_detection_set(
+        found = read_boxes(
             detection.annotations,
             detection.pictures,
             tree,
             detection.label_map,
+            index=configuration.index,
             strict=configuration.strict,
             held_out_every=detection.held_out_every,
         )
@@ -73,17 +72,18 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
         nodes |= {category.node for category in found.categories}
         boxed.update(found.present.tolist())
     for classification in configuration.classification:
-        pictures = read_folder(
+        pictures = read_labels(
             classification.folder,
             tree,
             known_names(classification.label_map),
+            index=configuration.index,
             held_out_every=classification.held_out_every,
         )
         opinions = _opinions(configuration, classification.opinions, pictures, classification.folder, tree)
         labels.append(Source(classification.folder.name, pictures, classification.repeats, opinions=opinions))
         nodes.update(np.unique(pictures.labels()[0]).tolist())
     for source in (*boxes, *labels):
-        check_pictures(source.pictures)
+        ensure_usable(source.pictures)
     if configuration.mixing is not None:
         boxes, labels = mix(boxes, labels, configuration.mixing)
     return Data([*boxes, *labels], sorted(nodes), sorted(boxed), tree.closure(nodes).astype(np.int64))

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 
 from training.configurations.train import ClassificationSource
 from training.configurations.validation import InputSize
+from training.data.index.sets import INDEX
 from training.data.views import ViewConfiguration
 from training.networks.classifiers import ClassifierName
 from training.runs.computing import LoopConfiguration
@@ -73,6 +74,7 @@ class PretrainConfiguration(BaseModel):
     softmax: Softmax = Field(
         "hierarchical", description="hierarchical: one in every sibling group of the tree; flat: one over the labels"
     )
+    index: Path | None = Field(None, description=INDEX)
     tree: Path | None = Field(
         None, description="WordTree of the labels, as `wordtree` writes it; default: the packaged one"
     )

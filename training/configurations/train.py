@@ -18,6 +18,7 @@ from training.configurations.sources import BoxSource
 from training.configurations.validation import InputSize, ValidationConfiguration
 from training.data.augmentation.augment import AugmentConfiguration
 from training.data.formats.read import STRICT
+from training.data.index.sets import INDEX
 from training.losses.region import RegionLossConfiguration
 from training.networks.backbones.efficientnet_lite import IMAGENET_CLASSES, LiteName
 from training.networks.catalogue import (
@@ -194,6 +195,7 @@ class TrainConfiguration(BaseModel):
     )
     network: NetworkConfiguration = NetworkConfiguration()
     opinions: OpinionsConfiguration = OpinionsConfiguration()
+    index: Path | None = Field(None, description=INDEX)
     tree: Path | None = Field(
         None, description="WordTree of the labels, as `wordtree` writes it; default: the packaged one"
     )

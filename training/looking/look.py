@@ -50,7 +50,7 @@ def look(configuration: LookConfiguration) -> LookReport:
         InvalidDatasetError: the label map cannot be read.
         ConfigurationError: the tree cannot be used.
     """
-    tree = _tree(configuration.tree)
+    tree = chosen_tree(configuration.tree)
     known = known_names(configuration.label_map)
     sets = [
         one
@@ -72,7 +72,12 @@ def look(configuration: LookConfiguration) -> LookReport:
     return report
 
 
-def _tree(path: Path | None) -> WordTree:
+def chosen_tree(path: Path | None) -> WordTree:
+    """Return the tree of a file; None: the packaged one.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
     if path is None:
         return packaged_tree()
     from training.weights.run_folder import read_tree_file  # with torch, which takes longer to load than most sets

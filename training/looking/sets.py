@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from model.wordtree import WordTree
-from training.data.formats.archives import opened
 from training.data.formats.detection_set import Category, InvalidDatasetError, Refuse
 from training.data.formats.folder import read_folder
+from training.data.formats.given import sets_given
 from training.data.formats.label_map import known_names
 from training.data.formats.layouts.data_yaml import Split
-from training.data.formats.layouts.exports import find_parts, is_split
 from training.data.formats.picture_headers import Size, check_pictures
-from training.data.formats.read import locate, read_detection_set
+from training.data.formats.read import read_detection_set
 from training.data.pictures.picture import Picture
 
 READERS: Final = read_detection_set.__module__.rpartition(".")[0]
@@ -47,24 +46,21 @@ def read_sets(given: str, data: Path, tree: WordTree, label_map: Path | None) ->
     """Read what one entry of the command line stands for: a set, or the two that a data.yaml or an export names.
 
     Args:
-        given: see `training.data.formats.read.locate`; or a folder with a folder of pictures for each class, which may
-            be a zip file.
+        given: see `training.data.formats.given.sets_given`.
         data: see there.
         tree: of the classes.
         label_map: see `training.data.formats.label_map`.
     """
-    annotations, pictures = locate(given, data)
-    if pictures is not None:
-        return [_read_boxes(given, annotations, pictures, tree, label_map)]
     try:
-        parts = find_parts(annotations)
-        if not parts:
-            return [_read_folder(opened(annotations), tree, label_map)]
+        sets = sets_given(given, data)
     except InvalidDatasetError as error:
         return [SetRead(given, refused=(str(error),))]
-    if len(parts) > 1 and not is_split(parts):
-        return [_read_boxes(given, *parts["train"], tree, label_map)]
-    return [_read_boxes(f"{given}, {split}", *part, tree, label_map, split) for split, part in parts.items()]
+    return [
+        _read_boxes(one.name, one.annotations, one.pictures, tree, label_map, one.split)
+        if one.boxed
+        else _read_folder(one.annotations, tree, label_map)
+        for one in sets
+    ]
 
 
 def _read_boxes(

@@ -9,8 +9,8 @@ from model.wordtree import WordTree
 from training.configurations.train import DetectionSource, TrainConfiguration
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.layouts.exports import find_parts, is_split
-from training.data.formats.picture_headers import check_pictures
-from training.data.formats.read import read_detection_set
+from training.data.formats.picture_headers import ensure_usable
+from training.data.index.sets import read_boxes
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +25,12 @@ def validation_sets(configuration: TrainConfiguration, tree: WordTree) -> list[D
     if not settings.steps_between(configuration.optimizer.steps):
         return []
     sets = [
-        read_detection_set(
+        read_boxes(
             one.annotations,
             one.pictures,
             tree,
             one.label_map,
+            index=configuration.index,
             split="val",
             strict=configuration.strict,
             held_out_every=one.held_out_every,
@@ -41,7 +42,7 @@ def validation_sets(configuration: TrainConfiguration, tree: WordTree) -> list[D
         sets = [found for one in configuration.detection for found in _beside(one, configuration, tree)]
     sets = [_spread(one, settings.most_pictures) for one in sets]
     for one in sets:
-        check_pictures(one.pictures)
+        ensure_usable(one.pictures)
     if sets:
         told = ", ".join(f"{one.name} ({len(one.pictures)} pictures)" for one in sets)
         logger.info("validation on %s", told)
@@ -54,11 +55,12 @@ def _beside(source: DetectionSource, configuration: TrainConfiguration, tree: Wo
     if not every and not _has_val(source):
         return []
     return [
-        read_detection_set(
+        read_boxes(
             source.annotations,
             source.pictures,
             tree,
             source.label_map,
+            index=configuration.index,
             split="train" if every else "val",
             strict=configuration.strict,
             held_out_every=every,

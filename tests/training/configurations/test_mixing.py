@@ -10,6 +10,7 @@ from tests.training.tiny_data import tiny_run, write_data
 from training.configurations.mixing import mix, read_data
 from training.data.pictures.picture import LabelOnlyPicture
 from training.data.sources import Source
+from training.looking.index import IndexConfiguration, build_index
 
 
 def labelled(pictures: int, repeats: int = 1) -> Source:
@@ -43,6 +44,20 @@ def test_repeats_among_sets_are_kept() -> None:
 def test_one_kind_alone_is_left_as_it_is() -> None:
     alone = [labelled(3)]
     assert mix(alone, [], 4) == (alone, [])
+
+
+def test_a_run_reads_its_sets_from_an_index(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    sets = (str(tmp_path / "labelled"), "tiny")
+    build_index(IndexConfiguration(sets=sets, output=tmp_path / "index", data=tmp_path, processes=1))
+    run = tiny_run(tmp_path, tmp_path / "run", strict=True)
+    plain, indexed = (
+        read_data(run.model_copy(update={"index": index}), packaged_tree(), ()) for index in (None, tmp_path / "index")
+    )
+    assert [list(one.pictures.names()) for one in indexed.sources] == [
+        list(one.pictures.names()) for one in plain.sources
+    ]
+    assert (indexed.labelled, indexed.boxed) == (plain.labelled, plain.boxed)
 
 
 def test_pictures_of_both_kinds_are_held_out(tmp_path: Path) -> None:

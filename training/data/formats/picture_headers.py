@@ -19,7 +19,7 @@ from tqdm import tqdm
 from model.pictures.decoding import decode_picture
 from model.pictures.errors import PictureError
 from training.data.formats.detection_set import InvalidDatasetError, Refuse, refuse_set, some_of
-from training.data.pictures.columns import LabelOnlyPictures
+from training.data.pictures.columns import BoxedPictures, LabelOnlyPictures
 from training.data.pictures.picture import BoxedPicture, Picture
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,16 @@ class Size(NamedTuple):
 
     width: int
     height: int
+
+
+def ensure_usable(pictures: BoxedPictures | LabelOnlyPictures) -> None:
+    """Check pictures as `check_pictures` does, unless somebody has done so already.
+
+    Raises:
+        InvalidDatasetError: some cannot be used; it counts them, names the first few and says why.
+    """
+    if not pictures.checked:
+        check_pictures(pictures)
 
 
 def check_pictures(pictures: Sequence[Picture], refuse: Refuse = refuse_set) -> NDArray[np.int32]:
@@ -157,14 +167,16 @@ def _sizes(count: int, path_of: Callable[[int], Path], refuse: Refuse) -> NDArra
 
 def _sizes_or_reasons(paths: Iterable[Path]) -> list[Size | str]:
     """Return for each picture its size, or why it cannot be used."""
-    found: list[Size | str] = []
-    for path in paths:
-        try:
-            found.append(inspect_picture(path))
-        except (OSError, PictureError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            found.append(f"{path} ({reason})")
-    return found
+    return [reason_or_size(path) for path in paths]
+
+
+def reason_or_size(path: Path) -> Size | str:
+    """Return the size of a picture, or, in words, that and why it cannot be used."""
+    try:
+        return inspect_picture(path)
+    except (OSError, PictureError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        return f"{path} ({reason})"
 
 
 def inspect_picture(path: Path) -> Size:

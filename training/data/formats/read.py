@@ -57,6 +57,17 @@ def read_detection_set(
         InvalidDatasetError: the set cannot be used; it names the file, the line or record, and what to do.
     """
     found = _read(annotations, pictures, tree, label_map, split, refuse)
+    return part_of_set(found, annotations, strict=strict, held_out_every=held_out_every, held_out=held_out)
+
+
+def part_of_set(
+    found: DetectionSet, annotations: Path, *, strict: bool = False, held_out_every: int = 0, held_out: bool = False
+) -> DetectionSet:
+    """Return of a set that was read what is asked for; see `read_detection_set`.
+
+    Raises:
+        InvalidDatasetError: there is something to remark and it is strict, or no picture is left.
+    """
     if strict and found.remarks:
         raise InvalidDatasetError(
             f"{annotations}: {'; '.join(found.remarks)}. Put this right, or go on without `strict`"

@@ -24,10 +24,15 @@ ROWS: Final = 1 << 18
 
 CORNERS: Final = pa.list_(pa.field("corner", pa.float32(), nullable=False), 4)
 
-LABELLED: Final = pa.schema([("name", pa.binary()), ("node", pa.int32())])
-BOXED: Final = pa.schema(
+LABELLED: Final = pa.schema(
     [
         ("name", pa.binary()),  # names of files need not be UTF-8
+        ("node", pa.int32()),
+    ]
+)
+BOXED: Final = pa.schema(
+    [
+        ("name", pa.binary()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("boxes", pa.list_(CORNERS)),
@@ -44,14 +49,25 @@ class Pictures(Sequence[Kind], Generic[Kind]):
     """Pictures of one kind, in order.
 
     Args:
-        batches: their columns, of one schema.
+        batches: their columns, of one schema; as `Mapped` they are read from a file, by other processes, too.
         root: what their names begin at.
         rows: int64 [N], which rows of all the batches, and in which order; None: all.
+        nodes: int32 [C], the node of each number in the columns `node` and `nodes`; None: they have nodes.
+        checked: whether somebody has looked at the pictures' files and found that they can be used.
     """
 
-    def __init__(self, batches: Sequence[pa.RecordBatch], root: Path, rows: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        batches: Sequence[pa.RecordBatch],
+        root: Path,
+        rows: NDArray[np.int64] | None = None,
+        nodes: NDArray[np.int32] | None = None,
+        *,
+        checked: bool = False,
+    ) -> None:
+        self.given = batches
         self.batches = [batch for batch in batches if batch.num_rows]
-        self.root, self.rows = root, rows
+        self.root, self.rows, self.nodes, self.checked = root, rows, nodes, checked
         self._ends = np.cumsum([batch.num_rows for batch in self.batches])
         self._columns = [self._read(batch) for batch in self.batches]
 
@@ -82,7 +98,18 @@ class Pictures(Sequence[Kind], Generic[Kind]):
         Args:
             places: [N], which of them, in their new order.
         """
-        return type(self)(self.batches, self.root, places if self.rows is None else self.rows[places])
+        return self._with(places if self.rows is None else self.rows[places], self.checked)
+
+    def usable(self) -> Self:
+        """Return the same pictures, whose files somebody has looked at."""
+        return self._with(self.rows, checked=True)
+
+    def _with(self, rows: NDArray[np.int64] | None, checked: bool) -> Self:
+        return type(self)(self.given, self.root, rows, self.nodes, checked=checked)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Give another process the file's name instead of its content, where there is a file."""
+        return _restored, (type(self), self.given, self.root, self.rows, self.nodes, self.checked)
 
     def names(self) -> Iterator[bytes]:
         """Yield every picture's name from the root on, in order."""
@@ -104,8 +131,44 @@ class Pictures(Sequence[Kind], Generic[Kind]):
     def _picture(self, batch: int, row: int) -> Kind:
         """Return a picture."""
 
+    def _nodes_of(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        return labels if self.nodes is None else self.nodes[labels]
+
     def _path(self, batch: int, row: int) -> Path:
         return self.root / os.fsdecode(self.batches[batch].column("name")[row].as_py())
+
+
+def _restored(
+    kind: type[Pictures[Any]],
+    batches: Sequence[pa.RecordBatch],
+    root: Path,
+    rows: NDArray[np.int64] | None,
+    nodes: NDArray[np.int32] | None,
+    checked: bool,
+) -> Pictures[Any]:
+    return kind(batches, root, rows, nodes, checked=checked)
+
+
+class Mapped(Sequence[pa.RecordBatch]):
+    """The batches of an Arrow file, mapped into memory: all processes that read it share its pages.
+
+    Raises:
+        OSError: the file cannot be read, or is none of Arrow's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        self._batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, number: int) -> pa.RecordBatch:  # type: ignore[override] # there are no slices
+        return self._batches[number]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Mapped, (self.path,)
 
 
 class LabelOnlyPictures(Pictures[LabelOnlyPicture]):
@@ -130,14 +193,14 @@ class LabelOnlyPictures(Pictures[LabelOnlyPicture]):
         nodes = np.concatenate([*self._columns, np.empty(0, np.int32)])
         if self.rows is not None:
             nodes = nodes[self.rows]
-        return nodes, np.ones(len(nodes), np.int64)
+        return self._nodes_of(nodes), np.ones(len(nodes), np.int64)
 
     def _read(self, batch: pa.RecordBatch) -> NDArray[np.int32]:
         nodes: NDArray[np.int32] = batch.column("node").to_numpy()
         return nodes
 
     def _picture(self, batch: int, row: int) -> LabelOnlyPicture:
-        return LabelOnlyPicture(self._path(batch, row), int(self._columns[batch][row]))
+        return LabelOnlyPicture(self._path(batch, row), int(self._nodes_of(self._columns[batch][row])))
 
 
 class BoxedPictures(Pictures[BoxedPicture]):
@@ -162,7 +225,7 @@ class BoxedPictures(Pictures[BoxedPicture]):
             within = np.arange(each.ends[-1]) - np.repeat(each.ends[:-1], boxes)
             nodes.append(each.nodes[within < np.repeat(single, boxes)])
             counts.append(single.astype(np.int64))
-        every, count = np.concatenate(nodes), np.concatenate(counts)
+        every, count = self._nodes_of(np.concatenate(nodes)), np.concatenate(counts)
         if self.rows is None:
             return every, count
         chosen = count[self.rows]
@@ -182,9 +245,9 @@ class BoxedPictures(Pictures[BoxedPicture]):
             width=int(each.widths[row]),
             height=int(each.heights[row]),
             boxes=each.boxes[first:middle],
-            nodes=each.nodes[first:middle],
+            nodes=self._nodes_of(each.nodes[first:middle]),
             crowd_boxes=each.boxes[middle:end],
-            crowd_nodes=each.nodes[middle:end],
+            crowd_nodes=self._nodes_of(each.nodes[middle:end]),
             difficult=None if difficult is None else np.array(difficult, np.bool_),
         )
 
