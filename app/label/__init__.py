@@ -4,9 +4,8 @@ The source is listed and cut into *shards* of some hundred pictures, once; the l
 A shard is the unit of work and of commitment: whoever labels it (a process of this machine's pool, or of a Ray
 cluster) writes its results under temporary names and renames them, so a shard that is there is whole and done.
 
-    locations    folders, here or behind fsspec: what is found in them, and results put there whole
     listing      the source in an order that never changes, cut into shards
-    tars, parquets, reading    a shard's pictures, one after the other
+    reading      a shard's pictures, one after the other (from `model.archives`)
     labeller     one shard: read, decode, network, walk, write
     pool, on_ray    many shards
     manifest     what a folder was begun with

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from app.contract.schemas import DetectionParameters
 from app.engine.loading import load_detector
 from app.engine.pipeline import Question
-from app.label.archive.locations import is_url
 from app.label.output.file_format import FileFormat
 from app.label.output.manifest import LabelOptions, Manifest, ModelFile
 from app.label.workers.job import Job
 from app.settings import Settings
+from model.archives.locations import is_url
 from model.providers import usable_cores
 from model.wordtree import WordTree
 
@@ -26,7 +26,7 @@ class Limits:
     Attributes:
         max_bytes: largest picture file.
         every_file: take every file for a picture that is no container.
-        picture_column, key_column: see `app.label.archive.parquets.columns_of`.
+        picture_column, key_column: see `model.archives.parquets.columns_of`.
     """
 
     max_bytes: int

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from app.label.archive.listing import Listed, default_shard_size, first_difference, list_source, shards_of
-from app.label.archive.locations import LocalFolder, Location, locate
 from app.label.archive.shards import UNKNOWN, ShardReader, ShardWriter
 from app.label.archive.sorting import SortedEntries
-from app.label.errors import OutputError, WorkError
+from app.label.errors import WorkError
 from app.label.output.formats.write import write_formats
 from app.label.output.manifest import Listing, read_manifest
 from app.label.output.results import write_failures
@@ -22,6 +21,8 @@ from app.label.output.tables import PICTURES, Summary, shard_of
 from app.label.plan import Plan
 from app.label.workers.job import Job
 from app.label.workers.pool import Pool
+from model.archives.errors import OutputError
+from model.archives.locations import LocalFolder, Location, locate
 from model.wordtree import WordTree
 
 
@@ -59,7 +60,7 @@ def run(plan: Plan, tree: WordTree) -> Outcome:
         tree: the model's.
 
     Raises:
-        LabelError: it cannot begin or go on.
+        ArchiveError: it cannot begin or go on.
         Stopped: by a signal. What is done is kept, and the same run again goes on.
     """
     output = locate(plan.job.output)

@@ -31,7 +31,6 @@ from app.contract.schemas import DetectionParameters
 from app.engine import pipeline
 from app.engine.pipeline import Question
 from app.label.archive.listing import MOST_IN_SHARD, Listed, shards_of
-from app.label.archive.locations import LocalFolder
 from app.label.archive.shards import ShardWriter
 from app.label.archive.sorting import Entry, SortedEntries
 from app.label.plan import Limits, Means, make_plan
@@ -39,6 +38,7 @@ from app.label.run import run
 from app.label.workers.job import Job
 from app.label.workers.pool import Pool
 from app.settings import Settings
+from model.archives.locations import LocalFolder
 from model.providers import usable_cores
 from model.runtime import OnnxDetector, default_model_path
 from tests.app.label.archives import fill

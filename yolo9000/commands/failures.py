@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from app.access.keys import InvalidKeyEntryError
 from app.contract.errors import InvalidParameterError
-from app.label.errors import LabelError
 from app.load_settings import ConfigurationError
+from model.archives.errors import ArchiveError
 from model.files.access import why_unreadable
 from model.metadata import InvalidModelError
 from model.session import ProviderUnavailableError
@@ -29,7 +29,7 @@ _SENTENCES = (
     ConfigurationError,
     InvalidModelError,
     InvalidKeyEntryError,
-    LabelError,
+    ArchiveError,
     ProviderUnavailableError,
     UnknownConceptError,
     NothingToLookAtError,

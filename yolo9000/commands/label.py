@@ -6,9 +6,9 @@ import typer
 from typer.core import TyperCommand
 
 from app.contract.schemas import DetectionParameters
-from app.label.extras import library
 from app.label.output.file_format import FileFormat
 from app.load_settings import load_settings
+from model.archives.extras import library
 from yolo9000.commands.failures import complain, sentence_instead_of_traceback
 from yolo9000.commands.options import (
     HierarchyThreshold,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.contract.schemas import DetectionParameters, DetectionResult, Problem
 from app.engine.drawing import encode
-from app.label.extras import library
 from app.load_settings import CLIENT_KEY
+from model.archives.extras import library
 from model.pictures.errors import PictureError
 from yolo9000.commands.console import FORMATS, Look, inaccessible, write
 from yolo9000.commands.sources import Source

@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from app.label.archive import parquets
-from app.label.archive.kinds import kind_of
-from app.label.archive.locations import Found, Location, find
 from app.label.archive.shards import Shard, name_to_text
 from app.label.archive.sorting import Entry, SortedEntries
-from app.label.archive.tars import DamagedArchiveError, TarPictures, is_compressed
-from app.label.errors import SourceError
+from model.archives import parquets
+from model.archives.errors import SourceError
+from model.archives.kinds import kind_of
+from model.archives.locations import Found, Location, find
+from model.archives.tars import DamagedArchiveError, TarPictures, is_compressed
 
 MOST_IN_SHARD = 512
 """Pictures in a shard where no number is asked for: what a process that is killed has to do again, half a minute's
@@ -48,7 +48,7 @@ def list_source(source: str, *, every_file: bool, output: Location, progress: Ca
     """Find everything in a source.
 
     Args:
-        source: see `app.label.archive.locations.find`.
+        source: see `model.archives.locations.find`.
         every_file: take files for pictures whatever their names.
         output: where results are written, which may be within the source and is no part of it.
         progress: told of each file.
@@ -101,7 +101,7 @@ def shards_of(
     Args:
         listed: the source.
         size: most pictures of a shard, where it can be kept to.
-        picture_column, key_column: see `app.label.archive.parquets.columns_of`.
+        picture_column, key_column: see `model.archives.parquets.columns_of`.
         progress: told how many pictures were listed.
 
     Raises:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from app.label.archive import parquets
-from app.label.archive.locations import Location
 from app.label.archive.shards import UNKNOWN, Shard, name_to_text
 from app.label.archive.sorting import Entry
-from app.label.archive.tars import DamagedArchiveError, TarPictures
 from app.label.errors import WorkError
+from model.archives import parquets
+from model.archives.locations import Location
+from model.archives.tars import DamagedArchiveError, TarPictures
 
 Result = TypeVar("Result")
 
@@ -44,7 +44,7 @@ class Reader:
     Attributes:
         location: the folder the entries' names are relative to.
         max_bytes: most bytes of a picture.
-        picture_column, key_column: see `app.label.archive.parquets.columns_of`.
+        picture_column, key_column: see `model.archives.parquets.columns_of`.
     """
 
     location: Location

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from app.label.archive.kinds import Kind
-from app.label.archive.locations import Location
 from app.label.archive.sorting import Entry
+from model.archives.kinds import Kind
+from model.archives.locations import Location
 
 FOLDER = "listing"
 COUNTS = f"{FOLDER}/counts.parquet"

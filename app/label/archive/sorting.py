@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from app.label.archive.kinds import Kind
+from model.archives.kinds import Kind
 
 RUN = 250_000
 """Entries sorted in memory at once, some 80 MB; a hundred million make 400 runs, few enough to merge in one go."""

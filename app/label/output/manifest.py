@@ -7,9 +7,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.label.archive.locations import Location
 from app.label.archive.shards import put_text
-from app.label.errors import OutputError
+from model.archives.errors import OutputError
+from model.archives.locations import Location
 from model.runtime import OnnxDetector
 
 NAME = "manifest.json"

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable
 
-from app.label.archive.locations import Location
 from app.label.archive.shards import temporary_file
 from app.label.output.tables import PICTURES, rows
+from model.archives.locations import Location
 
 FAILURES = "failures.jsonl"
 

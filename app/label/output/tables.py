@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.label.archive.locations import Location
 from app.label.archive.shards import temporary_file
 from model.answers.detections import Detections
+from model.archives.locations import Location
 from model.wordtree import WordTree
 
 DETECTIONS, PICTURES = "detections", "pictures"

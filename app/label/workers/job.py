@@ -14,14 +14,14 @@ class Job:
     """A labelling run.
 
     Attributes:
-        source, output: folders, as `app.label.archive.locations.locate` takes them.
+        source, output: folders, as `model.archives.locations.locate` takes them.
         model: the model file, on every machine.
         provider, threads: what runs the network, and with how many CPU threads.
         readers: how many pictures are read and decoded at the same time, by each process.
         batch: how many pictures the network takes at once; None: 1 on a CPU, 16 on a GPU.
         question: what is asked of each picture.
         max_pixels, max_bytes: limits of a picture.
-        picture_column, key_column: see `app.label.archive.parquets.columns_of`.
+        picture_column, key_column: see `model.archives.parquets.columns_of`.
     """
 
     source: str

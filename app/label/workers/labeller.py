@@ -8,13 +8,13 @@ from itertools import islice
 
 from app.engine.batcher import LARGEST_BATCH
 from app.engine.pipeline import Preprocessed, postprocess, preprocess, run_each
-from app.label.archive.locations import locate
 from app.label.archive.reading import Item, Reader, UnreadableError
 from app.label.archive.shards import ShardReader
 from app.label.errors import WorkError
 from app.label.output.tables import ShardTables, Summary
 from app.label.workers.job import Job
 from model.answers.detections import Detections
+from model.archives.locations import locate
 from model.pictures.errors import PictureError
 from model.runtime import DeviceLostError, OnnxDetector
 

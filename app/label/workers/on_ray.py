@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from app.label.archive.locations import Location, locate
-from app.label.errors import LabelError, WorkError
-from app.label.extras import library
+from app.label.errors import WorkError
 from app.label.output.tables import PICTURES, Summary, part_name
 from app.label.workers.job import Job
 from app.label.workers.pool import Pool
+from model.archives.errors import ArchiveError
+from model.archives.extras import library
+from model.archives.locations import Location, locate
 
 LOCAL, AUTO = "local", "auto"
 """The addresses that stand for a cluster started here, for this run, and for the one this machine is in."""
@@ -142,7 +143,7 @@ def _reason(error: BaseException) -> str:
     """Find our own sentence among what Ray wraps around it."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, LabelError):
+        if isinstance(cause, ArchiveError):
             return str(cause)
         cause = getattr(cause, "cause", None) or cause.__cause__
     return f"Ray: {str(error).strip().splitlines()[-1]}"

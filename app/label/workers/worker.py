@@ -9,9 +9,9 @@ import sys
 import traceback
 from multiprocessing.connection import Connection
 
-from app.label.errors import LabelError
 from app.label.workers.job import Job, Message, Order
 from app.label.workers.labeller import Labeller
+from model.archives.errors import ArchiveError
 from model.metadata import InvalidModelError
 from model.runtime import DeviceLostError
 from model.session import ProviderUnavailableError
@@ -40,7 +40,7 @@ def _work(connection: "Connection[Message, Job | Order]") -> None:
                 given_up=order.given_up,
             )
             connection.send(("done", summary))
-    except (LabelError, InvalidModelError, ProviderUnavailableError) as error:
+    except (ArchiveError, InvalidModelError, ProviderUnavailableError) as error:
         connection.send(("failed", str(error)))
     except (DeviceLostError, EOFError, ConnectionError):
         raise

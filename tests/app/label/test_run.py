@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 
 from app.label import run as run_module
-from app.label.archive.locations import LocalFolder
-from app.label.errors import OutputError, SourceError, WorkError
+from app.label.errors import WorkError
 from app.label.output.file_format import FileFormat
 from app.label.plan import Means
 from app.label.run import Outcome, run
+from model.archives.errors import OutputError, SourceError
+from model.archives.locations import LocalFolder
 from tests.app import pictures
 from tests.app.label.archives import LIMITS, failures, fill, parquet, plan, rows, tar
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from app.contract.errors import InvalidParameterError
 from app.contract.schemas import InvalidParameter
-from app.label.errors import OutputError
+from model.archives.errors import OutputError
 from tests.unprivileged import nobodys_folder
 from yolo9000.commands.failures import CANNOT_BEGIN, sentence_instead_of_traceback
 

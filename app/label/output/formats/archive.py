@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 
-from app.label.archive.locations import Location
 from app.label.archive.shards import temporary_file
+from model.archives.locations import Location
 
 NAMED_AT_MOST = 3
 PERMISSIONS = 0o100644  # of a file for everybody to read

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from app.label.archive.locations import Location
 from app.label.archive.shards import temporary_file
 from app.label.output.formats.json_list import JsonList
 from app.label.output.formats.labelled import Labelled
+from model.archives.locations import Location
 from model.wordtree import WordTree
 
 NAME = "coco.json"

@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 
-from app.label.archive.locations import Location
 from app.label.archive.shards import put_text, temporary_file
 from app.label.output.formats.archive import LeftOut, why_unusable
 from app.label.output.formats.labelled import Labelled
 from app.label.output.formats.vocabulary import Vocabulary
+from model.archives.locations import Location
 
 NAME, LABELS = "cvat.xml", "cvat-labels.json"
 

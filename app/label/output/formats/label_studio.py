@@ -6,11 +6,11 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from app.label.archive.locations import Location, is_url
 from app.label.archive.shards import put_text, temporary_file
 from app.label.output.formats.json_list import JsonList
 from app.label.output.formats.labelled import Labelled
 from app.label.output.formats.vocabulary import Vocabulary
+from model.archives.locations import Location, is_url
 
 NAME, CONFIG = "label-studio.json", "label-studio.xml"
 LOCAL_FILES = "/data/local-files/?d="

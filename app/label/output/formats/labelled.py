@@ -5,8 +5,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from app.label.archive.locations import Location
 from app.label.output.tables import DETECTIONS, PICTURES, rows
+from model.archives.locations import Location
 
 
 class Labelled(NamedTuple):

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from xml.sax.saxutils import escape
 
-from app.label.archive.locations import Location
 from app.label.output.formats.archive import picture_files
 from app.label.output.formats.labelled import Labelled
 from app.label.output.formats.vocabulary import Vocabulary
+from model.archives.locations import Location
 
 NAME = "voc.zip"
 LIST = "ImageSets/Main/default.txt"

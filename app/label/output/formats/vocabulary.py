@@ -6,8 +6,8 @@ map leads back from names to ids, so that what a person corrected can be trained
 
 from collections import Counter
 
-from app.label.archive.locations import Location
 from app.label.archive.shards import put_text
+from model.archives.locations import Location
 from model.wordtree import WordTree
 
 LABEL_MAP = "label_map.txt"

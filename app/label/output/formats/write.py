@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from app.label.archive.locations import Location
 from app.label.output.file_format import FileFormat
 from app.label.output.formats.coco import write_coco
 from app.label.output.formats.cvat import write_cvat
@@ -11,6 +10,7 @@ from app.label.output.formats.labelled import labelled
 from app.label.output.formats.voc import write_voc
 from app.label.output.formats.vocabulary import Vocabulary
 from app.label.output.formats.yolo import write_yolo
+from model.archives.locations import Location
 from model.wordtree import WordTree
 
 

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterable
 
-from app.label.archive.locations import Location
 from app.label.output.formats.archive import picture_files
 from app.label.output.formats.labelled import Labelled
 from app.label.output.formats.vocabulary import Vocabulary
+from model.archives.locations import Location
 
 NAME = "yolo.zip"
 

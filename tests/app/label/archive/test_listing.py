@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from app.label.archive.listing import Listed, default_shard_size, first_difference, list_source, shards_of
-from app.label.archive.locations import LocalFolder
 from app.label.archive.shards import UNKNOWN, Shard
 from app.label.archive.sorting import Entry
-from app.label.errors import SourceError
+from model.archives.errors import SourceError
+from model.archives.locations import LocalFolder
 from tests.app.label.archives import parquet, tar
 
 PICTURE = b"any bytes"

@@ -7,11 +7,11 @@ from typing import BinaryIO
 import pytest
 
 from app.label.archive import reading
-from app.label.archive.locations import LocalFolder, locate
 from app.label.archive.reading import Reader, UnreadableError
 from app.label.archive.shards import UNKNOWN, Shard
 from app.label.archive.sorting import Entry
 from app.label.errors import WorkError
+from model.archives.locations import LocalFolder, locate
 from tests.app.label.archives import parquet, tar
 
 Read = list[tuple[str, bytes | str]]

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from app.label.archive import shards
-from app.label.archive.locations import LocalFolder
 from app.label.archive.shards import UNKNOWN, Shard, ShardReader, ShardWriter, name_to_text
 from app.label.archive.sorting import Entry
+from model.archives.locations import LocalFolder
 
 
 def picture(name: str) -> Entry:

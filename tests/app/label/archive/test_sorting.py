@@ -1,8 +1,8 @@
 import random
 from typing import get_args
 
-from app.label.archive.kinds import Kind
 from app.label.archive.sorting import Entry, SortedEntries
+from model.archives.kinds import Kind
 
 
 def entries(count: int) -> list[Entry]:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from app.label.archive.locations import LocalFolder
-from app.label.errors import OutputError
 from app.label.output.manifest import Listing, Manifest, read_manifest
+from model.archives.errors import OutputError
+from model.archives.locations import LocalFolder
 from tests.app.label.archives import plan
 
 

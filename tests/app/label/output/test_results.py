@@ -1,9 +1,9 @@
 import json
 from pathlib import Path
 
-from app.label.archive.locations import LocalFolder
 from app.label.output.results import write_failures
 from app.label.output.tables import ShardTables
+from model.archives.locations import LocalFolder
 from tests.app.label.output.test_tables import TREE, found
 
 

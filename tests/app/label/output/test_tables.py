@@ -5,11 +5,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from app.label.archive.locations import LocalFolder
 from app.label.output import tables
 from app.label.output.tables import ShardTables, Summary, part_name, shard_of
 from model.answers.alternatives import Alternatives
 from model.answers.detections import Detections
+from model.archives.locations import LocalFolder
 from tests.app.label.archives import rows
 from tests.model_files import node, tiny_tree
 

@@ -5,12 +5,12 @@ import pytest
 
 from app.engine.pipeline import Question, postprocess, preprocess, run
 from app.label.archive.listing import list_source, shards_of
-from app.label.archive.locations import LocalFolder
 from app.label.archive.shards import ShardWriter
 from app.label.errors import WorkError
 from app.label.output.tables import Summary
 from app.label.workers.job import Job
 from app.label.workers.labeller import Labeller
+from model.archives.locations import LocalFolder
 from model.runtime import DeviceLostError, OnnxDetector
 from tests.app import pictures
 from tests.app.label.archives import failures, plan, rows

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.label.archive.locations import LocalFolder
-from app.label.errors import LabelError, MissingExtraError, WorkError
+from app.label.errors import WorkError
 from app.label.output.tables import Summary
 from app.label.run import run
 from app.label.workers.on_ray import _reason, _summary_of, run_on_ray
+from model.archives.errors import ArchiveError, MissingExtraError
+from model.archives.locations import LocalFolder
 from tests.app.label.archives import fill, plan, rows
 from tests.app.servers import ROOT
 
@@ -124,5 +125,5 @@ def test_our_own_sentence_is_found_in_what_ray_raises() -> None:
     outer = RuntimeError("ray::MapWorker() failed\nTraceback ...\nKeyError: 1")
     assert _reason(outer) == "Ray: KeyError: 1"
     outer.__cause__ = ValueError("wrapped")
-    outer.__cause__.__cause__ = LabelError("the disk is full")
+    outer.__cause__.__cause__ = ArchiveError("the disk is full")
     assert _reason(outer) == "the disk is full"

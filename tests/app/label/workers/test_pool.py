@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from app.label.archive.listing import list_source, shards_of
-from app.label.archive.locations import LocalFolder
 from app.label.archive.shards import ShardWriter
 from app.label.errors import WorkError
 from app.label.plan import Plan
 from app.label.workers.pool import Pool
+from model.archives.locations import LocalFolder
 from tests.app import pictures
 from tests.app.label.archives import failures, fill, plan, rows
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.label.archive.locations import LocalFolder
 from app.label.output.file_format import FileFormat
 from app.label.output.formats.write import write_formats
 from app.label.output.tables import ShardTables
 from model.answers.alternatives import Alternatives
 from model.answers.detections import Detections
+from model.archives.locations import LocalFolder
 from model.tree_files import packaged_tree
 from training.data.formats.detection_set import DetectionSet
 from training.data.formats.read import read_detection_set

@@ -11,12 +11,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from pycocotools.coco import COCO
 
-from app.label.archive.locations import LocalFolder
 from app.label.output.file_format import FileFormat
 from app.label.output.formats.labelled import labelled
 from app.label.output.formats.vocabulary import Vocabulary
 from app.label.output.formats.write import write_formats
 from app.label.output.tables import ShardTables
+from model.archives.locations import LocalFolder
 from model.wordtree import WordTree
 from tests.app.label.output.test_results import written
 from tests.app.label.output.test_tables import TREE, found

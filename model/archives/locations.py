@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from app.label.errors import OutputError, SourceError
-from app.label.extras import library
+from model.archives.errors import OutputError, SourceError
+from model.archives.extras import library
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(://|::)")
 _MAGIC = re.compile(r"[*?\[]")
@@ -157,7 +157,7 @@ class LocalFolder:
                         elif (found := self.look(name)) is not None:
                             yield found
             except OSError as error:
-                raise SourceError(f"{error.filename}: {error.strerror}; nothing was labelled") from error
+                raise SourceError(f"{error.filename}: {error.strerror}; it cannot be listed") from error
 
     def match(self, pattern: str) -> Iterator[Found]:
         """Find the files that a pattern matches."""

@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-from app.label.errors import MissingExtraError
+from model.archives.errors import MissingExtraError
 
 
 def library(name: str, extra: str, purpose: str) -> ModuleType:

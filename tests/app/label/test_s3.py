@@ -7,9 +7,9 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 
-from app.label.errors import OutputError
 from app.label.output.file_format import FileFormat
 from app.label.run import Outcome, run
+from model.archives.errors import OutputError
 from tests.app import pictures
 from tests.app.label.archives import failures, fill, parquet, plan, rows, tar
 

@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from app.label.errors import MissingExtraError
-from app.label.extras import library
+from model.archives.errors import MissingExtraError
+from model.archives.extras import library
 
 
 def test_a_library_that_is_there() -> None:

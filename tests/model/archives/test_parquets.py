@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.label.archive.parquets import (
+from model.archives.parquets import (
     Columns,
     RowGroups,
     UnusableColumnsError,

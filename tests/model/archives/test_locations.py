@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from app.label.archive.locations import LocalFolder, RemoteFolder, find, is_url, locate
-from app.label.errors import OutputError, SourceError
+from model.archives.errors import OutputError, SourceError
+from model.archives.locations import LocalFolder, RemoteFolder, find, is_url, locate
 
 
 @pytest.fixture

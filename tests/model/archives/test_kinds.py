@@ -1,6 +1,6 @@
 import pytest
 
-from app.label.archive.kinds import kind_of
+from model.archives.kinds import kind_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,6 @@
+"""Archives of pictures, for what labels them and for what trains on them.
+
+locations    folders, here or behind fsspec: what is found in them, and results put there whole
+tars         tar archives, trusted in nothing
+parquets     Parquet files with the bytes of pictures
+"""
