@@ -1,6 +1,6 @@
 """Parquet files with the bytes of pictures in a column."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
@@ -108,15 +108,25 @@ class Row(NamedTuple):
         key: what its pictures are called by; None where nothing says.
         pictures: the bytes of each, None where there are none. A row of a list has any number, other rows have one.
         several: it is a row of a list.
+        others: the values of the other columns that were asked for.
     """
 
     key: str | None
     pictures: tuple[bytes | None, ...]
     several: bool = False
+    others: tuple[Any, ...] = ()
 
 
-def rows_of(file: pq.ParquetFile, part: RowGroups, columns: Columns) -> Iterator[Row]:
+def rows_of(
+    file: pq.ParquetFile, part: RowGroups, columns: Columns, others: Sequence[str] = ()
+) -> Iterator[Row]:
     """Read rows.
+
+    Args:
+        file: opened.
+        part: which of them.
+        columns: where the pictures and their names are.
+        others: further columns to read.
 
     Raises:
         UnusableFileError: the file is damaged at some place.
@@ -125,16 +135,18 @@ def rows_of(file: pq.ParquetFile, part: RowGroups, columns: Columns) -> Iterator
     several = _is_list(kind)
     # Of a struct only the field that is needed is read.
     name = f"{columns.picture}.{BYTES}" if pa.types.is_struct(kind) else columns.picture
-    names = [name, *([columns.key] if columns.key else [])]
+    names = [name, *([columns.key] if columns.key else []), *others]
     try:
         # One group after the other: of a batch that spans two, the first one's rows would be lost with the second.
         for number in range(part.first, part.first + part.groups):
             for batch in file.iter_batches(batch_size=AT_ONCE, row_groups=[number], columns=names):
                 pictures = batch.column(columns.picture).to_pylist()
                 keys = batch.column(columns.key).to_pylist() if columns.key else [None] * len(pictures)
-                for key, value in zip(keys, pictures, strict=True):
+                more = list(zip(*(batch.column(one).to_pylist() for one in others), strict=True))
+                for place, (key, value) in enumerate(zip(keys, pictures, strict=True)):
                     values = (value or ()) if several else (value,)
-                    yield Row(None if key is None else str(key), tuple(map(_bytes, values)), several)
+                    told = more[place] if others else ()
+                    yield Row(None if key is None else str(key), tuple(map(_bytes, values)), several, told)
     except (pa.ArrowException, OSError) as error:
         raise _damage(error) from error
 

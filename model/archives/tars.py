@@ -48,24 +48,27 @@ def is_compressed(name: str) -> bool:
 
 
 class TarPictures:
-    """The pictures of an archive in their order.
+    """The pictures of an archive, or other members, in their order.
 
     Iterating gives each picture's header, from the one at `offset` on. The picture's bytes can be read until the next
     header is asked for.
     """
 
-    def __init__(self, file: BinaryIO, name: str, offset: int = 0) -> None:
+    def __init__(
+        self, file: BinaryIO, name: str, offset: int = 0, wanted: Callable[[str], bool] = has_picture_suffix
+    ) -> None:
         """Begin to read.
 
         Args:
             file: the archive, opened.
             name: its name, whose ending tells how it is compressed.
             offset: where to begin, as `offset` said before.
+            wanted: tells by their names which members to give.
         """
         ending = name.lower()[name.rfind(".") :]
         opener = COMPRESSIONS.get(ending)
         self._file = _Guarded(file if opener is None else opener(file))
-        self._first = offset
+        self._first, self._wanted = offset, wanted
         self._tar: tarfile.TarFile | None = None
         self.offset = offset
         """Where the header of the picture last given begins."""
@@ -101,7 +104,7 @@ class TarPictures:
             if tar.offset <= reached:  # a size may be negative, and then this would go on for ever
                 raise DamagedArchiveError(f"the archive is damaged: it goes back at byte {reached}")
             reached = tar.offset
-            if not member.isdir() and has_picture_suffix(member.name):
+            if not member.isdir() and self._wanted(member.name):
                 self.offset = member.offset
                 yield member
         # It takes a header that makes no sense for the end.

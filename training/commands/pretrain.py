@@ -19,9 +19,10 @@ from training.command_line import ConfigurationError
 from training.configurations.mixing import trained_index
 from training.configurations.pretrain import PretrainConfiguration
 from training.data.batches import Batch
+from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import ensure_usable
-from training.data.index.sets import read_labels
+from training.data.index.sets import read_labels, read_shards
 from training.data.sources import Source
 from training.data.views import Views
 from training.losses.hierarchical import HierarchicalSoftmax
@@ -155,6 +156,16 @@ def read_pictures(configuration: PretrainConfiguration, tree: WordTree) -> tuple
         if every and configuration.validation is None:
             left = read_labels(source.folder, tree, names, index=index, held_out_every=every, held_out=True)
             held_out.append(Source(name, left))
+    for shards in configuration.shards:
+        for held, sources in ((False, pictures), (True, held_out)):
+            if held and not (shards.held_out_every and configuration.validation is None):
+                continue
+            read = read_shards(
+                shards, tree, index=configuration.index, configuration=configuration.shuffling, held_out=held
+            )
+            if isinstance(read, DetectionSet):
+                raise InvalidDatasetError(f"{shards.source}: has boxes; `pretrain` takes pictures with a label alone")
+            sources.append(Source(shards.source, read, 1 if held else shards.repeats))
     if configuration.validation is not None:
         found = read_labels(configuration.validation, tree, every_name, index=configuration.index)
         held_out.append(Source(configuration.validation.name, found))

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from model.wordtree import WordTree
 from training.configurations.train import TrainConfiguration
+from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import ensure_usable
-from training.data.index.sets import read_boxes, read_labels
+from training.data.index.sets import read_boxes, read_labels, read_shards
 from training.data.mixture import Mixture
 from training.data.opinions import Opinions, read_opinions
 from training.data.pictures.picture import Picture
@@ -82,6 +83,19 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
         opinions = _opinions(configuration, classification.opinions, pictures, classification.folder, tree)
         labels.append(Source(classification.folder.name, pictures, classification.repeats, opinions=opinions))
         nodes.update(np.unique(pictures.labels()[0]).tolist())
+    for shards in configuration.shards:
+        read = read_shards(
+            shards, tree, index=configuration.index, configuration=configuration.shuffling, strict=configuration.strict
+        )
+        if isinstance(read, DetectionSet):
+            boxes.append(Source(read.name, read.pictures, shards.repeats, shards.negative_weight, shards.balance))
+            nodes |= {category.node for category in read.categories}
+            boxed.update(read.present.tolist())
+        else:
+            labels.append(Source(shards.source, read, shards.repeats))
+            nodes.update(np.unique(read.labels()[0]).tolist())
+    if not boxes:
+        raise InvalidDatasetError("shards: none of the sets has boxes; a detector needs some")
     for source in (*boxes, *labels):
         ensure_usable(source.pictures)
     if configuration.mixing is not None:

@@ -1,13 +1,14 @@
 """What a classification run is made of; the defaults are the paper's."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from training.configurations.train import ClassificationSource
 from training.configurations.validation import InputSize
-from training.data.index.sets import INDEX
+from training.data.index.sets import INDEX, SHARDS, ShardSource
+from training.data.shards.cache import ShardsConfiguration
 from training.data.views import ViewConfiguration
 from training.networks.classifiers import ClassifierName
 from training.runs.computing import LoopConfiguration
@@ -64,10 +65,11 @@ class PretrainConfiguration(BaseModel):
 
     output: Path = Field(description="folder for the checkpoint, the log, the scores and this configuration")
     classification: tuple[ClassificationSource, ...] = Field(
+        (),
         description="sets with labels, each with folder (holds a folder of pictures for each WordNet id) and, if "
         "wanted, repeats (default 1) and held_out_every (keep every n-th picture of each id out)",
-        min_length=1,
     )
+    shards: tuple[ShardSource, ...] = Field((), description=SHARDS)
     validation: Path | None = Field(
         None, description="folder to score the finished run on, laid out like those; default: what is held out, if any"
     )
@@ -85,5 +87,12 @@ class PretrainConfiguration(BaseModel):
     seed: NonNegativeInt = Field(0, description="seed of all random choices")
     augmentation: ViewConfiguration = ViewConfiguration()
     optimizer: ClassifierOptimizer = ClassifierOptimizer()
+    shuffling: ShardsConfiguration = ShardsConfiguration()
     loop: LoopConfiguration = LoopConfiguration()
     resume: bool = Field(False, description="continue from the checkpoint in the output folder")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.classification or self.shards):
+            raise ValueError("classification: give a set of pictures with labels, there or in `shards`")
+        return self

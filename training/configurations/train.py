@@ -18,7 +18,8 @@ from training.configurations.sources import BoxSource
 from training.configurations.validation import InputSize, ValidationConfiguration
 from training.data.augmentation.augment import AugmentConfiguration
 from training.data.formats.read import STRICT
-from training.data.index.sets import INDEX
+from training.data.index.sets import INDEX, SHARDS, ShardSource
+from training.data.shards.cache import ShardsConfiguration
 from training.losses.region import RegionLossConfiguration
 from training.networks.backbones.efficientnet_lite import IMAGENET_CLASSES, LiteName
 from training.networks.catalogue import (
@@ -177,6 +178,7 @@ class TrainConfiguration(BaseModel):
 
     output: Path = Field(description="folder for the checkpoints, the log and this configuration")
     detection: tuple[DetectionSource, ...] = Field(
+        (),
         description=(
             "sets with boxes: annotations (COCO JSON, VOC XML, YOLO class names), pictures "
             "(folder), label_map (file, if classes have no WordNet id), repeats (how often an "
@@ -184,7 +186,6 @@ class TrainConfiguration(BaseModel):
             "held_out_every (hold out every n-th picture), balance (share below which a category "
             "is rare and shown more often), opinions (file of what another detector sees)"
         ),
-        min_length=1,
     )
     classification: tuple[ClassificationSource, ...] = Field(
         (),
@@ -193,6 +194,7 @@ class TrainConfiguration(BaseModel):
             "repeats, held_out_every, opinions"
         ),
     )
+    shards: tuple[ShardSource, ...] = Field((), description=SHARDS)
     network: NetworkConfiguration = NetworkConfiguration()
     opinions: OpinionsConfiguration = OpinionsConfiguration()
     index: Path | None = Field(None, description=INDEX)
@@ -219,8 +221,15 @@ class TrainConfiguration(BaseModel):
         "rescore false",
     )
     optimizer: OptimizerConfiguration = OptimizerConfiguration()
+    shuffling: ShardsConfiguration = ShardsConfiguration()
     loop: LoopConfiguration = LoopConfiguration()
     resume: bool = Field(False, description="continue from the checkpoint in the output folder")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.detection or self.shards):
+            raise ValueError("detection: give a set of pictures with boxes, there or in `shards`")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from training.command_line import ConfigurationError
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.picture_headers import other_shape
 from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
+from training.data.shards.cache import ShardError
 
 
 def read_picture(picture: BoxedPicture | LabelOnlyPicture) -> Image.Image:
@@ -21,7 +22,9 @@ def read_picture(picture: BoxedPicture | LabelOnlyPicture) -> Image.Image:
         InvalidDatasetError: it cannot be read.
     """
     try:
-        return decode_picture(picture.path.read_bytes())
+        return decode_picture(picture.read())
+    except ShardError as error:
+        raise InvalidDatasetError(str(error)) from error
     except (OSError, PictureError) as error:
         raise InvalidDatasetError(f"{picture.path}: {error}; replace or remove it") from error
 

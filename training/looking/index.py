@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from pydantic_settings import CliPositionalArg
 
+from model.archives.kinds import kind_of
+from model.archives.locations import is_url
 from training.data.formats.given import sets_given
 from training.data.formats.read import LAYOUTS, locate
 from training.data.index.boxes import index_boxes
@@ -13,6 +15,9 @@ from training.data.index.boxes import place_of as place_of_boxes
 from training.data.index.file import Description, Entry
 from training.data.index.labels import index_labels
 from training.data.index.labels import place_of as place_of_labels
+from training.data.index.parts import PartsRead
+from training.data.index.shards import index_shards
+from training.data.index.shards import place_of as place_of_shards
 from training.looking.look import chosen_tree
 
 
@@ -27,7 +32,8 @@ class IndexConfiguration(BaseModel):
 
     sets: CliPositionalArg[tuple[str, ...]] = Field(
         description="the sets: each ANNOTATIONS:FOLDER with the folder of the pictures, a data.yaml, an export, a NAME "
-        f"in the data folder, or a folder with a folder of pictures for each class. Annotations: {LAYOUTS}",
+        f"in the data folder, a folder with a folder of pictures for each class, or tar archives or Parquet files: "
+        f"'FOLDER/*.tar', s3://BUCKET/FOLDER. Annotations: {LAYOUTS}",
         min_length=1,
     )
     output: Path = Field(description="folder of the index; sets that it has already stay in it")
@@ -38,6 +44,9 @@ class IndexConfiguration(BaseModel):
     tree: Path | None = Field(
         None,
         description="WordTree of the classes of sets with boxes, as `wordtree` writes it; default: the packaged one",
+    )
+    picture_column: str | None = Field(
+        None, description="column of the pictures in Parquet files; default: the only one that can be"
     )
     processes: PositiveInt = Field(
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -57,6 +66,12 @@ def build_index(configuration: IndexConfiguration) -> list[str]:
     index.mkdir(parents=True, exist_ok=True)
     lines = []
     for given in configuration.sets:
+        if is_shards(given):
+            column = configuration.picture_column
+            entry = place_of_shards(given, column, index)
+            archives = index_shards(given, column, entry, configuration.processes)
+            lines.append(_line(given, entry, _told(archives, "archives")))
+            continue
         annotations, pictures = locate(given, configuration.data)
         for one in sets_given(given, configuration.data):
             if one.boxed:
@@ -66,9 +81,18 @@ def build_index(configuration: IndexConfiguration) -> list[str]:
             else:
                 entry = place_of_labels(annotations, index)
                 result = index_labels(annotations, entry, configuration.processes)
-                told = f"{result.read:,} looked at" if result.read else "all unchanged"
-                lines.append(_line(one.name, entry, f"{len(result.parts):,} classes, {told}"))
+                lines.append(_line(one.name, entry, _told(result, "classes")))
     return lines
+
+
+def is_shards(given: str) -> bool:
+    """Tell by its name whether a set is tar archives or Parquet files: a URL, or what ends as they do."""
+    return is_url(given) or kind_of(given) in {"tar", "parquet"}
+
+
+def _told(result: PartsRead, parts: str) -> str:
+    told = f"{result.read:,} looked at" if result.read else "all unchanged"
+    return f"{len(result.parts):,} {parts}, {told}"
 
 
 def _line(name: str, entry: Entry, told: str) -> str:

@@ -133,6 +133,6 @@ def _of_boxes(eye: Eye, boxed: BoxedPicture, size: int, tree: WordTree) -> Itera
 
 def _of_label(eye: Eye, labelled: LabelOnlyPicture, size: int, tree: WordTree) -> Iterator[Objects]:
     """Yield the object of a picture with a label alone."""
-    views = look_at(eye, LabelledPicture(labelled.path, labelled.path.read_bytes()), (size,), mirrored=False)
+    views = look_at(eye, LabelledPicture(labelled.path, labelled.read()), (size,), mirrored=False)
     if views is not None:
         yield Objects(views.vectors[:1], views.sureness[:1], [tree.wnids[labelled.node]])

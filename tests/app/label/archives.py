@@ -1,13 +1,9 @@
 """Archives to label, and what came of them."""
 
-import io
 import os
-import tarfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from typer.testing import CliRunner, Result
 
@@ -34,20 +30,6 @@ def fill(folder: Path, count: int) -> list[str]:
         else:
             os.link(folder / first, folder / name)
     return names
-
-
-def tar(path: Path, members: Sequence[tuple[str, bytes]], mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-        for name, data in members:
-            header = tarfile.TarInfo(name)
-            header.size = len(data)
-            archive.addfile(header, io.BytesIO(data))
-    return path
-
-
-def parquet(path: Path, columns: Mapping[str, Any], rows_in_group: int = 1000) -> Path:
-    pq.write_table(pa.table(columns), path, row_group_size=rows_in_group)
-    return path
 
 
 def plan(source: Path | str, output: Path | str, model: Path, **options: Any) -> tuple[Plan, WordTree]:

@@ -11,7 +11,8 @@ from app.label.run import Outcome, run
 from model.archives.errors import OutputError, SourceError
 from model.archives.locations import LocalFolder
 from tests.app import pictures
-from tests.app.label.archives import LIMITS, failures, fill, parquet, plan, rows, tar
+from tests.app.label.archives import LIMITS, failures, fill, plan, rows
+from tests.archives import parquet, tar
 
 
 @pytest.fixture

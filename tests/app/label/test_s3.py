@@ -11,7 +11,8 @@ from app.label.output.file_format import FileFormat
 from app.label.run import Outcome, run
 from model.archives.errors import OutputError
 from tests.app import pictures
-from tests.app.label.archives import failures, fill, parquet, plan, rows, tar
+from tests.app.label.archives import failures, fill, plan, rows
+from tests.archives import parquet, tar
 
 pytestmark = pytest.mark.slow
 

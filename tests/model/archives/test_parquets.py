@@ -18,7 +18,7 @@ from model.archives.parquets import (
     row_groups,
     rows_of,
 )
-from tests.app.label.archives import parquet
+from tests.archives import parquet
 
 
 def read(path: Path, part: RowGroups | None = None, key: str | None = None) -> list[tuple[str | None, Any]]:

@@ -6,7 +6,7 @@ from typing import BinaryIO
 import pytest
 
 from model.archives.tars import MAX_HEADER, DamagedArchiveError, TarPictures, is_compressed
-from tests.app.label.archives import tar
+from tests.archives import tar
 
 MEMBERS = [("a.jpg", b"a" * 700), ("a.json", b"{}"), ("deep/../../b.png", b"b"), ("c.jpg", b""), ("a.jpg", b"again")]
 

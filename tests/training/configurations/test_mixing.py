@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from model.tree_files import packaged_tree
+from tests.training.data.shards.shards import write_boxed, write_labelled
 from tests.training.sources import source
 from tests.training.tiny_data import tiny_run, write_data
 from training.configurations.mixing import mix, read_data
+from training.data.formats.detection_set import InvalidDatasetError
 from training.data.pictures.picture import LabelOnlyPicture
 from training.data.sources import Source
 from training.looking.index import IndexConfiguration, build_index
@@ -58,6 +60,22 @@ def test_a_run_reads_its_sets_from_an_index(tmp_path: Path) -> None:
         list(one.pictures.names()) for one in plain.sources
     ]
     assert (indexed.labelled, indexed.boxed) == (plain.labelled, plain.boxed)
+
+
+def test_sets_in_shards_are_mixed_with_others(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    write_boxed(tmp_path / "boxed")
+    write_labelled(tmp_path / "labels")
+    shards = [{"source": str(tmp_path / name), "repeats": 2} for name in ("boxed", "labels")]
+    places = {"annotations": tmp_path / "annotations" / "tiny.json", "pictures": tmp_path / "images" / "tiny"}
+    for detection in ([], [places]):
+        data = read_data(tiny_run(tmp_path, tmp_path / "run", shards=shards, detection=detection), packaged_tree(), ())
+        assert [len(one.pictures) for one in data.sources] == [*[16] * len(detection), 9, 8, 9]
+    assert {packaged_tree().wnids[node] for node in data.boxed} >= {"n02084071", "n02121620"}
+    with pytest.raises(InvalidDatasetError, match="none of the sets has boxes"):
+        read_data(tiny_run(tmp_path, tmp_path / "run", shards=shards[1:], detection=[]), packaged_tree(), ())
+    with pytest.raises(ValueError, match="give a set of pictures with boxes, there or in `shards`"):
+        tiny_run(tmp_path, tmp_path / "run", detection=[])
 
 
 def test_pictures_of_both_kinds_are_held_out(tmp_path: Path) -> None:

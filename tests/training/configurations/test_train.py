@@ -90,7 +90,7 @@ def test_yolov2_lite_has_them_on_the_command_line_too(
     ("changes", "reason"),
     [
         ({"output": None}, "output: is needed"),
-        ({"detection": []}, "detection: needs at least 1 of them"),
+        ({"detection": []}, "detection: give a set of pictures with boxes, there or in `shards`"),
         ({"detection": [{"annotations": "a.json"}]}, "detection.0: a.json needs the folder of its pictures"),
         ({"sizes": [64, 100]}, "sizes.1: input should be a multiple of 32, not 100"),
         ({"sizes": [0]}, "sizes.0: input should be greater than 0, not 0"),

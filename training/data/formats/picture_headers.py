@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,8 +186,18 @@ def inspect_picture(path: Path) -> Size:
         OSError: it cannot be read.
         PictureError: it is no picture, or is damaged or cut short.
     """
+    with path.open("rb") as file:
+        return inspect_file(file)
+
+
+def inspect_file(file: BinaryIO) -> Size:
+    """Return the size of a picture in an opened file; see `inspect_picture`.
+
+    Raises:
+        PictureError: it is no picture, or is damaged or cut short.
+    """
     try:
-        with path.open("rb") as file, Image.open(file) as image:
+        with Image.open(file) as image:
             size, kind = Size(*image.size), image.format
             # A PNG may have its EXIF behind its pixels, where Pillow would decode them to get at it. A TIFF's size is
             # told as it is held upright.
@@ -196,11 +206,14 @@ def inspect_picture(path: Path) -> Size:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - TAIL))
             tail = file.read()
-    except FileNotFoundError:
-        raise
     except Exception:  # noqa: BLE001 - parsers raise what they meet, and Pillow knows fewer types than the decoder
-        return Size(*decode_picture(path.read_bytes()).size)
+        return _decoded(file)
     whole = (kind == "JPEG" and JPEG_END in tail) or (kind == "PNG" and PNG_END in tail and b"eXIf" not in tail)
     if not whole:
-        return Size(*decode_picture(path.read_bytes()).size)
+        return _decoded(file)
     return Size(size.height, size.width) if lying else size
+
+
+def _decoded(file: BinaryIO) -> Size:
+    file.seek(0)
+    return Size(*decode_picture(file.read()).size)

@@ -41,12 +41,14 @@ def index_boxes(
         return 0
     found = read_detection_set(annotations, pictures, tree, label_map, split=split)
     check_pictures(found.pictures)
+    root = found.pictures.root
+    assert isinstance(root, Path)  # these are single files
     marks = _marks(annotations, pictures, label_map, found)
     entry.write(
         Description(
             place=str(annotations),
             columns="",
-            root=found.pictures.root.absolute(),
+            root=str(root.absolute()),
             name=found.name,
             classes=tuple(Class(name=one.name, wnid=one.wnid) for one in found.categories),
             pieces=(Piece(name="", stamp="", rows=len(found.pictures)),),
@@ -65,7 +67,7 @@ def boxes_of(entry: Entry, description: Description, tree: WordTree) -> Detectio
     """Return a set as an index has it."""
     return DetectionSet(
         description.name,
-        BoxedPictures(entry.batches(description), description.root, checked=True),
+        BoxedPictures(entry.batches(description), Path(description.root), checked=True),
         tuple(Category(one.name, one.wnid, tree.index(one.wnid)) for one in description.classes),
         clipped=description.clipped,
         dropped=description.dropped,

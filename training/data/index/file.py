@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,7 +26,7 @@ ONCE_MORE: Final = "run `python -m training index` on it once more"
 
 
 class Piece(BaseModel):
-    """A part of the set: how many of its pictures come next in the columns; `unusable` were left out."""
+    """A part of the set: how many of its pictures come next in the columns; see `training.data.index.parts.Part`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +34,7 @@ class Piece(BaseModel):
     stamp: str
     rows: int
     unusable: tuple[str, ...] = ()
+    about: dict[str, Any] = {}
 
 
 class Class(BaseModel):
@@ -52,7 +53,7 @@ class Description(BaseModel):
         format: of the index.
         place: of the set, in words for people.
         columns: name of their file.
-        root: what the names of the pictures begin at.
+        root: the folder that the names of the pictures begin at; of shards, the URL of their folder.
         name: of the set.
         classes: which the numbers in the columns stand for.
         pieces: the set's parts, in order.
@@ -66,7 +67,7 @@ class Description(BaseModel):
     format: Literal[1] = FORMAT
     place: str
     columns: str
-    root: Path
+    root: str
     name: str
     classes: tuple[Class, ...]
     pieces: tuple[Piece, ...]
@@ -187,7 +188,7 @@ class Entry:
         except InvalidDatasetError:  # it is built anew
             return {}
         return {
-            piece.name: Part(piece.name, piece.stamp, batch, piece.unusable)
+            piece.name: Part(piece.name, piece.stamp, batch, piece.unusable, piece.about)
             for piece, batch in zip(description.pieces, batches, strict=True)
         }
 

@@ -53,7 +53,7 @@ def index_labels(folder: Path, entry: Entry, processes: int) -> PartsRead:
         Description(
             place=str(folder),
             columns="",
-            root=root,
+            root=str(root),
             name=folder.name,
             classes=tuple(Class(name=name) for name in classes),
             pieces=tuple(Piece(name=part.name, stamp=part.stamp, rows=part.batch.num_rows) for part in result.parts),
@@ -104,7 +104,7 @@ def labels_of(
     rows = None
     if held_out_every:
         rows = _rows(np.array([piece.rows for piece in description.pieces]), held_out_every, held_out=held_out)
-    pictures = LabelOnlyPictures(entry.batches(description), description.root, rows, nodes, checked=True)
+    pictures = LabelOnlyPictures(entry.batches(description), Path(description.root), rows, nodes, checked=True)
     if not pictures:
         raise InvalidDatasetError(
             f"{entry.place}: holds no pictures in folders named by class, or none that is"

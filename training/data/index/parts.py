@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from tqdm import tqdm
@@ -27,12 +27,14 @@ class Part(NamedTuple):
         stamp: what tells that it has changed.
         batch: its pictures, as columns.
         unusable: what cannot be used of it, and why.
+        about: what else there is to say of it, as JSON has it.
     """
 
     name: str
     stamp: str
     batch: pa.RecordBatch
     unusable: tuple[str, ...] = ()
+    about: dict[str, Any] = {}  # noqa: RUF012 - nobody writes to it
 
 
 ReadPart = Callable[[str, str | None], Part | None]
@@ -120,21 +122,26 @@ class Journals:
                 reader = pa.ipc.open_stream(file)
                 while True:
                     batch, about = reader.read_next_batch_with_custom_metadata()
-                    name, stamp, unusable = json.loads(about[b"part"])
-                    found[name] = Part(name, stamp, batch, tuple(unusable))
+                    name, stamp, unusable, more = json.loads(about[b"part"])
+                    found[name] = Part(name, stamp, batch, tuple(unusable), more)
         return found
 
     @contextmanager
     def writer(self) -> Iterator[Callable[[Part], None]]:
         """Give what writes a part into a journal of this run; each is on its way to the disk at once."""
         writer: pa.RecordBatchStreamWriter | None = None
+        schema: pa.Schema | None = None
 
         def keep(part: Part) -> None:
-            nonlocal writer
+            nonlocal writer, schema
+            if writer is not None and part.batch.schema != schema:
+                writer.close()
+                writer = None
             if writer is None:
+                schema = part.batch.schema
                 number = 1 + max((int(path.suffixes[-2][1:]) for path in self._files()), default=0)
                 writer = pa.ipc.new_stream(str(self._folder / f"{self._stem}.{number:04}.journal"), part.batch.schema)
-            writer.write_batch(part.batch, {"part": json.dumps((part.name, part.stamp, part.unusable))})
+            writer.write_batch(part.batch, {"part": json.dumps((part.name, part.stamp, part.unusable, part.about))})
 
         try:
             yield keep

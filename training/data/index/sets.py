@@ -1,19 +1,57 @@
 """Reading a set: as an index has it where there is one, else by itself. Either way it comes as columns."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from tempfile import TemporaryDirectory
+from typing import Final, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from model.wordtree import WordTree
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.folder import read_folder
+from training.data.formats.label_map import known_names
 from training.data.formats.layouts.data_yaml import Split
 from training.data.formats.read import part_of_set, read_detection_set
-from training.data.index import boxes, labels
-from training.data.index.file import Description, Entry
-from training.data.pictures.columns import LabelOnlyPictures
+from training.data.index import boxes, labels, shards
+from training.data.index.file import Description, Entry, joined
+from training.data.index.parts import Journals
+from training.data.pictures.columns import BoxedPictures, LabelOnlyPictures
+from training.data.shards.cache import ShardsConfiguration
 
 INDEX: Final = "folder that `index` wrote; sets are read from there, and their pictures are not looked at once more"
+
+
+SHARDS: Final = (
+    "sets in shards: source (tar archives as WebDataset has them, or Parquet files: a folder, a file or a pattern, "
+    "here or as s3:// or gs://), label_map, picture_column, repeats, held_out_every, and of sets with boxes "
+    "negative_weight and balance"
+)
+
+
+class ShardSource(BaseModel):
+    """A set in tar archives or Parquet files, with boxes or with labels alone, as the archives have it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(
+        description="folder, file or glob pattern, here or as a URL (s3://, gs://), of tar archives or Parquet files"
+    )
+    label_map: Path | None = Field(
+        None, description="file with a line 'WNID name' for each class whose name is unclear, or which is a number"
+    )
+    picture_column: str | None = Field(
+        None, description="column of the pictures in Parquet files; default: the only one that can be"
+    )
+    repeats: PositiveInt = Field(1, description="how often an epoch shows each picture")
+    negative_weight: NonNegativeFloat = Field(
+        1.0, description="with boxes: weight of 'there is no object here', see `detection`"
+    )
+    balance: float = Field(0.0, ge=0, le=1, description="with boxes: see `detection`")
+    held_out_every: NonNegativeInt = Field(0, description="hold out every n-th picture; 0: none")
 
 
 def read_boxes(
@@ -77,12 +115,62 @@ def read_labels(
     return labels.labels_of(entry, _described(entry), tree, label_map, held_out_every=held_out_every, held_out=held_out)
 
 
-def _described(entry: Entry) -> Description:
+def read_shards(
+    source: ShardSource,
+    tree: WordTree,
+    *,
+    index: Path | None,
+    configuration: ShardsConfiguration,
+    strict: bool = False,
+    held_out: bool = False,
+) -> DetectionSet | LabelOnlyPictures:
+    """Read a set in tar archives or Parquet files; without an index all of it is read, to know what is where.
+
+    Args:
+        source: the set.
+        tree: of its classes.
+        index: folder of an index that has it; None: it is read by itself.
+        configuration: of what is fetched or unpacked.
+        strict: refuse a set of which there is anything to remark.
+        held_out: keep what `source.held_out_every` holds out, and leave the others out instead.
+
+    Raises:
+        InvalidDatasetError: it cannot be used, is not in the index, or has changed since.
+    """
+    batches: Sequence[pa.RecordBatch]
+    if index is None:
+        with TemporaryDirectory() as folder:
+            journals = Journals(Path(folder), "set")
+            description, found, _ = shards.gather_shards(source.source, source.picture_column, {}, journals, 1)
+            batches = list(joined(found))
+    else:
+        entry = shards.place_of(source.source, source.picture_column, index)
+        description = _described(entry, check=shards.check_archives)
+        batches = entry.batches(description)
+    if strict and description.remarks:
+        raise InvalidDatasetError(f"{source.source}: {'; '.join(description.remarks)}; or go on without `strict`")
+    read = shards.shards_of(description, batches, tree, known_names(source.label_map), configuration)
+    every = source.held_out_every
+    if isinstance(read, DetectionSet):
+        return replace(read, pictures=_part(read.pictures, every, held_out=held_out))
+    return _part(read, every, held_out=held_out)
+
+
+Read = TypeVar("Read", BoxedPictures, LabelOnlyPictures)
+
+
+def _part(pictures: Read, every: int, *, held_out: bool) -> Read:
+    if not every:
+        return pictures
+    return pictures.select(np.flatnonzero((np.arange(1, len(pictures) + 1) % every == 0) == held_out))
+
+
+def _described(entry: Entry, check: Callable[[Description], None] | None = None) -> Description:
     description = entry.read()
     if description is None:
         raise InvalidDatasetError(
             f"{entry.place}: is not in the index {entry.folder}, or was indexed with another tree or label map; "
             f"add it: python -m training index"
         )
-    entry.check(description)
+    (check or entry.check)(description)
     return description

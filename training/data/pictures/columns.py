@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
+from training.data.shards.files import ShardFiles, Span
 
 ROWS: Final = 1 << 18
 """Pictures of a batch of columns: few batches to look through, and a batch's names and boxes stay below 2 GB."""
@@ -50,7 +51,7 @@ class Pictures(Sequence[Kind], Generic[Kind]):
 
     Args:
         batches: their columns, of one schema; as `Mapped` they are read from a file, by other processes, too.
-        root: what their names begin at.
+        root: the folder that their names begin at, or the shards they are in.
         rows: int64 [N], which rows of all the batches, and in which order; None: all.
         nodes: int32 [C], the node of each number in the columns `node` and `nodes`; None: they have nodes.
         checked: whether somebody has looked at the pictures' files and found that they can be used.
@@ -59,7 +60,7 @@ class Pictures(Sequence[Kind], Generic[Kind]):
     def __init__(
         self,
         batches: Sequence[pa.RecordBatch],
-        root: Path,
+        root: Path | ShardFiles,
         rows: NDArray[np.int64] | None = None,
         nodes: NDArray[np.int32] | None = None,
         *,
@@ -134,14 +135,20 @@ class Pictures(Sequence[Kind], Generic[Kind]):
     def _nodes_of(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
         return labels if self.nodes is None else self.nodes[labels]
 
-    def _path(self, batch: int, row: int) -> Path:
-        return self.root / os.fsdecode(self.batches[batch].column("name")[row].as_py())
+    def _place(self, batch: int, row: int) -> tuple[Path, Span | None]:
+        columns = self.batches[batch]
+        name = columns.column("name")[row].as_py()
+        if isinstance(self.root, Path):
+            return self.root / os.fsdecode(name), None
+        shard = self.root.of_row(row + (int(self._ends[batch - 1]) if batch else 0))
+        offset, length = (columns.column(part)[row].as_py() for part in ("offset", "length"))
+        return self.root.path(shard, name), Span(self.root, shard, offset, length)
 
 
 def _restored(
     kind: type[Pictures[Any]],
     batches: Sequence[pa.RecordBatch],
-    root: Path,
+    root: Path | ShardFiles,
     rows: NDArray[np.int64] | None,
     nodes: NDArray[np.int32] | None,
     checked: bool,
@@ -200,7 +207,8 @@ class LabelOnlyPictures(Pictures[LabelOnlyPicture]):
         return nodes
 
     def _picture(self, batch: int, row: int) -> LabelOnlyPicture:
-        return LabelOnlyPicture(self._path(batch, row), int(self._nodes_of(self._columns[batch][row])))
+        path, span = self._place(batch, row)
+        return LabelOnlyPicture(path, int(self._nodes_of(self._columns[batch][row])), span)
 
 
 class BoxedPictures(Pictures[BoxedPicture]):
@@ -212,7 +220,7 @@ class BoxedPictures(Pictures[BoxedPicture]):
         batches = []
         pictures = iter(pictures)
         while some := list(islice(pictures, ROWS)):
-            batches.append(_batch(some, root))
+            batches.append(batch_of(some, root))
         return cls(batches, root)
 
     def labels(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -240,8 +248,9 @@ class BoxedPictures(Pictures[BoxedPicture]):
         first, end = int(each.ends[row]), int(each.ends[row + 1])
         middle = end - int(each.crowds[row])
         difficult = self.batches[batch].column("difficult")[row].as_py()
+        path, span = self._place(batch, row)
         return BoxedPicture(
-            path=self._path(batch, row),
+            path=path,
             width=int(each.widths[row]),
             height=int(each.heights[row]),
             boxes=each.boxes[first:middle],
@@ -249,6 +258,7 @@ class BoxedPictures(Pictures[BoxedPicture]):
             crowd_boxes=each.boxes[middle:end],
             crowd_nodes=self._nodes_of(each.nodes[middle:end]),
             difficult=None if difficult is None else np.array(difficult, np.bool_),
+            span=span,
         )
 
 
@@ -265,11 +275,13 @@ class _BoxColumns:
         self.heights: NDArray[np.int32] = batch.column("height").to_numpy()
 
 
-def _batch(pictures: Sequence[BoxedPicture], root: Path) -> pa.RecordBatch:
+def batch_of(pictures: Sequence[BoxedPicture], root: Path) -> pa.RecordBatch:
+    """Return pictures with boxes as one batch of columns."""
     counts = [len(one.boxes) + len(one.crowd_boxes) for one in pictures]
     ends = pa.array(np.cumsum([0, *counts]).astype(np.int32))
-    corners = np.concatenate([part for one in pictures for part in (one.boxes, one.crowd_boxes)])
-    nodes = np.concatenate([part for one in pictures for part in (one.nodes, one.crowd_nodes)])
+    none = (np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
+    corners = np.concatenate([none[0], *(part for one in pictures for part in (one.boxes, one.crowd_boxes))])
+    nodes = np.concatenate([none[1], *(part for one in pictures for part in (one.nodes, one.crowd_nodes))])
     boxes = pa.FixedSizeListArray.from_arrays(pa.array(corners.astype(np.float32).ravel()), type=CORNERS)
     return pa.record_batch(
         [

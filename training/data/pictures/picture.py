@@ -1,10 +1,12 @@
 """One picture and what is labelled on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.data.shards.files import Span
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +25,7 @@ class BoxedPicture:
         crowd_nodes: int32 [M].
         difficult: bool [N], boxes that are hard to tell even for people, which PASCAL VOC's rules leave out of a score;
             None where the set does not say.
+        span: where it is in a shard; None: it is a file of its own.
     """
 
     path: Path
@@ -33,14 +36,42 @@ class BoxedPicture:
     crowd_boxes: NDArray[np.float32]
     crowd_nodes: NDArray[np.int32]
     difficult: NDArray[np.bool_] | None = None
+    span: Span | None = None
+
+    def read(self) -> bytes:
+        """Return the picture's file.
+
+        Raises:
+            OSError, ShardError: it cannot be read.
+        """
+        return _read(self.path, self.span)
 
 
 @dataclass(frozen=True)
 class LabelOnlyPicture:
-    """A picture and the node of the tree it shows; a negative one, as a `Category` has it, where that is not clear."""
+    """A picture and what it shows.
+
+    Attributes:
+        path: the picture's file.
+        node: of the tree; a negative one, as a `Category` has it, where that is not clear.
+        span: where it is in a shard; None: it is a file of its own.
+    """
 
     path: Path
     node: int
+    span: Span | None = field(default=None, compare=False)
+
+    def read(self) -> bytes:
+        """Return the picture's file.
+
+        Raises:
+            OSError, ShardError: it cannot be read.
+        """
+        return _read(self.path, self.span)
 
 
 Picture = BoxedPicture | LabelOnlyPicture
+
+
+def _read(path: Path, span: Span | None) -> bytes:
+    return path.read_bytes() if span is None else span.read()

@@ -8,7 +8,7 @@ from app.label.archive.shards import UNKNOWN, Shard
 from app.label.archive.sorting import Entry
 from model.archives.errors import SourceError
 from model.archives.locations import LocalFolder
-from tests.app.label.archives import parquet, tar
+from tests.archives import parquet, tar
 
 PICTURE = b"any bytes"
 

@@ -12,7 +12,7 @@ from app.label.archive.shards import UNKNOWN, Shard
 from app.label.archive.sorting import Entry
 from app.label.errors import WorkError
 from model.archives.locations import LocalFolder, locate
-from tests.app.label.archives import parquet, tar
+from tests.archives import parquet, tar
 
 Read = list[tuple[str, bytes | str]]
 
