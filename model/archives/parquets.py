@@ -117,9 +117,7 @@ class Row(NamedTuple):
     others: tuple[Any, ...] = ()
 
 
-def rows_of(
-    file: pq.ParquetFile, part: RowGroups, columns: Columns, others: Sequence[str] = ()
-) -> Iterator[Row]:
+def rows_of(file: pq.ParquetFile, part: RowGroups, columns: Columns, others: Sequence[str] = ()) -> Iterator[Row]:
     """Read rows.
 
     Args:

@@ -159,6 +159,6 @@ class DetectorTraining:
         """Yield the first batches of the run's pictures, [B, 3, S, S] on the device."""
         settings = self.configuration
         batch = settings.optimizer.batch
-        stream = BatchSampler(len(self.mixture), batch, settings.sizes, settings.seed, 0, CALIBRATION_BATCHES)
+        stream = BatchSampler(self.mixture.items, batch, settings.sizes, settings.seed, 0, CALIBRATION_BATCHES)
         for found in load_batches(self.mixture, stream, settings.loop.workers):
             yield found.pictures.to(self.device).permute(0, 3, 1, 2).float()

@@ -95,7 +95,7 @@ def refit_run(configuration: RefitConfiguration) -> int:
     )
     shares = shares_of(configuration, [source.name for source in mixture.sources])
     batches = math.ceil(len(mixture) * configuration.epochs / PICTURES)
-    stream = BatchSampler(len(mixture), PICTURES, configuration.sizes or run.sizes, configuration.seed, 0, batches)
+    stream = BatchSampler(mixture.items, PICTURES, configuration.sizes or run.sizes, configuration.seed, 0, batches)
     loop = LoopConfiguration(device=configuration.device)
     device = loop.choose_device()
     use_device(device)

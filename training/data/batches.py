@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from training.data.ahead import FetchAhead
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.mixture import Example, SampleRequest
+from training.data.sources import Items, Order, shuffled
 from training.targets import Targets
 
 BATCHES_A_SIZE = 10  # batches between two changes of the input size (paper section 2, "multi-scale training")
@@ -28,6 +30,7 @@ class Examples(Protocol):
     """An epoch's pictures: what a `Mixture` is, or another source of views that a seed decides."""
 
     seed: int
+    items: Items
 
     def __len__(self) -> int: ...
 
@@ -37,10 +40,17 @@ class Examples(Protocol):
 class BatchSampler(Sampler[list[SampleRequest]]):
     """The batches from `first` to `last`, a pure function of the seed: a resumed run sees what it would have seen.
 
-    Every epoch shuffles the mixture anew. The size changes every ten batches.
+    Every epoch shuffles the items anew. The size changes every ten batches.
+
+    Args:
+        items: what an epoch shows; or how many, where only their numbers matter.
+        batch: pictures in a batch.
+        sizes: to choose from, px.
+        seed: of the stream.
+        first, last: its batches.
     """
 
-    def __init__(self, items: int, batch: int, sizes: Sequence[int], seed: int, first: int, last: int) -> None:
+    def __init__(self, items: Items | int, batch: int, sizes: Sequence[int], seed: int, first: int, last: int) -> None:
         self.items, self.batch, self.sizes, self.seed = items, batch, sizes, seed
         self.first, self.last = first, last
 
@@ -48,16 +58,27 @@ class BatchSampler(Sampler[list[SampleRequest]]):
         return self.last - self.first
 
     def __iter__(self) -> Iterator[list[SampleRequest]]:
-        epoch, order = -1, np.zeros(0, np.int64)
+        count = self.items if isinstance(self.items, int) else len(self.items)
+        fetch = None if isinstance(self.items, int) else FetchAhead(self.items)
+        epoch, order = -1, self._order(0, 0)
+        told = 0
         for step in range(self.first, self.last):
             size = int(np.random.default_rng((self.seed, 1, step // BATCHES_A_SIZE)).choice(self.sizes))
             draws = []
             for position in range(step * self.batch, (step + 1) * self.batch):
-                if position // self.items != epoch:
-                    epoch = position // self.items
-                    order = np.random.default_rng((self.seed, 2, epoch)).permutation(self.items)
-                draws.append(SampleRequest(int(order[position % self.items]), position, size))
+                if position // count != epoch:
+                    epoch, told = position // count, position % count
+                    order = self._order(epoch, count)
+                draws.append(SampleRequest(int(order[position % count]), position, size))
+            if fetch is not None and fetch.pictures:
+                ahead = min(count, draws[-1].position % count + fetch.pictures)
+                fetch(order[told:ahead])
+                told = max(told, ahead)
             yield draws
+
+    def _order(self, epoch: int, count: int) -> Order:
+        generator = np.random.default_rng((self.seed, 2, epoch))
+        return self.items.shuffled(generator) if count and isinstance(self.items, Items) else shuffled(count, generator)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

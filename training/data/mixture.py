@@ -100,7 +100,7 @@ class Mixture(Dataset[Example]):
 
     def _mosaic(self, source: Source, picture: BoxedPicture, size: int, generator: np.random.Generator) -> Example:
         """Return a mosaic of a picture and others of its set, whose objects are labelled alike."""
-        drawn = (source.pictures[number] for number in generator.integers(len(source.pictures), size=TILES - 1))
+        drawn = source.others(picture, TILES - 1, generator)
         tiles = [self._known(source, each) for each in (picture, *drawn)]
         view = mosaic([(each.image, each.boxes) for each in tiles], size, self.augmentation, generator)
         nodes = np.concatenate([each.nodes for each in tiles])[view.kept]

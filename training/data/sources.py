@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from training.data.opinions import Opinions
 from training.data.pictures.columns import BoxedPictures, LabelOnlyPictures
 from training.data.pictures.picture import Picture
+from training.data.shards.files import ShardFiles
+
+Order = NDArray[np.uint32] | NDArray[np.int64]
 
 MOST_OFTEN: Final = 4.0  # a rare category's pictures beside others; more, and the few there are are learned by heart
 
@@ -51,6 +54,16 @@ class Source:
         times: NDArray[np.int64] = np.rint(self.repeats * rarest).astype(np.int64).clip(1)
         return times
 
+    def others(self, picture: Picture, count: int, generator: np.random.Generator) -> list[Picture]:
+        """Draw pictures to be shown together with one: any, or, where it is in a shard, from that."""
+        first, end = 0, len(self.pictures)
+        if picture.span is not None:
+            ends, rows = picture.span.files.ends, self.pictures.rows
+            ends = ends if rows is None else np.searchsorted(rows, ends)
+            number = picture.span.shard
+            first, end = int(ends[number - 1]) if number else 0, int(ends[number])
+        return [self.pictures[number] for number in generator.integers(first, end, size=count).tolist()]
+
     def shown(self) -> int:
         """Return how many pictures of it an epoch shows."""
         times = self.times()
@@ -82,7 +95,90 @@ class Items(Sequence[tuple[Source, Picture]]):
         if not 0 <= item < len(self):
             raise IndexError(f"there are {len(self)} items, and no {item}")
         number = int(np.searchsorted(self._ends, item, side="right"))
-        within = item - (int(self._ends[number - 1]) if number else 0)
         source, shown = self.sources[number], self._shown[number]
+        within = item - self._first(number)
         place = within // source.repeats if shown is None else int(np.searchsorted(shown, within, side="right"))
         return source, source.pictures[place]
+
+    def shuffled(self, generator: np.random.Generator) -> Order:
+        """Return the order of an epoch, which has each item once.
+
+        Pictures of single files are shuffled among all. Those of shards keep to `window_order`, in the places among
+        the others that chance gives their set; an epoch that repeats them goes through all of them each time.
+        """
+        order = shuffled(len(self), generator)
+        for number, source in enumerate(self.sources):
+            shards = source.pictures.root
+            if not isinstance(shards, ShardFiles):
+                continue
+            first = self._first(number)
+            own = (order >= first) & (order < int(self._ends[number]))
+            order[own] = self._in_windows(number, shards, generator) + first
+        return order
+
+    def shards_of(self, items: Order) -> set[tuple[ShardFiles, int]]:
+        """Return the shards that have to be fetched or unpacked for some items."""
+        found = set()
+        for number, source in enumerate(self.sources):
+            shards = source.pictures.root
+            if not isinstance(shards, ShardFiles):
+                continue
+            first = self._first(number)
+            within = items[(items >= first) & (items < int(self._ends[number]))].astype(np.int64) - first
+            shown = self._shown[number]
+            places = within // source.repeats if shown is None else np.searchsorted(shown, within, side="right")
+            rows = places if source.pictures.rows is None else source.pictures.rows[places]
+            numbers = np.unique(np.searchsorted(shards.ends, rows, side="right")).tolist()
+            found |= {(shards, one) for one in numbers if shards.needs_cache(one)}
+        return found
+
+    def _first(self, number: int) -> int:
+        return int(self._ends[number - 1]) if number else 0
+
+    def _in_windows(self, number: int, shards: ShardFiles, generator: np.random.Generator) -> NDArray[np.int64]:
+        """Return the items of a set in shards, counted from its first."""
+        source, shown = self.sources[number], self._shown[number]
+        rows = source.pictures.rows
+        ends = shards.ends if rows is None else np.searchsorted(rows, shards.ends)
+        window = shards.configuration.shuffle
+        if shown is None:
+            rounds = [window_order(ends, window, generator) * source.repeats + time for time in range(source.repeats)]
+            return np.concatenate([np.empty(0, np.int64), *rounds])
+        times = np.diff(shown, prepend=0)
+        found = [np.empty(0, np.int64)]
+        for time in range(int(times.max(initial=0))):
+            places = window_order(ends, window, generator)
+            places = places[times[places] > time]
+            found.append(shown[places] - times[places] + time)
+        return np.concatenate(found)
+
+
+def shuffled(count: int, generator: np.random.Generator) -> Order:
+    """Return the numbers below `count` in random order; four bytes each, as long as they do."""
+    small = count <= np.iinfo(np.uint32).max
+    order: Order = np.arange(count, dtype=np.uint32) if small else np.arange(count, dtype=np.int64)
+    generator.shuffle(order)
+    return order
+
+
+def window_order(ends: NDArray[np.int64], window: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return the places of all pictures of shards in random order, so that few shards are needed at a time.
+
+    The shards come in random order. As many neighbours in it as have `window` pictures together are a window, within
+    which the pictures are shuffled.
+
+    Args:
+        ends: [S] for each shard the place behind its last picture, ascending.
+        window: how many pictures.
+        generator: of chance.
+    """
+    counts = np.diff(ends, prepend=0)
+    shards = generator.permutation(np.flatnonzero(counts))
+    before = np.cumsum(counts[shards]) - counts[shards]
+    begins = np.flatnonzero(np.diff(before // max(1, window), prepend=-1))
+    found = [np.empty(0, np.int64)]
+    for some in np.split(shards, begins[1:]):
+        places = np.concatenate([np.arange(ends[shard] - counts[shard], ends[shard]) for shard in some] or found)
+        generator.shuffle(places)
+        found.append(places)
+    return np.concatenate(found)

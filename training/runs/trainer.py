@@ -271,7 +271,7 @@ class Trainer:
         """Yield what is left of the run: this process's share of each batch, in its parts."""
         settings = self.settings
         stream = BatchSampler(
-            len(self.mixture), settings.batch, self.sizes, self.mixture.seed, self.step, settings.steps
+            self.mixture.items, settings.batch, self.sizes, self.mixture.seed, self.step, settings.steps
         )
         shares = ProcessSampler(stream, self.processes.rank, self.processes.count, settings.accumulate)
         pinned = self.device.type == "cuda"

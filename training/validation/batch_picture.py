@@ -35,7 +35,7 @@ def draw_first_batch(configuration: TrainConfiguration, mixture: Mixture, tree: 
         tree: the trained one, of the labels.
     """
     batch = configuration.optimizer.batch
-    (requests,) = BatchSampler(len(mixture), batch, configuration.sizes, configuration.seed, 0, 1)
+    (requests,) = BatchSampler(mixture.items, batch, configuration.sizes, configuration.seed, 0, 1)
     cells = [_drawn(mixture[request], tree) for request in islice(requests, ACROSS**2)]
     replace_file(configuration.output / FILE, _grid(cells))
 

@@ -185,7 +185,7 @@ def test_the_steps_before_a_broken_picture_are_saved(
     """A picture that breaks while the run reads it; the run goes on from there once it is mended."""
 
     class Breaking:
-        seed = mixture.seed
+        seed, items = mixture.seed, mixture.items
         broken = True
 
         def __len__(self) -> int:

@@ -3,7 +3,6 @@
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NamedTuple
@@ -77,11 +76,15 @@ class ShardFiles:
     def _begin(self) -> None:
         self._open: OrderedDict[Path, _Descriptor] = OrderedDict()
         self._lock = Lock()
+        self._location: tuple[int, Location] | None = None
 
-    @cached_property
+    @property
     def location(self) -> Location:
-        """The folder of the archives."""
-        return locate(self.url)
+        """The folder of the archives; each process has one of its own, as fsspec's must not be taken through a fork."""
+        process = os.getpid()
+        if self._location is None or self._location[0] != process:
+            self._location = (process, locate(self.url))
+        return self._location[1]
 
     def of_row(self, row: int) -> int:
         """Return the number of the shard that has the picture of a row."""
