@@ -1,6 +1,7 @@
 """The pictures of a run, and how each becomes an example."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Dataset
 
-from training.data.augmentation.augment import AugmentConfiguration, augment
+from training.data.augmentation.augment import AugmentConfiguration, augment, drawn_at_most
 from training.data.augmentation.background import background
 from training.data.augmentation.mosaic import TILES, mosaic
 from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
@@ -82,13 +83,13 @@ class Mixture(Dataset[Example]):
         source, picture = self.items[request.item]
         generator = np.random.default_rng((self.seed, request.position))
         if isinstance(picture, LabelOnlyPicture):
-            return self._view(self._known(source, picture), 0.0, request.size, generator)
+            return self._view(self._known(source, picture, request.size), 0.0, request.size, generator)
         chances = self.augmentation
         if chances.backgrounds and generator.random() < chances.backgrounds:
             return Example.without_boxes(background(request.size, generator), 1.0)
         if chances.mosaic and generator.random() < chances.mosaic:
             return self._mosaic(source, picture, request.size, generator)
-        return self._view(self._known(source, picture), source.negative_weight, request.size, generator)
+        return self._view(self._known(source, picture, request.size), source.negative_weight, request.size, generator)
 
     def _view(self, known: "_Known", negative_weight: float, size: int, generator: np.random.Generator) -> Example:
         """Return a view of one picture, near one of its objects where the augmentation wants that."""
@@ -101,19 +102,20 @@ class Mixture(Dataset[Example]):
     def _mosaic(self, source: Source, picture: BoxedPicture, size: int, generator: np.random.Generator) -> Example:
         """Return a mosaic of a picture and others of its set, whose objects are labelled alike."""
         drawn = source.others(picture, TILES - 1, generator)
-        tiles = [self._known(source, each) for each in (picture, *drawn)]
+        tiles = [self._known(source, each, size) for each in (picture, *drawn)]
         view = mosaic([(each.image, each.boxes) for each in tiles], size, self.augmentation, generator)
         nodes = np.concatenate([each.nodes for each in tiles])[view.kept]
         confidence = np.concatenate([each.confidence for each in tiles])[view.kept]
         return Example(view.pixels, view.boxes, nodes, confidence, source.negative_weight)
 
-    def _known(self, source: Source, picture: BoxedPicture | LabelOnlyPicture) -> "_Known":
-        """Read a picture, and say what is known of it.
+    def _known(self, source: Source, picture: BoxedPicture | LabelOnlyPicture, size: int) -> "_Known":
+        """Read a picture for a view of `size` px, and say what is known of it.
 
         Raises:
             InvalidDatasetError: it cannot be read, or is not the one its boxes were drawn on.
         """
-        image = read_picture(picture)
+        near = self.augmentation.focus > 0 and (isinstance(picture, BoxedPicture) or source.opinions is not None)
+        image = read_picture(picture, None if near else partial(drawn_at_most, size, self.augmentation))
         if isinstance(picture, BoxedPicture):
             boxes, nodes, label = boxes_on(image, picture), picture.nodes, None
         else:

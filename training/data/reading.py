@@ -1,12 +1,14 @@
 """Reading a set's pictures, and bringing what was labelled to the pixels of their files."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.pictures.decoding import decode_picture, letterbox
+from model.pictures.decoding import decode_for, decode_picture, letterbox
 from model.pictures.errors import PictureError
 from training.command_line import ConfigurationError
 from training.data.formats.detection_set import InvalidDatasetError
@@ -15,14 +17,31 @@ from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
 from training.data.shards.cache import ShardError
 
 
-def read_picture(picture: BoxedPicture | LabelOnlyPicture) -> Image.Image:
+def read_picture(
+    picture: BoxedPicture | LabelOnlyPicture, drawn: Callable[[int, int], tuple[float, float]] | None = None
+) -> Image.Image:
     """Decode a picture, held upright.
+
+    Args:
+        picture: which.
+        drawn: what it will be drawn at, see `model.pictures.decoding.decode_for`; None: it is decoded whole.
 
     Raises:
         InvalidDatasetError: it cannot be read.
     """
+    with reading(picture):
+        return decode_picture(picture.read()) if drawn is None else decode_for(picture.read(), drawn)
+
+
+@contextmanager
+def reading(picture: BoxedPicture | LabelOnlyPicture) -> Iterator[None]:
+    """Say, of an error in the `with` block, which picture cannot be read.
+
+    Raises:
+        InvalidDatasetError: it cannot.
+    """
     try:
-        return decode_picture(picture.read())
+        yield
     except ShardError as error:
         raise InvalidDatasetError(str(error)) from error
     except (OSError, PictureError) as error:

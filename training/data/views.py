@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from model.pictures.decoding import decode_for
 from training.data.augmentation.augment import AugmentConfiguration, place, recolour
+from training.data.augmentation.turn import turned_middle
 from training.data.mixture import Example, SampleRequest
 from training.data.pictures.picture import LabelOnlyPicture
-from training.data.reading import read_picture
+from training.data.reading import read_picture, reading
 from training.data.sources import Items, Source
 
 Pixels = NDArray[np.uint8]
@@ -52,12 +54,49 @@ def random_view(
         configuration: how far to stray.
         generator: source of the randomness.
     """
+    return _shown(image, size, configuration, generator, _drawn(image.size, size, configuration, generator))
+
+
+def decoded_view(data: bytes, size: int, configuration: ViewConfiguration, generator: np.random.Generator) -> Pixels:
+    """Return a random view of a picture file, of which no more than the view needs is decoded; see `random_view`.
+
+    Raises:
+        PictureError: it cannot be read.
+    """
+    drawn = (0.0, 0.0)
+
+    def draw(width: int, height: int) -> tuple[float, float]:
+        nonlocal drawn
+        drawn = _drawn((width, height), size, configuration, generator)
+        return drawn
+
+    image = decode_for(data, draw)
+    if not drawn[0]:  # no JPEG
+        drawn = _drawn(image.size, size, configuration, generator)
+    return _shown(image, size, configuration, generator, drawn)
+
+
+def _drawn(
+    picture: tuple[int, int], size: int, configuration: ViewConfiguration, generator: np.random.Generator
+) -> tuple[float, float]:
+    """Draw the width and height that a picture of a width and height is drawn at, px."""
     stretch = generator.uniform(1, configuration.aspect)
     if generator.random() < 0.5:
         stretch = 1 / stretch
-    width, height = image.width * math.sqrt(stretch), image.height / math.sqrt(stretch)
+    width, height = picture[0] * math.sqrt(stretch), picture[1] / math.sqrt(stretch)
     scale = size * generator.uniform(1, configuration.largest_zoom) / min(width, height)
-    width, height = width * scale, height * scale
+    return width * scale, height * scale
+
+
+def _shown(
+    image: Image.Image,
+    size: int,
+    configuration: ViewConfiguration,
+    generator: np.random.Generator,
+    drawn: tuple[float, float],
+) -> Pixels:
+    """Return a view of a picture that is drawn at a width and height."""
+    width, height = drawn
     left, top = generator.uniform(0, width - size), generator.uniform(0, height - size)
     angle = generator.uniform(-configuration.angle, configuration.angle)
     turned = math.radians(angle)
@@ -65,10 +104,7 @@ def random_view(
     side = math.ceil(size * (abs(math.cos(turned)) + abs(math.sin(turned))))
     margin = (side - size) / 2
     view = place(image, side, (margin - left, margin - top, width, height))
-    if angle:
-        view = view.rotate(angle, Image.Resampling.BILINEAR)
-    corner = (side - size) // 2
-    view = view.crop((corner, corner, corner + size, corner + size))
+    view = Image.fromarray(turned_middle(view, angle, size)) if angle else view  # of no angle, `side` is `size`
     if generator.random() < 0.5:
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return np.asarray(recolour(view, configuration.colours(), generator))
@@ -111,10 +147,10 @@ class Views:
         """
         _, picture = self.items[draw.item]
         assert isinstance(picture, LabelOnlyPicture)
-        image = read_picture(picture)
         if self.configuration is None:
-            pixels = central_view(image, draw.size)
+            pixels = central_view(read_picture(picture), draw.size)
         else:
             generator = np.random.default_rng((self.seed, draw.position))
-            pixels = random_view(image, draw.size, self.configuration, generator)
+            with reading(picture):
+                pixels = decoded_view(picture.read(), draw.size, self.configuration, generator)
         return Example.without_boxes(pixels, 0.0, int(self.columns[picture.node]))

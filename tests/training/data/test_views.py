@@ -1,16 +1,21 @@
 """Views for classifiers: the size asked for, within the limits asked for, the same for the same draw."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data
 
+from model.pictures.decoding import decode_picture
 from tests.training.sources import source
+from training.data.augmentation.augment import place
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.mixture import SampleRequest
 from training.data.pictures.picture import LabelOnlyPicture
-from training.data.views import ViewConfiguration, Views, central_view, random_view
+from training.data.views import ViewConfiguration, Views, central_view, decoded_view, random_view
 
 STILL = ViewConfiguration(largest_zoom=1, aspect=1, angle=0, hue=0, saturation=1, exposure=1)
 PADDING = 127
@@ -71,6 +76,47 @@ def test_views_of_small_and_narrow_pictures() -> None:
             view = random_view(Image.new("RGB", size, "white"), 32, ViewConfiguration(), np.random.default_rng(seed))
             assert view.shape == (32, 32, 3)
         assert central_view(Image.new("RGB", size), 32).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_view_of_a_file_is_that_of_its_picture(form: str) -> None:
+    file = io.BytesIO()
+    gradient(90, 60).save(file, form)
+    image = decode_picture(file.getvalue())
+    for seed in range(5):
+        views = (
+            decoded_view(file.getvalue(), 32, ViewConfiguration(), np.random.default_rng(seed)),
+            random_view(image, 32, ViewConfiguration(), np.random.default_rng(seed)),
+        )
+        np.testing.assert_array_equal(*views)
+
+
+def test_of_a_large_jpeg_no_more_is_decoded_than_the_view_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    astronaut = data.astronaut()  # type: ignore[no-untyped-call]
+    photograph = Image.fromarray(astronaut).resize((2400, 1800), Image.Resampling.LANCZOS)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    seen: list[tuple[int, int]] = []
+    zoomed = ViewConfiguration(largest_zoom=1.5)
+    whole = place
+
+    def placed(image: Image.Image, *rest: Any) -> Image.Image:
+        seen.append(image.size)
+        return whole(image, *rest)
+
+    monkeypatch.setattr("training.data.views.place", placed)
+    for orientation in (None, exif):
+        file = io.BytesIO()
+        photograph.save(file, "JPEG", quality=95, **({"exif": orientation} if orientation else {}))
+        image = decode_picture(file.getvalue())
+        for seed in range(5):
+            seen.clear()
+            found = decoded_view(file.getvalue(), 224, zoomed, np.random.default_rng(seed)).astype(int)
+            expected = random_view(image, 224, zoomed, np.random.default_rng(seed)).astype(int)
+            (reduced, full) = seen
+            assert full == image.size
+            assert max(reduced) <= max(full) / 2
+            assert np.abs(found - expected).mean() < 0.7
 
 
 def test_an_epoch(tmp_path: Path) -> None:

@@ -132,6 +132,13 @@ def augment(
     return View(np.asarray(view), fractions, kept)
 
 
+def drawn_at_most(size: int, configuration: AugmentConfiguration, width: int, height: int) -> tuple[float, float]:
+    """Return the greatest width and height, px, that a picture is drawn at in a view that is brought near no object."""
+    scale = size / max(width, height) * configuration.largest_scale
+    jitter = configuration.jitter
+    return width * scale * math.sqrt(1 + jitter), height * scale / math.sqrt(1 - jitter)
+
+
 def _offset(size: int, length: float, inside: NDArray[np.floating] | None, generator: np.random.Generator) -> float:
     """Draw where a side of a picture begins in a view, px: it lies in the view, or fills it.
 

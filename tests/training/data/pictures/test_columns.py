@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.pictures import columns
@@ -44,6 +44,7 @@ def same(one: BoxedPicture, other: BoxedPicture) -> bool:
     )
 
 
+@settings(deadline=None)
 @given(
     counts=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from([None, True, False])), max_size=9),
     rows=st.sampled_from([1, 2, 100]),
