@@ -22,6 +22,7 @@ from training.runs.freezing import set_training_mode
 from training.runs.log import Meter, RunLog
 from training.runs.optimization import OptimizerConfiguration, build_optimizer, learning_rate_factor
 from training.runs.processes import Processes, without_sharing
+from training.runs.saving import Saver
 from training.runs.stopping import stop_on_signal
 from training.runs.watch import Watch
 from training.targets import Targets
@@ -32,7 +33,6 @@ from training.weights.checkpoint import (
     load_checkpoint,
     load_optimizer,
     optimizer_tensors,
-    save_checkpoint,
     tensors_of,
 )
 from training.weights.run_folder import BEST, CONFIGURATION, TREE
@@ -141,8 +141,8 @@ class Trainer:
         if self.watch is not None and WATCH in state:
             self.watch.resume(state[WATCH])
 
-    def save(self) -> None:
-        """Write a checkpoint."""
+    def save(self, saver: Saver) -> None:
+        """Begin to write a checkpoint."""
         names: dict[Tensor, str] = {value: name for name, value in self.trained}
         tensors = optimizer_tensors(self.optimizer, names)
         tensors |= {f"{NETWORK_PREFIX}{key}": value for key, value in self.network.state_dict().items()}
@@ -150,17 +150,17 @@ class Trainer:
         state = self._described()
         if self.scaler.is_enabled():
             state[SCALER] = self.scaler.state_dict()
-        save_checkpoint(self.folder, tensors, state)
+        saver.save(self.folder, tensors, state)
 
-    def save_best(self) -> None:
-        """Write the averaged weights, and what else it takes to export them, into a folder of their own."""
+    def save_best(self, saver: Saver) -> None:
+        """Begin to write the averaged weights, and what else it takes to export them, into a folder of their own."""
         folder = self.folder / BEST
         folder.mkdir(exist_ok=True)
         for name in (CONFIGURATION, TREE):
             if (self.folder / name).is_file():
                 replace_file(folder / name, (self.folder / name).read_bytes())
         tensors = {f"{AVERAGE_PREFIX}{key}": value for key, value in self.average.items()}
-        save_checkpoint(folder, tensors, self._described())
+        saver.save(folder, tensors, self._described())
         if self.watch is not None:
             self.watch.keep(folder)
 
@@ -188,10 +188,11 @@ class Trainer:
         set_training_mode(self.network, fixed_statistics=self.settings.fixed_statistics)
         with (
             stop_on_signal() as stopped,
+            Saver() as saver,
             self._log() as log,
             tqdm(total=self.settings.steps, initial=self.step, unit="step", mininterval=5, disable=not writes) as bar,
         ):
-            for batch in self._usable_batches():
+            for batch in self._usable_batches(saver):
                 parts = self.take_step(objective, batch)
                 self.step += 1
                 bar.update()
@@ -201,7 +202,7 @@ class Trainer:
                     bar.set_postfix({key: f"{value:.3g}" for key, value in values.items()})
                     if log is not None:
                         log.write(self.step, values)
-                if self._validate(meter, log, bar):
+                if self._validate(meter, log, bar, saver):
                     saved = time.monotonic()
                     ended = self.processes.any(self._exhausted(), self.device)
                     if ended:
@@ -209,16 +210,16 @@ class Trainer:
                 if self.processes.any(stopped(), self.device):
                     break
                 if writes and time.monotonic() - saved > self.loop.checkpoint_every:
-                    self.save()
+                    self.save(saver)
                     saved = time.monotonic()
             if writes:
-                self.save()
+                self.save(saver)
         return ended or self.step >= self.settings.steps
 
     def _exhausted(self) -> bool:
         return self.watch is not None and self.watch.exhausted
 
-    def _validate(self, meter: Meter, log: RunLog | None, bar: "tqdm[NoReturn]") -> bool:
+    def _validate(self, meter: Meter, log: RunLog | None, bar: "tqdm[NoReturn]", saver: Saver) -> bool:
         """Score the averaged weights if that is due, and save them if they are the best; return whether it was due."""
         watch = self.watch
         if watch is None or not watch.due(self.step, self.settings.steps):
@@ -231,8 +232,8 @@ class Trainer:
             if log is not None:
                 log.write(self.step, {f"{WATCH}/{name}": value for name, value in scores.items()})
             if better:
-                self.save_best()
-            self.save()
+                self.save_best(saver)
+            self.save(saver)
             bar.write(watch.sentence(self.step, scores), file=sys.stderr)
             meter.leave_out(time.monotonic() - began)
         return True
@@ -254,7 +255,7 @@ class Trainer:
             return nullcontext()
         return RunLog(self.folder, self.step, tensorboard=self.loop.tensorboard)
 
-    def _usable_batches(self) -> Iterator[tuple[Batch, ...]]:
+    def _usable_batches(self, saver: Saver) -> Iterator[tuple[Batch, ...]]:
         """Yield what is left of the run, see `_batches`; save the steps taken when a picture cannot be used."""
         began = self.step
         try:
@@ -262,7 +263,8 @@ class Trainer:
         except InvalidDatasetError as error:
             if self.step == began or not self.processes.first:
                 raise
-            self.save()
+            self.save(saver)
+            saver.wait()
             raise InvalidDatasetError(
                 f"{error}. The run saved a checkpoint at step {self.step}: continue with --resume"
             ) from error

@@ -18,6 +18,7 @@ from training.data.formats.detection_set import InvalidDatasetError
 from training.data.mixture import Example, Mixture, SampleRequest
 from training.data.pictures.picture import LabelOnlyPicture
 from training.runs import trainer as module
+from training.runs.saving import Saver
 from training.runs.stopping import stop_on_signal
 from training.runs.trainer import Trainer
 from training.weights.checkpoint import InvalidCheckpointError, load_checkpoint
@@ -101,9 +102,9 @@ def test_checkpoints_on_the_way(mixture: Mixture, tmp_path: Path, monkeypatch: p
     saved = []
     real = Trainer.save
 
-    def save(run: Trainer) -> None:
+    def save(run: Trainer, saver: Saver) -> None:
         saved.append(run.step)
-        real(run)
+        real(run, saver)
 
     monkeypatch.setattr(Trainer, "save", save)
     make_trainer(mixture, tmp_path, loop=NEVER.model_copy(update={"checkpoint_every": 1e-9})).run()
