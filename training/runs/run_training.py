@@ -1,7 +1,7 @@
 """How every training run begins and is carried out, whatever it trains."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from training.runs.computing import LoopConfiguration, use_device
 from training.runs.processes import Processes, join_processes
 from training.runs.trainer import Trainer
 from training.weights.checkpoint import write_whole
-from training.weights.run_folder import CONFIGURATION, open_run_folder, read_tree_file, save_tree
+from training.weights.run_folder import CONFIGURATION, alone_in, open_run_folder, read_tree_file, save_tree
 
 
 class RunConfiguration(Protocol):
@@ -88,12 +88,15 @@ def begin_run(configuration: RunConfiguration) -> Iterator[Run]:
 
     Raises:
         ConfigurationError: the device or the tree is not there.
-        FolderInUseError: a fresh start into a folder with a checkpoint.
+        FolderInUseError: a fresh start into a folder with a checkpoint, or another run is using it.
         InvalidCheckpointError: there is nothing to resume.
     """
     loop = configuration.loop
-    with join_processes(loop.choose_device().type) as processes:
+    with ExitStack() as stack:
+        processes = stack.enter_context(join_processes(loop.choose_device().type))
         resumed = open_run_folder(configuration.output, resume=configuration.resume)
+        if processes.first:
+            stack.enter_context(alone_in(configuration.output))
         torch.manual_seed(configuration.seed)
         if loop.threads:
             torch.set_num_threads(loop.threads)

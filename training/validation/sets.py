@@ -10,7 +10,7 @@ from training.configurations.train import DetectionSource, TrainConfiguration
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.layouts.exports import find_parts, is_split
 from training.data.formats.picture_headers import ensure_usable
-from training.data.index.sets import read_boxes
+from training.data.index.sets import ShardSource, read_boxes, read_shards
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ def validation_sets(configuration: TrainConfiguration, tree: WordTree) -> list[D
     ]
     if not settings.sets:
         sets = [found for one in configuration.detection for found in _beside(one, configuration, tree)]
+        sets += [found for one in configuration.shards for found in _held_out(one, configuration, tree)]
     sets = [_spread(one, settings.most_pictures) for one in sets]
     for one in sets:
         ensure_usable(one.pictures)
@@ -67,6 +68,21 @@ def _beside(source: DetectionSource, configuration: TrainConfiguration, tree: Wo
             held_out=every > 0,
         )
     ]
+
+
+def _held_out(source: ShardSource, configuration: TrainConfiguration, tree: WordTree) -> list[DetectionSet]:
+    """Read what a set in shards holds out, if it has boxes."""
+    if not source.held_out_every:
+        return []
+    read = read_shards(
+        source,
+        tree,
+        index=configuration.index,
+        configuration=configuration.shuffling,
+        strict=configuration.strict,
+        held_out=True,
+    )
+    return [read] if isinstance(read, DetectionSet) else []
 
 
 def _has_val(source: DetectionSource) -> bool:

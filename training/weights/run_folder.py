@@ -1,6 +1,9 @@
 """A run's folder: whether it is free, and the WordTree that its checkpoint's nodes belong to."""
 
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +23,8 @@ from training.weights.checkpoint import (
     load_state,
     write_whole,
 )
+
+logger = logging.getLogger(__name__)
 
 CONFIGURATION: Final = "configuration.json"
 TREE: Final = "tree.json"
@@ -42,6 +47,33 @@ def open_run_folder(folder: Path, *, resume: bool) -> dict[str, Any] | None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     return None
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a run's folder, so that no second run writes into it; who is killed holds nothing.
+
+    Workers of torchrun outlive it where it alone is killed, and would go on beside the run that is resumed.
+
+    Raises:
+        FolderInUseError: another run holds it.
+    """
+    if os.name != "posix":  # there are no such locks
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FolderInUseError(f"{folder}: another run is using it; wait for its end, or stop it") from error
+        except OSError as error:  # some network file systems have none either
+            logger.info("%s: cannot be locked (%s)", folder, error.strerror)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def save_tree(folder: Path, tree: WordTree) -> None:

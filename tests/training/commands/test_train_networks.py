@@ -20,7 +20,8 @@ from training.commands.train import train_detector
 from training.configurations.load import averaged_detector
 from training.configurations.mixing import read_data, trained_index
 from training.darknet.weights import Header, write_weights
-from training.data.mixture import Mixture
+from training.data.batches import collate
+from training.data.mixture import Mixture, SampleRequest
 from training.networks.parts.detector import BoxIndex
 from training.networks.parts.region_head import RegionDetector
 from training.networks.tiny import YOLOv2Tiny
@@ -88,6 +89,24 @@ def answers(detector: RegionDetector, rows: list[int]) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         prediction = detector.eval()(pictures)
         return prediction.boxes, detector.class_logits(prediction.features, index)[:, rows]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_it_learns_in_mixed_precision(root: Path, tmp_path: Path, precision: str) -> None:
+    """The loss is computed outside autocast, from features that are less precise than the weights of the classes."""
+    loop = {"workers": 0, "precision": precision, "device": "cpu"}
+    training, exact = (
+        fresh(root, tmp_path / name, loop=loop if name == precision else {**loop, "precision": "float32"})
+        for name in (precision, "float32")
+    )
+    exact.detector.load_state_dict(training.detector.state_dict())
+    batch = collate([training.mixture[SampleRequest(item, item, 64)] for item in range(12)])
+    losses = [float(each.loss(batch, 0).total.detach()) for each in (training, exact)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    training.loss(batch, 0).total.backward()  # type: ignore[no-untyped-call]
+    rows = training.detector.get_parameter("head.convolution.weight").grad
+    assert rows is not None
+    assert bool(rows.isfinite().all())
 
 
 @pytest.mark.slow

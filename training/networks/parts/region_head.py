@@ -45,11 +45,14 @@ class RegionHead(nn.Module):
     def class_logits(self, features: Tensor, index: BoxIndex) -> Tensor:
         """Return the class logits [K, C] of the K boxes of `index`, in its order; K may be 0.
 
+        They are float32 if the features are less precise, as they are under autocast: the loss is computed outside it.
+
         Args:
             features: [B, channels, H, W], those `forward` had.
             index: the boxes; every anchor is one of 0 ... A - 1.
         """
         vectors = features.permute(0, 2, 3, 1)[index.picture, index.row, index.column]
+        vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
         # One matrix product an anchor, over its boxes alone; then the rows go back to where `index` has them.
         places = [(index.anchor == anchor).nonzero().squeeze(1) for anchor in range(self.anchors)]
         logits = [
