@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.pictures.decoding import decode_for
-from training.data.augmentation.augment import AugmentConfiguration, place, recolour
+from training.data.augmentation.augment import AugmentConfiguration, place, random_colours
 from training.data.augmentation.turn import turned_middle
 from training.data.mixture import Example, SampleRequest
 from training.data.pictures.picture import LabelOnlyPicture
@@ -39,7 +39,7 @@ class ViewConfiguration(BaseModel):
     exposure: float = Field(4 / 3, ge=1, description="largest factor to multiply or divide the brightness by")
 
     def colours(self) -> AugmentConfiguration:
-        """Return the colours' part, as `recolour` takes it."""
+        """Return the colours' part, as `random_colours` takes it."""
         return AugmentConfiguration(hue=self.hue, saturation=self.saturation, exposure=self.exposure)
 
 
@@ -104,10 +104,9 @@ def _shown(
     side = math.ceil(size * (abs(math.cos(turned)) + abs(math.sin(turned))))
     margin = (side - size) / 2
     view = place(image, side, (margin - left, margin - top, width, height))
-    view = Image.fromarray(turned_middle(view, angle, size)) if angle else view  # of no angle, `side` is `size`
-    if generator.random() < 0.5:
-        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return np.asarray(recolour(view, configuration.colours(), generator))
+    mirrored = bool(generator.random() < 0.5)
+    colours = random_colours(configuration.colours(), generator)
+    return turned_middle(view, angle, size, colours, mirrored=mirrored)
 
 
 def central_view(image: Image.Image, size: int) -> Pixels:

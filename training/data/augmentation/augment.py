@@ -173,11 +173,13 @@ def place(image: Image.Image, size: int, rectangle: tuple[float, float, float, f
 
 def recolour(image: Image.Image, configuration: AugmentConfiguration, generator: np.random.Generator) -> Image.Image:
     """Turn the hue and scale the saturation and the brightness of an RGB picture by random amounts."""
+    return image.convert("RGB", tuple(random_colours(configuration, generator).ravel().tolist()))
+
+
+def random_colours(configuration: AugmentConfiguration, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Return what RGB values and a one are multiplied by, [3, 4], for a random hue, saturation and brightness."""
     turn = generator.uniform(-configuration.hue, configuration.hue)
-    matrix = colour_matrix(
-        turn, _factor(configuration.saturation, generator), _factor(configuration.exposure, generator)
-    )
-    return image.convert("RGB", tuple(matrix.ravel().tolist()))
+    return colour_matrix(turn, _factor(configuration.saturation, generator), _factor(configuration.exposure, generator))
 
 
 def colour_matrix(turn: float, saturation: float, exposure: float) -> NDArray[np.float64]:
