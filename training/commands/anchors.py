@@ -3,7 +3,7 @@
 import csv
 import io
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,11 @@ from model.tree_files import packaged_tree
 from training.command_line import ConfigurationError
 from training.configurations.sources import BoxSource
 from training.data.anchors import RESTARTS, dimension_clusters
-from training.data.formats.detection_set import DetectionSet
+from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.picture_headers import ensure_usable
 from training.data.formats.read import STRICT
-from training.data.index.sets import INDEX, read_boxes
+from training.data.index.sets import INDEX, SHARDS, ShardSource, read_boxes, read_shards
+from training.data.shards.cache import ShardsConfiguration
 from training.files import replace_file
 
 STRIDE: Final = 32
@@ -30,9 +31,10 @@ class AnchorsConfiguration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sets: Annotated[tuple[BoxSource, ...], Field(min_length=1)] = Field(
-        description="the sets: annotations, pictures (folder), and label_map if classes have no WordNet id"
+    sets: tuple[BoxSource, ...] = Field(
+        (), description="the sets: annotations, pictures (folder), and label_map if classes have no WordNet id"
     )
+    shards: tuple[ShardSource, ...] = Field((), description=SHARDS)
     strict: bool = Field(False, description=STRICT)
     index: Path | None = Field(None, description=INDEX)
     least: PositiveInt = Field(1, description="smallest number of clusters")
@@ -57,6 +59,8 @@ class AnchorsConfiguration(BaseModel):
 
     @model_validator(mode="after")
     def _range(self) -> "AnchorsConfiguration":
+        if not (self.sets or self.shards):
+            raise ValueError("sets: give a set of pictures with boxes, there or in `shards`")
         if self.least > self.most:
             raise ValueError(f"least, {self.least}, is more than most, {self.most}")
         return self
@@ -129,6 +133,13 @@ def find_anchors(configuration: AnchorsConfiguration) -> AnchorsReport:
     ]
     for one in sets:
         ensure_usable(one.pictures)
+    for shards in configuration.shards:
+        read = read_shards(
+            shards, tree, index=configuration.index, configuration=ShardsConfiguration(), strict=configuration.strict
+        )
+        if not isinstance(read, DetectionSet):
+            raise InvalidDatasetError(f"{shards.source}: has no boxes, but labels alone")
+        sets.append(read)
     sizes = box_sizes(sets, configuration.size)
     different = len(np.unique(sizes, axis=0))
     if different < configuration.most:

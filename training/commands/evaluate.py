@@ -12,8 +12,10 @@ from training.data.formats.detection_set import DetectionSet
 from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import ensure_usable
 from training.data.formats.read import LAYOUTS, STRICT, locate
-from training.data.index.sets import INDEX, read_boxes, read_labels
+from training.data.index.archives import is_shards
+from training.data.index.sets import INDEX, ShardSource, read_boxes, read_labels, read_shards
 from training.data.pictures.columns import LabelOnlyPictures
+from training.data.shards.cache import ShardsConfiguration
 from training.evaluation.classification import evaluate_pictures
 from training.evaluation.evaluator import evaluate_set
 from training.evaluation.html_report.html import Drawings, page
@@ -40,8 +42,9 @@ class EvaluateConfiguration(Rules):
     )
     sets: tuple[str, ...] = Field(
         default=(),
-        description="the sets, separated by commas: each a NAME in the data folder, or ANNOTATIONS:FOLDER with the "
-        f"folder of the pictures. Annotations: {LAYOUTS}",
+        description="the sets, separated by commas: each a NAME in the data folder, ANNOTATIONS:FOLDER with the "
+        "folder of the pictures, or tar archives or Parquet files, 'FOLDER/*.tar' or s3://BUCKET/FOLDER, with boxes or "
+        f"labels. Annotations: {LAYOUTS}",
     )
     label_map: Path | None = Field(
         default=None, description="file with a line 'WNID NAME' for each class without a WordNet id"
@@ -104,12 +107,16 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
     if configuration.size not in (None, *sizes):
         raise ConfigurationError(f"size: the model takes {', '.join(map(str, sizes))} px, not {configuration.size} px")
     every = configuration.sets_held_out_every
-    detection_sets = [_read(one, configuration, detector, held_out_every=every) for one in configuration.sets]
-    folders = [_pictures(folder, configuration, detector) for folder in configuration.pictures]
+    read = [(one, _read(one, configuration, detector, held_out_every=every)) for one in configuration.sets]
+    detection_sets = [one for _, one in read if isinstance(one, DetectionSet)]
+    folders = [
+        *((name, one) for name, one in read if isinstance(one, LabelOnlyPictures)),
+        *((folder.name, _pictures(folder, configuration, detector)) for folder in configuration.pictures),
+    ]
     for one in detection_sets:
         ensure_usable(one.pictures)
-    for folder in folders:
-        ensure_usable(folder)
+    for _, pictures in folders:
+        ensure_usable(pictures)
     boxed = _boxed(configuration, detector)
     scored = [evaluate_set(detector, one, configuration, boxed=boxed, progress=True) for one in detection_sets]
     report = Report(
@@ -122,8 +129,7 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
         configuration=configuration.model_dump(mode="json"),
         sets=tuple(one for one, _ in scored),
         pictures=tuple(
-            evaluate_pictures(folder.name, detector, pictures, configuration, progress=True)
-            for folder, pictures in zip(configuration.pictures, folders, strict=True)
+            evaluate_pictures(name, detector, pictures, configuration, progress=True) for name, pictures in folders
         ),
     )
     _write(configuration, report, detector, detection_sets, scored)
@@ -132,7 +138,16 @@ def evaluate(configuration: EvaluateConfiguration) -> Report:
 
 def _read(
     given: str, configuration: EvaluateConfiguration, detector: OnnxDetector, *, held_out_every: int = 0
-) -> DetectionSet:
+) -> DetectionSet | LabelOnlyPictures:
+    if is_shards(given):
+        return read_shards(
+            ShardSource(source=given, label_map=configuration.label_map, held_out_every=held_out_every),
+            detector.tree,
+            index=configuration.index,
+            configuration=ShardsConfiguration(),
+            strict=configuration.strict,
+            held_out=held_out_every > 0,
+        )
     return read_boxes(
         *locate(given, configuration.data),
         detector.tree,
@@ -157,7 +172,7 @@ def _boxed(configuration: EvaluateConfiguration, detector: OnnxDetector) -> set[
     """Return the nodes that had boxes in training; None where neither the user nor the model file says."""
     if configuration.boxed:
         sets = [_read(one, configuration, detector) for one in configuration.boxed]
-        return {node for one in sets for node in one.present.tolist()}
+        return {node for one in sets if isinstance(one, DetectionSet) for node in one.present.tolist()}
     return set(detector.metadata.boxed) or None
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from pydantic_settings import CliPositionalArg
 
-from model.archives.kinds import kind_of
-from model.archives.locations import is_url
 from training.data.formats.given import sets_given
 from training.data.formats.read import LAYOUTS, locate
+from training.data.index.archives import is_shards
 from training.data.index.boxes import index_boxes
 from training.data.index.boxes import place_of as place_of_boxes
 from training.data.index.file import Description, Entry
@@ -83,11 +82,6 @@ def build_index(configuration: IndexConfiguration) -> list[str]:
                 result = index_labels(annotations, entry, configuration.processes)
                 lines.append(_line(one.name, entry, _told(result, "classes")))
     return lines
-
-
-def is_shards(given: str) -> bool:
-    """Tell by its name whether a set is tar archives or Parquet files: a URL, or what ends as they do."""
-    return is_url(given) or kind_of(given) in {"tar", "parquet"}
 
 
 def _told(result: PartsRead, parts: str) -> str:

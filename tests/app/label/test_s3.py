@@ -1,11 +1,9 @@
-"""An object store, as far as one can be had on this machine: the protocol is S3's, the server is moto's."""
+"""Labelling from an object store into it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
 
 from app.label.output.file_format import FileFormat
 from app.label.run import Outcome, run
@@ -13,33 +11,16 @@ from model.archives.errors import OutputError
 from tests.app import pictures
 from tests.app.label.archives import failures, fill, plan, rows
 from tests.archives import parquet, tar
+from tests.object_store import store  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[s3fs.S3FileSystem]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in (
-        ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
-        ("AWS_ACCESS_KEY_ID", "somebody"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-    ):
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    store = s3fs.S3FileSystem()
-    store.mkdir("archive")
-    try:
-        yield store
-    finally:
-        s3fs.S3FileSystem.clear_instance_cache()
-        server.stop()
-
-
-def test_from_a_bucket_to_a_bucket(store: s3fs.S3FileSystem, tmp_path: Path, tiny_model: Path) -> None:
+def test_from_a_bucket_to_a_bucket(
+    store: s3fs.S3FileSystem,  # noqa: F811 - the fixture
+    tmp_path: Path,
+    tiny_model: Path,
+) -> None:
     source, output = tmp_path / "source", tmp_path / "output"
     fill(source, 5)
     (source / "bad.jpg").write_bytes(b"bad")

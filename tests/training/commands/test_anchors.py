@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tests.training.data.shards.shards import write_boxed, write_labelled
 from tests.training.tiny_data import write_data
 from training.__main__ import main
 from training.command_line import ConfigurationError
 from training.commands.anchors import AnchorsConfiguration, AnchorsReport, find_anchors
 from training.configurations.sources import BoxSource
 from training.data.formats.detection_set import InvalidDatasetError
+from training.data.index.sets import ShardSource
 
 
 @pytest.fixture
@@ -54,6 +56,19 @@ def test_tables_and_plot(source: BoxSource, tmp_path: Path, capsys: pytest.Captu
         (clusters.count, width) for clusters in report.clusters for width, _ in clusters.anchors
     ]
     assert "<svg" in (tmp_path / "table.csv.svg").read_text()
+
+
+def test_boxes_in_shards(source: BoxSource, tmp_path: Path) -> None:
+    write_boxed(tmp_path / "boxed")
+    write_labelled(tmp_path / "labelled")
+    boxed, labelled = (ShardSource(source=str(tmp_path / name)) for name in ("boxed", "labelled"))
+    alone = find_anchors(AnchorsConfiguration(shards=(boxed,), most=1))
+    assert alone.boxes == 9
+    assert find_anchors(AnchorsConfiguration(sets=(source,), shards=(boxed,), most=1)).boxes == 24
+    with pytest.raises(InvalidDatasetError, match="labelled: has no boxes"):
+        find_anchors(AnchorsConfiguration(shards=(labelled,)))
+    with pytest.raises(ValidationError, match="give a set of pictures with boxes, there or in `shards`"):
+        AnchorsConfiguration()
 
 
 def test_more_clusters_than_boxes(source: BoxSource) -> None:

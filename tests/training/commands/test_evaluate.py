@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tests.archives import tar
 from tests.model_files import node, tiny_metadata, write_tiny_model
 from tests.training.detection_sets import Drawn, write_pictures
 from training.command_line import ConfigurationError
@@ -103,6 +104,20 @@ def test_sets_that_had_boxes_are_named_or_told_by_the_model_file(model: Path, tm
     assert had_boxes(boxed=("red",)) == [True, False]
     told = write_tiny_model(tmp_path / "told.onnx", tiny_metadata(boxed=(node("beagle"),)))
     assert had_boxes(model=told) == [True, False]
+
+
+def test_sets_in_shards(model: Path, tmp_path: Path) -> None:
+    """They score as the same pictures do as single files."""
+    picture = (tmp_path / "images" / "red" / "7.png").read_bytes()
+    box = json.dumps({"annotations": [{"bbox": [8, 8, 30, 40], "category": "beagle"}]}).encode()
+    tar(tmp_path / "boxed.tar", [("7.png", picture), ("7.json", box)])
+    tar(tmp_path / "labelled.tar", [("beagle/7.png", picture)])
+    shards = tuple(str(tmp_path / name) for name in ("boxed.tar", "labelled.tar"))
+    report = evaluate(EvaluateConfiguration(model=model, data=tmp_path, sets=("red", *shards), threads=1))
+    files, boxed = report.sets
+    assert boxed == files.model_copy(update={"name": "boxed.tar"})
+    (labelled,) = report.pictures
+    assert (labelled.name, labelled.pictures) == (shards[1], 1)
 
 
 def test_at_least_one_set_is_needed() -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from model.archives import parquets
 from model.archives.errors import ArchiveError
 from model.archives.kinds import kind_of
-from model.archives.locations import Found, find, locate
+from model.archives.locations import Found, find, is_url, locate
 from model.archives.tars import DamagedArchiveError, is_compressed
 from model.pictures.errors import PictureError
 from training.data.formats.detection_set import (
@@ -38,6 +38,11 @@ LABELS: Final = pa.schema(
 )
 """Here and in those with boxes, `node` is the number of a class."""
 BOXES: Final = pa.schema([*BOXED, *SPAN])
+
+
+def is_shards(given: str) -> bool:
+    """Tell by its name whether a set is tar archives or Parquet files: a URL, or what ends as they do."""
+    return is_url(given) or kind_of(given) in {"tar", "parquet"}
 
 
 def archives_of(source: str) -> tuple[str, dict[str, Found]]:

@@ -10,11 +10,12 @@ from tests.archives import tar
 from tests.model_files import node, tiny_tree
 from tests.training.data.shards.shards import CAT, DOG, annotations, jpeg, write_boxed, write_labelled, write_parquet
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
+from training.data.index.archives import is_shards
 from training.data.index.sets import ShardSource, read_shards
 from training.data.pictures.columns import LabelOnlyPictures
 from training.data.reading import read_picture
 from training.data.shards.cache import ShardsConfiguration
-from training.looking.index import IndexConfiguration, build_index, is_shards
+from training.looking.index import IndexConfiguration, build_index
 
 TREE = tiny_tree()
 NODES = {DOG: node("dog"), CAT: node("cat")}
