@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,27 @@ def jpeg(seed: int, size: tuple[int, int] = (60, 40)) -> bytes:
 
 def write_labelled(folder: Path, counts: Sequence[int] = (3, 2, 4), ending: str = ".tar") -> list[bytes]:
     """Write archives of dogs and cats, labelled as WebDataset does it; return the pictures in order."""
+    return _write(folder, counts, ending, lambda seed: ("cls", (DOG, CAT)[seed % 2].encode()))
+
+
+def write_boxed(folder: Path, counts: Sequence[int] = (3, 2, 4)) -> list[bytes]:
+    """Write archives of pictures with boxes; return the pictures in order."""
+    return _write(
+        folder, counts, ".tar", lambda seed: ("json", json.dumps({"annotations": annotations(seed)}).encode())
+    )
+
+
+def _write(folder: Path, counts: Sequence[int], ending: str, labels: Callable[[int], tuple[str, bytes]]) -> list[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
-    numbers: Iterator[int] = iter(range(sum(counts)))
-    every = []
+    seeds, every = iter(range(sum(counts))), []
     for number, count in enumerate(counts):
         members = []
-        for _ in range(count):
-            seed = next(numbers)
+        for seed in islice(seeds, count):
             every.append(jpeg(seed))
-            members += [(f"{seed:04}.jpg", every[-1]), (f"{seed:04}.cls", (DOG, CAT)[seed % 2].encode())]
-        tar(folder / f"{number:03}{ending}", members, f"w:{ending.rpartition('.')[2]}" if ending != ".tar" else "w")
+            suffix, content = labels(seed)
+            members += [(f"{seed:04}.jpg", every[-1]), (f"{seed:04}.{suffix}", content)]
+        packing = ending.removeprefix(".tar").removeprefix(".")
+        tar(folder / f"{number:03}{ending}", members, f"w:{packing}")
     return every
 
 
@@ -45,22 +57,6 @@ def annotations(seed: int) -> list[dict[str, Any]]:
         {"bbox": [5 * number, 5, 20, 25], "category": (DOG, CAT)[number % 2], "iscrowd": 0}
         for number in range(seed % 3)
     ]
-
-
-def write_boxed(folder: Path, counts: Sequence[int] = (3, 2, 4)) -> list[bytes]:
-    """Write archives of pictures with boxes; return the pictures in order."""
-    folder.mkdir(parents=True, exist_ok=True)
-    numbers: Iterator[int] = iter(range(sum(counts)))
-    every = []
-    for number, count in enumerate(counts):
-        members = []
-        for _ in range(count):
-            seed = next(numbers)
-            every.append(jpeg(seed))
-            labels = json.dumps({"annotations": annotations(seed)}).encode()
-            members += [(f"{seed:04}.jpg", every[-1]), (f"{seed:04}.json", labels)]
-        tar(folder / f"{number:03}.tar", members)
-    return every
 
 
 def write_parquet(path: Path, count: int, *, boxed: bool = False, rows_in_group: int = 2) -> list[bytes]:
