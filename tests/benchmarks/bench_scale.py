@@ -30,13 +30,18 @@ BATCH, SIZE = 32, 64
 
 
 def write_index(folder: Path, pictures: int, classes: int) -> None:
-    """Write the index of a set of folders that is not there."""
+    """Write the index of a set whose folders are there, but empty."""
     from training.data.index.file import Class, Description, Piece
     from training.data.index.labels import SCHEMA, place_of
+    from training.data.index.stamps import stamp_of_folders
 
     counts = np.bincount(np.arange(pictures) % classes, minlength=classes)
     names = [f"n{number:08}" for number in range(classes)]
-    entry = place_of(Path("imagenet-22k"), folder)
+    root = folder / "imagenet-22k"
+    marks = [root, *(root / name for name in names)]
+    for mark in marks:
+        mark.mkdir()
+    entry = place_of(root, folder)
 
     def batches() -> Iterator[pa.RecordBatch]:
         numbers = np.repeat(np.arange(classes, dtype=np.int32), counts)
@@ -50,14 +55,14 @@ def write_index(folder: Path, pictures: int, classes: int) -> None:
     pieces = zip(names, counts.tolist(), strict=True)
     entry.write(
         Description(
-            place="imagenet-22k",
+            place=str(root),
             columns="",
-            root="/imagenet-22k",
+            root=str(root),
             name="imagenet-22k",
             classes=tuple(Class(name=name) for name in names),
             pieces=tuple(Piece(name=name, stamp="", rows=count) for name, count in pieces),
-            marks=(),
-            stamp="",
+            marks=tuple(marks),
+            stamp=stamp_of_folders(marks),
         ),
         batches(),
     )
@@ -91,7 +96,7 @@ def run(folder: Path, classes: int, workers: int, batches: int) -> dict[str, Any
     LabelOnlyPicture.read = lambda self: content  # type: ignore[method-assign]  # noqa: ARG005 - none is there
     names = [f"n{number:08}" for number in range(classes)]
     tree = WordTree(names, [-1] * classes)
-    entry = place_of(Path("imagenet-22k"), folder)
+    entry = place_of(folder / "imagenet-22k", folder)
     description = entry.read()
     assert description is not None
     pictures = labels_of_index(entry, description, tree, None)
@@ -141,7 +146,7 @@ def main() -> None:
         folder = Path(name)
         began = time.perf_counter()
         write_index(folder, options.pictures, options.classes)
-        size = sum(path.stat().st_size for path in folder.iterdir())
+        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         print(f"index of {options.pictures:,}: {size / 1e6:,.0f} MB, written in {time.perf_counter() - began:.0f} s")
 
         def child(*arguments: str) -> dict[str, Any]:

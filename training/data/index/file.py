@@ -6,7 +6,7 @@ moment at which a new index is the index.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -163,14 +163,18 @@ class Entry:
                 old.unlink()
         return done
 
-    def check(self, description: Description) -> None:
+    def check(self, description: Description, stamp: Callable[[Sequence[Path]], str] = stamp_of_places) -> None:
         """Check that a set is what it was when it was indexed, as far as its marks tell.
+
+        Args:
+            description: of the set.
+            stamp: what its stamp was made by.
 
         Raises:
             InvalidDatasetError: it has changed.
         """
         try:
-            same = stamp_of_places(description.marks) == description.stamp
+            same = stamp(description.marks) == description.stamp
         except OSError as error:
             raise InvalidDatasetError(
                 f"{self.place}: {error.filename} is gone since the set was indexed; {ONCE_MORE}"

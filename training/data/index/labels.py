@@ -11,14 +11,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from model.wordtree import WordTree
-from training.data.formats.archives import opened
+from training.data.formats.archives import is_zip, opened
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.label_map import categories_of
 from training.data.formats.picture_files import list_pictures
 from training.data.formats.picture_headers import reason_or_size
 from training.data.index.file import Class, Description, Entry, Piece
 from training.data.index.parts import Journals, Part, PartsRead, read_parts
-from training.data.index.stamps import stamp_of_files, stamp_of_places
+from training.data.index.stamps import stamp_of_files, stamp_of_folders
 from training.data.pictures.columns import LabelOnlyPictures
 
 SCHEMA: Final = pa.schema([("name", pa.binary()), ("node", pa.int32()), ("width", pa.int32()), ("height", pa.int32())])
@@ -45,8 +45,8 @@ def index_labels(folder: Path, entry: Entry, processes: int) -> PartsRead:
     if not root.is_dir():
         raise InvalidDatasetError(f"{folder}: there is no such folder of classification pictures")
     classes = sorted(path.name for path in root.iterdir() if path.is_dir())
-    marks = (root, *(root / name for name in classes))
-    stamp = stamp_of_places(marks)
+    marks = (*([folder.absolute()] if is_zip(folder) else []), root, *(root / name for name in classes))
+    stamp = stamp_of_folders(marks)
     journals = Journals(entry.folder, entry.stem)
     result = read_parts(classes, partial(read_class, root), entry.parts(), journals, processes, f"indexing {root.name}")
     entry.write(
@@ -97,7 +97,12 @@ def labels_of(
     held_out_every: int = 0,
     held_out: bool = False,
 ) -> LabelOnlyPictures:
-    """Return a set as an index has it; the arguments and errors are `training.data.formats.folder.read_folder`'s."""
+    """Return a set as an index has it; the arguments are `training.data.formats.folder.read_folder`'s.
+
+    Raises:
+        InvalidDatasetError: as there, or the set has changed since.
+    """
+    entry.check(description, stamp_of_folders)
     names = [one.name for one in description.classes]
     categories = categories_of(names, tree, label_map, Path(entry.place))
     nodes = np.array([categories[name].node for name in names], np.int32)

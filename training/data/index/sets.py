@@ -1,6 +1,6 @@
 """Reading a set: as an index has it where there is one, else by itself. Either way it comes as columns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,7 +87,9 @@ def read_boxes(
             held_out=held_out,
         )
     entry = boxes.place_of(annotations, pictures, tree, label_map, split, index)
-    found = boxes.boxes_of(entry, _described(entry), tree)
+    description = _described(entry)
+    entry.check(description)
+    found = boxes.boxes_of(entry, description, tree)
     return part_of_set(found, annotations, strict=strict, held_out_every=held_out_every, held_out=held_out)
 
 
@@ -145,7 +147,8 @@ def read_shards(
             batches = list(joined(found))
     else:
         entry = shards.place_of(source.source, source.picture_column, index)
-        description = _described(entry, check=shards.check_archives)
+        description = _described(entry)
+        shards.check_archives(description)
         batches = entry.batches(description)
     if strict and description.remarks:
         raise InvalidDatasetError(f"{source.source}: {'; '.join(description.remarks)}; or go on without `strict`")
@@ -165,12 +168,11 @@ def _part(pictures: Read, every: int, *, held_out: bool) -> Read:
     return pictures.select(np.flatnonzero((np.arange(1, len(pictures) + 1) % every == 0) == held_out))
 
 
-def _described(entry: Entry, check: Callable[[Description], None] | None = None) -> Description:
+def _described(entry: Entry) -> Description:
     description = entry.read()
     if description is None:
         raise InvalidDatasetError(
             f"{entry.place}: is not in the index {entry.folder}, or was indexed with another tree or label map; "
             f"add it: python -m training index"
         )
-    (check or entry.check)(description)
     return description

@@ -205,6 +205,17 @@ def test_the_command(data: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert "nothing" in capsys.readouterr().err
 
 
+def test_a_zip_file_that_is_replaced_is_noticed(data: Path) -> None:
+    path = data / "set.zip"
+    shutil.make_archive(str(path.with_suffix("")), "zip", data / "labelled")
+    build(data, str(path))
+    assert len(read_labels(path, TREE, index=data / "index")) == 10
+    shutil.rmtree(data / "labelled" / RACCOON)
+    shutil.make_archive(str(path.with_suffix("")), "zip", data / "labelled")
+    with pytest.raises(InvalidDatasetError, match=r"set\.zip: has changed since it was indexed"):
+        read_labels(path, TREE, index=data / "index")
+
+
 def test_names_that_are_not_utf8(data: Path) -> None:
     name = os.fsdecode(b"\xff\xfe.jpg")
     shutil.copy(data / "labelled" / BEAGLE / "0.jpg", data / "labelled" / BEAGLE / name)
