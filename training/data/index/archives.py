@@ -12,7 +12,7 @@ import pyarrow as pa
 from model.archives import parquets
 from model.archives.errors import ArchiveError
 from model.archives.kinds import kind_of
-from model.archives.locations import Found, find, is_url, locate
+from model.archives.locations import Found, Location, find, is_url, locate
 from model.archives.tars import DamagedArchiveError, is_compressed
 from model.pictures.errors import PictureError
 from training.data.formats.detection_set import (
@@ -24,6 +24,7 @@ from training.data.formats.picture_headers import Size, inspect_file
 from training.data.index.parts import Part
 from training.data.index.stamps import digest_of
 from training.data.pictures.columns import BOXED, batch_of
+from training.data.shards.patience import ShardError, patiently
 from training.data.shards.samples import BoxRecord, Fault, Sample, archive_class, parquet_samples, tar_samples
 from training.data.shards.shard import Shard
 
@@ -79,6 +80,15 @@ def read_archive(url: str, picture_column: str | None, name: str, known: str | N
     stamp = stamp_of({name: found})
     if stamp == known:
         return None
+    try:
+        rows = patiently(location, name, lambda: _rows_of(location, name, picture_column))
+    except (parquets.UnusableColumnsError, ShardError) as error:
+        told = str(error) if isinstance(error, ShardError) else f"{url}/{name}: {error}"
+        raise InvalidDatasetError(told) from error
+    return rows.part(name, stamp, found.stamp)
+
+
+def _rows_of(location: Location, name: str, picture_column: str | None) -> "_Rows":
     rows = _Rows(name)
     try:
         with location.open(name) as file:
@@ -89,11 +99,9 @@ def read_archive(url: str, picture_column: str | None, name: str, known: str | N
                     place = {"first": part.first, "count": part.groups, "row": part.row}
                     shard = Shard(file=name, kind="parquet", picture_column=picture_column, **place)
                     rows.add(parquet_samples(file, part, picture_column), shard)
-    except parquets.UnusableColumnsError as error:
-        raise InvalidDatasetError(f"{url}/{name}: {error}") from error
     except (DamagedArchiveError, parquets.UnusableFileError) as error:
         rows.unusable.append(f"{name} ({error}; what is behind its first {len(rows.rows)} pictures is lost)")
-    return rows.part(name, stamp, found.stamp)
+    return rows
 
 
 class _Row(NamedTuple):
@@ -112,7 +120,7 @@ class _Rows:
 
     def __init__(self, archive: str) -> None:
         self._archive, self._own_class = archive, archive_class(archive)
-        self._shards: list[Shard] = []
+        self._shards: list[tuple[Shard, int, int]] = []  # each with its first row, and the one behind its last
         self.rows: list[_Row] = []
         self.unusable: list[str] = []
 
@@ -133,8 +141,16 @@ class _Rows:
 
     def part(self, name: str, stamp: str, of_archive: str) -> Part:
         """Return all of it."""
-        about = {"shards": [one.model_dump(exclude_defaults=True) for one in self._shards], "stamp": of_archive}
         boxed = any(row.boxes is not None for row in self.rows)
+        every = self.rows
+        if boxed:  # what nobody has looked at is not taken for a picture without objects
+            self.unusable += [f"{name}/{row.name} (no `annotations`)" for row in every if row.boxes is None]
+            self.rows = [row for row in every if row.boxes is not None]
+        shards = [
+            shard.model_copy(update={"rows": sum(not boxed or row.boxes is not None for row in every[first:end])})
+            for shard, first, end in self._shards
+        ]
+        about = {"shards": [one.model_dump(exclude_defaults=True) for one in shards], "stamp": of_archive}
         batch, more = self._boxed() if boxed else self._labelled()
         return Part(name, stamp, batch, tuple(self.unusable), {"boxed": boxed, **about, **more})
 
@@ -153,10 +169,10 @@ class _Rows:
     def _finish(self, shard: Shard, first: int) -> None:
         rows = self.rows[first:]
         if rows:
-            place = {"rows": len(rows)}
+            place = {}
             if shard.kind == "bytes":
-                place |= {"first": rows[0].offset, "count": rows[-1].offset + rows[-1].length - rows[0].offset}
-            self._shards.append(shard.model_copy(update=place))
+                place = {"first": rows[0].offset, "count": rows[-1].offset + rows[-1].length - rows[0].offset}
+            self._shards.append((shard.model_copy(update=place), first, len(self.rows)))
 
     def _labelled(self) -> tuple[pa.RecordBatch, dict[str, Any]]:
         classes = {label: number for number, label in enumerate(dict.fromkeys(row.label for row in self.rows))}

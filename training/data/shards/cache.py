@@ -21,19 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 from model.archives.locations import Location
 from model.archives.parquets import UnusableColumnsError, UnusableFileError
 from model.archives.tars import DamagedArchiveError
+from training.data.shards.patience import ShardError, patiently
 from training.data.shards.shard import Shard
 
 logger = logging.getLogger(__name__)
 
-PAUSES: Final = (1.0, 4.0, 15.0)
-"""Seconds between tries where a network fails."""
 LATE: Final = 30.0
 """Seconds after which a shard that is still on its way is told of, and again each time as many have passed."""
 ENDING: Final = ".shard"
-
-
-class ShardError(ValueError):
-    """A shard cannot be had; the message says which and why."""
 
 
 class ShardsConfiguration(BaseModel):
@@ -115,26 +110,20 @@ class ShardCache:
 
 def _fetch(location: Location, shard: Shard, path: Path, name: str) -> None:
     temporary = path.with_suffix(".part")
+
+    def fetch() -> int:
+        with location.open(shard.file) as archive, temporary.open("wb") as file:
+            for piece in shard.unpacked(archive):
+                file.write(piece)
+            return file.tell()
+
     try:
-        for pause in (*PAUSES, None):
-            try:
-                with location.open(shard.file) as archive, temporary.open("wb") as file:
-                    for piece in shard.unpacked(archive):
-                        file.write(piece)
-                    written = file.tell()
-                break
-            except (FileNotFoundError, PermissionError) as error:
-                raise ShardError(f"{name}: the shard cannot be read ({_words(error)})") from error
-            except (DamagedArchiveError, UnusableFileError, UnusableColumnsError) as error:
-                raise ShardError(f"{name}: {error}") from error
-            except Exception as error:  # the libraries behind fsspec raise what they like
-                if pause is None or location.local:
-                    raise ShardError(f"{name}: the shard cannot be read ({_words(error)})") from error
-                logger.warning("%s: the shard could not be read (%s); once more in %g s", name, _words(error), pause)
-                time.sleep(pause)
+        written = patiently(location, shard.file, fetch)
         if shard.kind == "bytes" and written != shard.count:
             raise ShardError(f"{name}: has become shorter; index the set once more")
         temporary.rename(path)
+    except (DamagedArchiveError, UnusableFileError, UnusableColumnsError) as error:
+        raise ShardError(f"{name}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -168,7 +157,3 @@ def _late(message: str) -> Iterator[None]:
 
 def _tell_in_background(tell: Callable[[], None]) -> None:
     threading.Thread(target=tell, daemon=True).start()
-
-
-def _words(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

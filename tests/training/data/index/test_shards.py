@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
+import fsspec
 import numpy as np
 import pytest
 
+from model.archives.locations import RemoteFolder
 from tests.archives import tar
 from tests.model_files import node, tiny_tree
 from tests.training.data.shards.shards import CAT, DOG, annotations, jpeg, write_boxed, write_labelled, write_parquet
@@ -14,6 +17,7 @@ from training.data.index.archives import is_shards
 from training.data.index.sets import ShardSource, read_shards
 from training.data.pictures.columns import LabelOnlyPictures
 from training.data.reading import read_picture
+from training.data.shards import patience
 from training.data.shards.cache import ShardsConfiguration
 from training.looking.index import IndexConfiguration, build_index
 
@@ -132,6 +136,37 @@ def test_boxes_that_are_cut_are_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert isinstance(found, DetectionSet)
     assert (found.clipped, found.dropped, found.box_count) == (1, 1, 1)
     assert "dropped 1 boxes, and cut 1 at the edge: a.tar/1.jpg, box 2 (outside the picture" in caplog.text
+
+
+def test_a_picture_nobody_looked_at_is_no_background(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    members = [("1.jpg", jpeg(1)), ("2.jpg", jpeg(2)), ("2.json", b'{"annotations": []}'), ("3.jpg", jpeg(3))]
+    tar(tmp_path / "a.tar", members)
+    found = read(tmp_path / "a.tar", None)
+    assert isinstance(found, DetectionSet)
+    assert [one.read() for one in found.pictures] == [jpeg(2)]
+    assert "left out 2 of 3 pictures, which cannot be used: a.tar/1.jpg (no `annotations`), a.tar/3.jpg" in caplog.text
+
+
+def test_a_network_that_fails_while_an_archive_is_indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "PAUSES", (0.0,))
+    write_labelled(tmp_path / "there", (2,))
+    name = f"/{tmp_path.name}"
+    fsspec.filesystem("memory").put(str(tmp_path / "there"), name, recursive=True)
+    whole, failures = RemoteFolder.open, [RuntimeError("slow")]
+
+    def failing(self: RemoteFolder, name: str) -> BinaryIO:
+        if failures:
+            raise failures.pop()
+        return whole(self, name)
+
+    monkeypatch.setattr(RemoteFolder, "open", failing)
+    source = ShardSource(source=f"memory:/{name}")
+    found = read_shards(source, TREE, index=None, configuration=ShardsConfiguration(cache=tmp_path / "kept"))
+    assert isinstance(found, LabelOnlyPictures)
+    assert [one.read() for one in found] == [jpeg(0), jpeg(1)]
+    failures += [RuntimeError("slow")] * 2
+    with pytest.raises(InvalidDatasetError, match=r"000\.tar: the shard cannot be read \(slow\)"):
+        read_shards(source, TREE, index=None, configuration=ShardsConfiguration())
 
 
 def test_sets_that_are_none(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from model.archives.locations import LocalFolder
 from tests.training.data.shards.shards import jpeg, write_labelled, write_parquet
 from training.data.index.parts import Journals
 from training.data.index.shards import gather_shards
-from training.data.shards import cache
-from training.data.shards.cache import ShardCache, ShardError, ShardsConfiguration
+from training.data.shards import cache, patience
+from training.data.shards.cache import ShardCache, ShardsConfiguration
 from training.data.shards.files import ShardFiles
+from training.data.shards.patience import ShardError
 from training.data.shards.shard import Shard
 
 
@@ -97,7 +98,7 @@ def test_what_was_not_used_for_longest_goes(tmp_path: Path, remote: str) -> None
 def test_a_network_that_fails_is_tried_again(
     tmp_path: Path, remote: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cache, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(patience, "PAUSES", (0.0, 0.0))
     found, spans = files(remote, ShardsConfiguration(cache=tmp_path / "kept"), tmp_path)
     whole, failures = type(found.location).open, [TimeoutError("slow"), RuntimeError("what libraries raise")]
 
