@@ -5,8 +5,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
+from training.data.shards.errors import ShardError
 from training.data.shards.files import ShardFiles
-from training.data.shards.patience import ShardError
 from training.data.sources import Items, Order
 
 THREADS: Final = 2

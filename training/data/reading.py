@@ -14,7 +14,7 @@ from training.command_line import ConfigurationError
 from training.data.formats.detection_set import InvalidDatasetError
 from training.data.formats.picture_headers import other_shape
 from training.data.pictures.picture import BoxedPicture, LabelOnlyPicture
-from training.data.shards.patience import ShardError
+from training.data.shards.errors import ShardError
 
 
 def read_picture(

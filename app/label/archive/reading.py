@@ -1,7 +1,6 @@
 """The pictures of a shard, one after the other, wherever they lie."""
 
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +11,10 @@ from app.label.archive.sorting import Entry
 from app.label.errors import WorkError
 from model.archives import parquets
 from model.archives.locations import Location
+from model.archives.patience import FINAL, patiently, words
 from model.archives.tars import DamagedArchiveError, TarPictures
 
 Result = TypeVar("Result")
-
-PAUSES = (1.0, 4.0, 15.0)
-"""Seconds between tries where a network fails."""
 
 
 class UnreadableError(ValueError):
@@ -98,7 +95,7 @@ class Reader:
         except OSError as error:
             if not self.location.local:
                 raise self._failed(entry.name, error) from error
-            yield Item(name, partial(_refuse, f"it cannot be read on: {_words(error)}"))
+            yield Item(name, partial(_refuse, f"it cannot be read on: {words(error)}"))
 
     def _member(self, archive: str, pictures: TarPictures, member: tarfile.TarInfo) -> Item:
         name = f"{archive}/{name_to_text(member.name)}"
@@ -147,25 +144,17 @@ class Reader:
 
     def _patiently(self, name: str, read: Callable[[], Result]) -> Result:
         """Try again where a network fails; a disk's answer is final."""
-        for pause in (*PAUSES, None):
-            try:
-                return read()
-            except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-                raise UnreadableError(f"it cannot be read: {_words(error)}") from error
-            except Exception as error:  # the libraries behind fsspec raise what they like
-                if self.location.local and isinstance(error, OSError):
-                    raise UnreadableError(f"it cannot be read: {_words(error)}") from error
-                if self.location.local or pause is None:
-                    raise self._failed(name, error) from error
-                time.sleep(pause)
-        raise AssertionError("the last try returns or raises")
+        try:
+            return patiently(self.location, read)
+        except FINAL as error:
+            raise UnreadableError(f"it cannot be read: {words(error)}") from error
+        except Exception as error:
+            if self.location.local and isinstance(error, OSError):
+                raise UnreadableError(f"it cannot be read: {words(error)}") from error
+            raise self._failed(name, error) from error
 
     def _failed(self, name: str, error: Exception) -> WorkError:
-        return WorkError(f"{self.location.url}/{name_to_text(name)} cannot be read: {_words(error)}")
-
-
-def _words(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+        return WorkError(f"{self.location.url}/{name_to_text(name)} cannot be read: {words(error)}")
 
 
 def _refuse(reason: str) -> bytes:

@@ -24,7 +24,7 @@ from training.data.formats.picture_headers import Size, inspect_file
 from training.data.index.parts import Part
 from training.data.index.stamps import digest_of
 from training.data.pictures.columns import BOXED, batch_of
-from training.data.shards.patience import ShardError, patiently
+from training.data.shards.errors import ShardError, read_patiently
 from training.data.shards.samples import BoxRecord, Fault, Sample, archive_class, parquet_samples, tar_samples
 from training.data.shards.shard import Shard
 
@@ -81,7 +81,7 @@ def read_archive(url: str, picture_column: str | None, name: str, known: str | N
     if stamp == known:
         return None
     try:
-        rows = patiently(location, name, lambda: _rows_of(location, name, picture_column))
+        rows = read_patiently(location, name, lambda: _rows_of(location, name, picture_column))
     except (parquets.UnusableColumnsError, ShardError) as error:
         told = str(error) if isinstance(error, ShardError) else f"{url}/{name}: {error}"
         raise InvalidDatasetError(told) from error

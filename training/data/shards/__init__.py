@@ -3,6 +3,6 @@
 samples      what an archive holds: pictures, and what is labelled on them
 shard        a part of an archive that is read as one, and a picture's bytes in it
 cache        shards that are fetched or unpacked, on this machine's disk
-patience     reading through a network that may fail for a while
+errors       what can be wrong with shards, and reading on where a network fails for a while
 files        the shards of a set, and reading from them
 """

@@ -19,9 +19,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 
 from model.archives.locations import Location
-from model.archives.parquets import UnusableColumnsError, UnusableFileError
-from model.archives.tars import DamagedArchiveError
-from training.data.shards.patience import ShardError, patiently
+from training.data.shards.errors import UNUSABLE, ShardError, read_patiently
 from training.data.shards.shard import Shard
 
 logger = logging.getLogger(__name__)
@@ -118,11 +116,11 @@ def _fetch(location: Location, shard: Shard, path: Path, name: str) -> None:
             return file.tell()
 
     try:
-        written = patiently(location, shard.file, fetch)
+        written = read_patiently(location, shard.file, fetch)
         if shard.kind == "bytes" and written != shard.count:
             raise ShardError(f"{name}: has become shorter; index the set once more")
         temporary.rename(path)
-    except (DamagedArchiveError, UnusableFileError, UnusableColumnsError) as error:
+    except UNUSABLE as error:
         raise ShardError(f"{name}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.archives.locations import LocalFolder, Location, locate
 from training.data.shards.cache import ShardCache, ShardsConfiguration
-from training.data.shards.patience import ShardError
+from training.data.shards.errors import ShardError
 from training.data.shards.shard import Shard
 
 OPEN_AT_MOST: Final = 64

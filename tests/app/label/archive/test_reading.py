@@ -6,11 +6,11 @@ from typing import BinaryIO
 
 import pytest
 
-from app.label.archive import reading
 from app.label.archive.reading import Reader, UnreadableError
 from app.label.archive.shards import UNKNOWN, Shard
 from app.label.archive.sorting import Entry
 from app.label.errors import WorkError
+from model.archives import patience
 from model.archives.locations import LocalFolder, locate
 from tests.archives import parquet, tar
 
@@ -138,7 +138,7 @@ class TestNetworks:
 
     @pytest.fixture(autouse=True)
     def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reading, "PAUSES", (0, 0, 0))
+        monkeypatch.setattr(patience, "PAUSES", (0, 0, 0))
 
     def failing(self, monkeypatch: pytest.MonkeyPatch, folder: Path, error: Exception, times: int) -> Reader:
         location = locate(folder.as_uri())

@@ -8,6 +8,7 @@ import fsspec
 import numpy as np
 import pytest
 
+from model.archives import patience
 from model.archives.locations import RemoteFolder
 from tests.archives import tar
 from tests.model_files import node, tiny_tree
@@ -17,7 +18,6 @@ from training.data.index.archives import is_shards
 from training.data.index.sets import ShardSource, read_shards
 from training.data.pictures.columns import LabelOnlyPictures
 from training.data.reading import read_picture
-from training.data.shards import patience
 from training.data.shards.cache import ShardsConfiguration
 from training.looking.index import IndexConfiguration, build_index
 

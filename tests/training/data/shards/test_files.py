@@ -13,14 +13,15 @@ from typing import Any
 import fsspec
 import pytest
 
+from model.archives import patience
 from model.archives.locations import LocalFolder
 from tests.training.data.shards.shards import jpeg, write_labelled, write_parquet
 from training.data.index.parts import Journals
 from training.data.index.shards import gather_shards
-from training.data.shards import cache, patience
+from training.data.shards import cache
 from training.data.shards.cache import ShardCache, ShardsConfiguration
+from training.data.shards.errors import ShardError
 from training.data.shards.files import ShardFiles
-from training.data.shards.patience import ShardError
 from training.data.shards.shard import Shard
 
 
