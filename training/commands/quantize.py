@@ -1,10 +1,9 @@
-"""The `quantize` command: a model file that computes with 8 bits, if it answers as well as before."""
+"""The `quantize` command: a model file that computes with 8 bits, or in float16, if it answers as well as before."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal, Self
@@ -24,9 +23,9 @@ from training.data.formats.picture_files import list_pictures
 from training.data.formats.read import LAYOUTS, STRICT, locate, read_detection_set
 from training.evaluation.inference import Rules
 from training.evaluation.report import SetReport, card_scores
-from training.export.onnx_model import store_in_half, write_model
+from training.export.onnx_model import store_in_float, store_in_half, write_model
 from training.export.quantization.errors import QuantizationError
-from training.export.quantization.gate import AccuracyGate, scores
+from training.export.quantization.gate import AccuracyGate
 from training.export.quantization.graph import (
     activation_ranges,
     grid_weights,
@@ -35,7 +34,9 @@ from training.export.quantization.graph import (
     plain_weights,
     quantised,
 )
+from training.export.quantization.half import dequantised, in_half, is_quantised
 from training.export.quantization.library import CalibrationMethod
+from training.export.quantization.report import QuantizeReport
 from training.export.quantization.sensitivity import (
     LEAST_COUNTERPART,
     LEAST_OBJECTNESS,
@@ -61,14 +62,19 @@ SENSITIVITY_PICTURES: Final = 4
 
 
 class QuantizeConfiguration(BaseModel):
-    """Write a model file that computes with 8 bits, unless it answers worse than the original."""
+    """Write a model file that computes with 8 bits, or in float16, unless it answers worse than the original."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Path = Field(description="model file to quantise (.onnx)")
     output: Path = Field(description="model file to write (.onnx)")
+    precision: Literal["int8", "float16", "float32"] = Field(
+        "int8",
+        description="what the network computes in: int8 for processors, float16 for GPUs; float32 undoes int8, but for "
+        "the rounding of weights. The last two need no calibration and take a file with 8 bits, too",
+    )
     calibration: tuple[Path, ...] = Field(
-        min_length=1,
+        (),
         description=(
             "pictures like those the model will see, to find the range of values in each layer: "
             "files, or folders with all below them"
@@ -120,42 +126,11 @@ class QuantizeConfiguration(BaseModel):
 
     @model_validator(mode="after")
     def _gate(self) -> Self:
+        if bool(self.calibration) != (self.precision == "int8"):
+            raise ValueError("calibration: int8 needs pictures to calibrate with, and the other precisions none")
         if bool(self.sets) == self.without_gate:
             raise ValueError("give sets to score the file on, or without_gate, and not both")
         return self
-
-
-@dataclass(frozen=True)
-class QuantizeReport:
-    """What came out.
-
-    Attributes:
-        output: the file.
-        size: its bytes.
-        layers: layers that could be quantised.
-        in_float: those of them that were not.
-        disagreement: see `training.export.quantization.sensitivity`, on calibration pictures.
-        before, after: the scores of the sets; () without the gate.
-    """
-
-    output: Path
-    size: int
-    layers: int
-    in_float: tuple[str, ...]
-    disagreement: float
-    before: tuple[SetReport, ...]
-    after: tuple[SetReport, ...]
-
-    def table(self) -> str:
-        """Return it as text."""
-        made = f"{self.layers - len(self.in_float)} of {self.layers} layers with 8 bits"
-        off = f"disagreement on calibration pictures {self.disagreement:.3f}"
-        lines = [f"{self.output}: {self.size / 1e6:.1f} MB; {made}; {off}"]
-        for before, after in zip(self.before, self.after, strict=True):
-            pairs = zip(scores(before).items(), scores(after).values(), strict=True)
-            shown = ", ".join(f"{name} {_percent(old)} -> {_percent(new)}" for (name, old), new in pairs)
-            lines.append(f"{before.name}: {shown}")
-        return "\n".join(lines)
 
 
 def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
@@ -177,31 +152,16 @@ def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
     if size not in detector.metadata.sizes:
         allowed = ", ".join(map(str, detector.metadata.sizes))
         raise ConfigurationError(f"size: the model takes {allowed} px, not {size} px")
+    if configuration.precision != "int8":
+        return _in_float(configuration, detector, size)
     files = calibration_files(configuration)
     with TemporaryDirectory() as folder:
         attempt = _Attempt(configuration, detector, files, size, Path(folder, "quantised.onnx"))
-        gate = None
-        if not configuration.without_gate:
-            sets = [
-                read_detection_set(
-                    *locate(one, configuration.data),
-                    detector.tree,
-                    configuration.label_map,
-                    split="val",
-                    strict=configuration.strict,
-                )
-                for one in configuration.sets
-            ]
-            gate = AccuracyGate(detector, sets, Rules(size=size), configuration.most_fall)
+        gate = _gate(configuration, detector, size)
         left, reports = _search(attempt, gate)
         off = attempt.disagreement(left)
-        metadata = _described(configuration, detector, attempt, left, reports, files, off)
-        model = attempt.model(left)
-        helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
-        configuration.output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(configuration.output) as temporary:
-            write_model(model, temporary)
-            OnnxDetector.load(temporary, threads=configuration.threads)
+        how = _how(configuration, attempt, left, files, off)
+        _write(configuration, attempt.model(left), _described(configuration, detector, how, reports))
     return QuantizeReport(
         configuration.output,
         configuration.output.stat().st_size,
@@ -211,6 +171,66 @@ def quantize(configuration: QuantizeConfiguration) -> QuantizeReport:
         () if gate is None else tuple(gate.before),
         tuple(reports),
     )
+
+
+def _in_float(configuration: QuantizeConfiguration, detector: OnnxDetector, size: int) -> QuantizeReport:
+    """Write a model file that computes in float16 or float32, and judge it by the same gate."""
+    original = onnx.load(configuration.model)
+    model = dequantised(original) if is_quantised(original) else store_in_float(original)
+    if configuration.precision == "float16":
+        model = in_half(model)
+    elif configuration.half_storage:
+        model = store_in_half(model)
+    gate = _gate(configuration, detector, size)
+    reports: list[SetReport] = []
+    if gate is not None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "float.onnx")
+            onnx.save(model, path)
+            reports, falls = gate.judge(OnnxDetector.load(path, threads=configuration.threads))
+        if falls:
+            raise QuantizationError(f"no file is written: in {configuration.precision}, {'; '.join(falls)}")
+    how: dict[str, JsonValue] = {
+        "of_sha256": sha256_of(configuration.model),
+        "form": f"the network in {configuration.precision}, boxes and gate in float32",
+        "gate": _gate_told(configuration),
+    }
+    _write(configuration, model, _described(configuration, detector, how, reports))
+    before = () if gate is None else tuple(gate.before)
+    size_of_file = configuration.output.stat().st_size
+    return QuantizeReport(
+        configuration.output, size_of_file, 0, (), 0.0, before, tuple(reports), configuration.precision
+    )
+
+
+def _gate(configuration: QuantizeConfiguration, detector: OnnxDetector, size: int) -> AccuracyGate | None:
+    """Return what judges a file by the scores of the original; None where nothing is to."""
+    if configuration.without_gate:
+        return None
+    sets = [
+        read_detection_set(
+            *locate(one, configuration.data),
+            detector.tree,
+            configuration.label_map,
+            split="val",
+            strict=configuration.strict,
+        )
+        for one in configuration.sets
+    ]
+    return AccuracyGate(detector, sets, Rules(size=size), configuration.most_fall)
+
+
+def _gate_told(configuration: QuantizeConfiguration) -> JsonValue:
+    return "none, as was asked for" if configuration.without_gate else {"most_fall": configuration.most_fall}
+
+
+def _write(configuration: QuantizeConfiguration, model: onnx.ModelProto, metadata: ModelMetadata) -> None:
+    """Write a model file, whole and loadable or not at all."""
+    helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    configuration.output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(configuration.output) as temporary:
+        write_model(model, temporary)
+        OnnxDetector.load(temporary, threads=configuration.threads)
 
 
 def calibration_files(configuration: QuantizeConfiguration) -> list[Path]:
@@ -243,7 +263,7 @@ class _Attempt:
         self._path = path
         self.given, self.size = configuration.in_float, size
         original = onnx.load(configuration.model)
-        if any(node.op_type == "QuantizeLinear" for node in original.graph.node):
+        if is_quantised(original):
             raise ConfigurationError(f"{configuration.model} is quantised already")
         self._plain = plain_weights(original)
         self.layers = layers(self._plain)
@@ -319,18 +339,11 @@ def _pictures(files: Sequence[Path], size: int) -> Iterator[NDArray[np.uint8]]:
             raise ConfigurationError(f"{file}: {error}") from error
 
 
-def _described(
-    configuration: QuantizeConfiguration,
-    detector: OnnxDetector,
-    attempt: _Attempt,
-    left: Sequence[str],
-    reports: Sequence[SetReport],
-    files: Sequence[Path],
-    off: float,
-) -> ModelMetadata:
-    """Return the original's metadata with how it was quantised, and the scores it has now."""
-    gate: JsonValue = "none, as was asked for" if configuration.without_gate else {"most_fall": configuration.most_fall}
-    how: dict[str, JsonValue] = {
+def _how(
+    configuration: QuantizeConfiguration, attempt: _Attempt, left: Sequence[str], files: Sequence[Path], off: float
+) -> dict[str, JsonValue]:
+    """Return how a file was quantised, for its metadata."""
+    return {
         "of_sha256": sha256_of(configuration.model),
         "form": "int8 QDQ, a scale for each output channel",
         "weight_bits": 7 if configuration.reduce_range else 8,
@@ -338,8 +351,17 @@ def _described(
         "layers": len(attempt.layers),
         "layers_in_float": list(left),
         "disagreement": round(off, 4),
-        "gate": gate,
+        "gate": _gate_told(configuration),
     }
+
+
+def _described(
+    configuration: QuantizeConfiguration,
+    detector: OnnxDetector,
+    how: dict[str, JsonValue],
+    reports: Sequence[SetReport],
+) -> ModelMetadata:
+    """Return the original's metadata with how its numbers were changed, and the scores it has now."""
     metadata = detector.metadata
     changes: dict[str, object] = {"training": {**metadata.training, "quantisation": how}}
     if not configuration.without_gate:
@@ -347,7 +369,3 @@ def _described(
     if configuration.objectness is not None:
         changes["thresholds"] = metadata.thresholds.model_copy(update={"objectness": configuration.objectness})
     return metadata.model_copy(update=changes)
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"

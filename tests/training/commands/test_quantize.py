@@ -12,12 +12,13 @@ from training.__main__ import FAILED, main
 from training.command_line import ConfigurationError
 from training.commands.quantize import (
     QuantizeConfiguration,
-    QuantizeReport,
     _Attempt,
     calibration_files,
     quantize,
 )
 from training.export.quantization.errors import QuantizationError
+from training.export.quantization.gate import AccuracyGate
+from training.export.quantization.report import QuantizeReport
 
 pytestmark = pytest.mark.slow
 
@@ -112,6 +113,43 @@ def test_without_the_gate_it_is_written_and_says_so(models: dict[float, Path], s
     assert report.disagreement > 1
     assert quantisation(report.output)["gate"] == "none, as was asked for"
     assert OnnxDetector.load(report.output).metadata.evaluation == OnnxDetector.load(settings.model).metadata.evaluation
+
+
+@pytest.mark.parametrize("precision", ["float16", "float32"])
+@pytest.mark.parametrize("eight_bits", [False, True])
+def test_in_floats_it_answers_as_before(
+    models: dict[float, Path], squares: Squares, precision: str, *, eight_bits: bool
+) -> None:
+    """Also from a file that computes with 8 bits, whose weights it keeps."""
+    model = quantize(configuration(models[QUIET], squares)).output if eight_bits else models[QUIET]
+    output = squares.annotations.with_name(f"{precision}.onnx")
+    report = quantize(configuration(model, squares, precision=precision, calibration=(), output=output))
+    assert scores(report) == [1, 1]
+    assert f"the network computes in {precision}" in report.table()
+    kinds = [node.op_type for node in onnx.load(output).graph.node]
+    assert not {"QuantizeLinear", "DequantizeLinear"} & set(kinds)
+    found, before = OnnxDetector.load(output), OnnxDetector.load(model)
+    assert found.metadata.training["quantisation"]["gate"] == {"most_fall": 0.01}  # type: ignore[index, call-overload]
+    pixels = np.full((1, SIZE, SIZE, 3), 255, np.uint8)
+    pixels[:, :32, 32:64] = (255, 0, 0)
+    (one,), (other,) = found.run(pixels, 0.25), before.run(pixels, 0.25)
+    assert one.boxes == pytest.approx(other.boxes, abs=0.5)
+
+
+def test_float16_that_answers_worse_is_not_written(
+    models: dict[float, Path], squares: Squares, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AccuracyGate, "judge", lambda *_: ([], ["tiny: AP50 fell from 100.0 to 3.0"]))
+    settings = configuration(models[QUIET], squares, precision="float16", calibration=())
+    with pytest.raises(QuantizationError, match=r"no file is written: in float16, tiny: AP50 fell"):
+        quantize(settings)
+    assert not settings.output.exists()
+
+
+def test_calibration_is_for_8_bits_alone(models: dict[float, Path], squares: Squares) -> None:
+    for changes in ({"precision": "float16"}, {"calibration": ()}):
+        with pytest.raises(ValidationError, match="calibration: int8 needs pictures"):
+            configuration(models[QUIET], squares, **changes)
 
 
 def test_named_layers_stay_in_float(models: dict[float, Path], squares: Squares) -> None:
