@@ -156,8 +156,8 @@ def evaluate(arguments: Sequence[str]) -> int:
 def quantize(arguments: Sequence[str]) -> int:
     """Quantise a model file."""
     from training.command_line import configure
-    from training.commands.quantize import QuantizeConfiguration
     from training.commands.quantize import quantize as quantize_file
+    from training.configurations.quantize import QuantizeConfiguration
 
     report = quantize_file(configure(QuantizeConfiguration, f"{PROGRAM} quantize", arguments))
     sys.stdout.write(f"{report.table()}\n")

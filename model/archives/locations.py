@@ -6,12 +6,13 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from model.archives.errors import OutputError, SourceError
 from model.archives.extras import library
+from model.files.locks import locked
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(://|::)")
 _MAGIC = re.compile(r"[*?\[]")
@@ -212,13 +213,11 @@ class LocalFolder:
         Raises:
             OutputError: another run has it.
         """
-        import fcntl  # there is none on Windows
-
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+                stack.enter_context(locked(self.root / ".lock", wait=False))
+            except BlockingIOError as error:
                 raise OutputError(f"{self.url}: another run is using this folder") from error
             yield
 

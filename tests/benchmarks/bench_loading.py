@@ -30,14 +30,14 @@ from torch.utils.data import DataLoader
 
 from model.tree_files import packaged_tree
 from tests.benchmarks.rounds import Contender, Rounds, take_turns
-from training.commands.pretrain import Labels, labels_of
+from training.commands.pretrain import Labels
 from training.data.augmentation.augment import colour_matrix
 from training.data.batches import BatchSampler, load_batches
 from training.data.formats.folder import read_folder
 from training.data.index.sets import ShardSource, read_shards
 from training.data.pictures.columns import LabelOnlyPictures
 from training.data.shards.cache import ShardsConfiguration
-from training.data.sources import Source
+from training.data.sources import Source, labels_of
 from training.data.views import ViewConfiguration, Views, decoded_view
 
 CLASSES = ("n02084071", "n02121620", "n02508021", "n01503061")

@@ -32,8 +32,9 @@ BATCH, SIZE = 32, 64
 def write_index(folder: Path, pictures: int, classes: int) -> None:
     """Write the index of a set whose folders are there, but empty."""
     from training.data.index.file import Class, Description, Piece
-    from training.data.index.labels import SCHEMA, place_of
+    from training.data.index.labels import place_of
     from training.data.index.stamps import stamp_of_folders
+    from training.data.pictures.columns import SIZED
 
     counts = np.bincount(np.arange(pictures) % classes, minlength=classes)
     names = [f"n{number:08}" for number in range(classes)]
@@ -50,7 +51,7 @@ def write_index(folder: Path, pictures: int, classes: int) -> None:
             files = [f"n{number:08}/n{number:08}_{first + row}.JPEG" for row, number in enumerate(some.tolist())]
             sides = [pa.array(np.full(len(some), side, np.int32)) for side in (500, 375)]
             columns = [pa.array([name.encode() for name in files], pa.binary()), pa.array(some), *sides]
-            yield pa.record_batch(columns, schema=SCHEMA)
+            yield pa.record_batch(columns, schema=SIZED)
 
     pieces = zip(names, counts.tolist(), strict=True)
     entry.write(
@@ -84,12 +85,12 @@ def run(folder: Path, classes: int, workers: int, batches: int) -> dict[str, Any
     began = time.perf_counter()
     from model.wordtree import WordTree
     from tests.training.data.shards.shards import jpeg
-    from training.commands.pretrain import Labels, labels_of
+    from training.commands.pretrain import Labels
     from training.data.batches import BatchSampler, load_batches
     from training.data.index.labels import labels_of as labels_of_index
     from training.data.index.labels import place_of
     from training.data.pictures.picture import LabelOnlyPicture
-    from training.data.sources import Source
+    from training.data.sources import Source, labels_of
     from training.data.views import ViewConfiguration, Views
 
     content = jpeg(0)

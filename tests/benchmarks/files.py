@@ -18,7 +18,8 @@ from model.pictures.decoding import decode_letterboxed
 from model.runtime import OnnxDetector, default_model_path
 from tests.training.darknet.networks import without_end, write_network
 from training.commands.import_darknet import ImportDarknetConfiguration, import_darknet
-from training.commands.quantize import QuantizeConfiguration, quantize
+from training.commands.quantize import quantize
+from training.configurations.quantize import QuantizeConfiguration
 from training.darknet.cfg import read_cfg
 from training.darknet.network import DarknetDetector, build_network
 from training.darknet.presets import PRESETS, PresetName

@@ -17,7 +17,7 @@ from training.data.anchors import RESTARTS, dimension_clusters
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.picture_headers import ensure_usable
 from training.data.formats.read import STRICT
-from training.data.index.sets import INDEX, SHARDS, ShardSource, read_boxes, read_shards
+from training.data.index.sets import INDEX, SHARDS, ShardSource, read_shards
 from training.data.shards.cache import ShardsConfiguration
 from training.files import replace_file
 
@@ -120,17 +120,7 @@ def find_anchors(configuration: AnchorsConfiguration) -> AnchorsReport:
         ConfigurationError: more clusters than boxes of different size.
     """
     tree = packaged_tree()
-    sets = [
-        read_boxes(
-            one.annotations,
-            one.pictures,
-            tree,
-            one.label_map,
-            index=configuration.index,
-            strict=configuration.strict,
-        )
-        for one in configuration.sets
-    ]
+    sets = [one.read(tree, index=configuration.index, strict=configuration.strict) for one in configuration.sets]
     for one in sets:
         ensure_usable(one.pictures)
     for shards in configuration.shards:

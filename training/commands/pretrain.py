@@ -23,7 +23,7 @@ from training.data.formats.detection_set import DetectionSet, InvalidDatasetErro
 from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import ensure_usable
 from training.data.index.sets import read_labels, read_shards
-from training.data.sources import Source
+from training.data.sources import Source, labels_of
 from training.data.views import Views
 from training.losses.hierarchical import HierarchicalSoftmax
 from training.networks.backbones.classifier import Classifier
@@ -174,15 +174,10 @@ def read_pictures(configuration: PretrainConfiguration, tree: WordTree) -> tuple
     return pictures, held_out
 
 
-def labels_of(sources: Sequence[Source]) -> set[int]:
-    """Return the nodes that pictures are labelled with."""
-    return {node for one in sources for node in np.unique(one.pictures.labels()[0]).tolist()}
-
-
 def _check_labels(held_out: Sequence[Source], labels: Labels) -> None:
     if unknown := labels_of(held_out) - set(labels.labelled):
         for source in held_out:
-            first = np.flatnonzero(np.isin(source.pictures.labels()[0], list(unknown)))
+            first = np.flatnonzero(np.isin(source.pictures.labels(), list(unknown)))
             if len(first):
                 raise ConfigurationError(
                     f"validation: {source.pictures[int(first[0])].path.parent} is no label of the training pictures, "

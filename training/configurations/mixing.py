@@ -15,11 +15,11 @@ from training.configurations.train import TrainConfiguration
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.label_map import known_names
 from training.data.formats.picture_headers import ensure_usable
-from training.data.index.sets import read_boxes, read_labels, read_shards
+from training.data.index.sets import read_labels, read_shards
 from training.data.mixture import Mixture
 from training.data.opinions import Opinions, read_opinions
 from training.data.pictures.picture import Picture
-from training.data.sources import Source
+from training.data.sources import Source, labels_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +52,10 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
         InvalidDatasetError: a set or pictures of it cannot be used; it names the files and what to do.
     """
     boxes, labels = [], []
-    nodes, boxed = {tree.index(wnid) for wnid in known if wnid in tree}, set[int]()
+    nodes = {tree.index(wnid) for wnid in known if wnid in tree}
     for detection in configuration.detection:
-        found = read_boxes(
-            detection.annotations,
-            detection.pictures,
+        found = detection.read(
             tree,
-            detection.label_map,
             index=configuration.index,
             strict=configuration.strict,
             held_out_every=detection.held_out_every,
@@ -71,7 +68,6 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
             )
         )
         nodes |= {category.node for category in found.categories}
-        boxed.update(found.present.tolist())
     for classification in configuration.classification:
         pictures = read_labels(
             classification.folder,
@@ -82,7 +78,6 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
         )
         opinions = _opinions(configuration, classification.opinions, pictures, classification.folder, tree)
         labels.append(Source(classification.folder.name, pictures, classification.repeats, opinions=opinions))
-        nodes.update(np.unique(pictures.labels()[0]).tolist())
     for shards in configuration.shards:
         read = read_shards(
             shards, tree, index=configuration.index, configuration=configuration.shuffling, strict=configuration.strict
@@ -90,14 +85,14 @@ def read_data(configuration: TrainConfiguration, tree: WordTree, known: Iterable
         if isinstance(read, DetectionSet):
             boxes.append(Source(read.name, read.pictures, shards.repeats, shards.negative_weight, shards.balance))
             nodes |= {category.node for category in read.categories}
-            boxed.update(read.present.tolist())
         else:
             labels.append(Source(shards.source, read, shards.repeats))
-            nodes.update(np.unique(read.labels()[0]).tolist())
     if not boxes:
         raise InvalidDatasetError("shards: none of the sets has boxes; a detector needs some")
     for source in (*boxes, *labels):
         ensure_usable(source.pictures)
+    boxed = labels_of(boxes)
+    nodes |= labels_of(labels)
     if configuration.mixing is not None:
         boxes, labels = mix(boxes, labels, configuration.mixing)
     return Data([*boxes, *labels], sorted(nodes), sorted(boxed), tree.closure(nodes).astype(np.int64))
@@ -157,7 +152,7 @@ def labelled_in_group(mixture: Mixture, tree: WordTree) -> NDArray[np.float32]:
     """
     labels = np.zeros(len(tree), np.int64)
     for source in mixture.sources:
-        labels += np.bincount(mixture.trained[source.pictures.labels()[0]], minlength=len(tree))
+        labels += np.bincount(mixture.trained[source.pictures.labels()], minlength=len(tree))
     beneath = labels.copy()
     for node in range(len(tree) - 1, -1, -1):  # parents come before their children
         if tree.parents[node] >= 0:

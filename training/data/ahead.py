@@ -22,7 +22,8 @@ class FetchAhead:
     def __init__(self, items: Items) -> None:
         self._items = items
         roots = [source.pictures.root for source in items.sources]
-        self.pictures = max((root.configuration.shuffle for root in roots if isinstance(root, ShardFiles)), default=0)
+        fetched = [root for root in roots if isinstance(root, ShardFiles) and root.needs_any()]
+        self.pictures = max((root.configuration.shuffle for root in fetched), default=0)
         """How many pictures ahead it should be told of; 0 if nothing has to be fetched."""
         self._waiting: SimpleQueue[tuple[ShardFiles, int]] = SimpleQueue()
         self._on_the_way: set[tuple[ShardFiles, int]] = set()

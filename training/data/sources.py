@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from training.data.pictures.picture import Picture
 from training.data.shards.files import ShardFiles
 
 Order = NDArray[np.uint32] | NDArray[np.int64]
+Items64 = TypeVar("Items64", np.int64, NDArray[np.int64])
 
 MOST_OFTEN: Final = 4.0  # a rare category's pictures beside others; more, and the few there are are learned by heart
 
@@ -45,7 +46,7 @@ class Source:
         """
         if not self.balance or isinstance(self.pictures, LabelOnlyPictures):
             return None
-        labels, boxes = self.pictures.labels()
+        labels, boxes = self.pictures.labels(), self.pictures.counts()
         shown = np.unique(np.stack((np.repeat(np.arange(len(boxes)), boxes), labels)), axis=1)
         _, kind, counts = np.unique(shown[1], return_inverse=True, return_counts=True)
         factors = np.sqrt(self.balance * len(boxes) / counts).clip(1, MOST_OFTEN)
@@ -58,9 +59,7 @@ class Source:
         """Draw pictures to be shown together with one: any, or, where it is in a shard, from that."""
         first, end = 0, len(self.pictures)
         if picture.span is not None:
-            ends, rows = picture.span.files.ends, self.pictures.rows
-            ends = ends if rows is None else np.searchsorted(rows, ends)
-            number = picture.span.shard
+            ends, number = self.pictures.shard_ends, picture.span.shard
             first, end = int(ends[number - 1]) if number else 0, int(ends[number])
         return [self.pictures[number] for number in generator.integers(first, end, size=count).tolist()]
 
@@ -68,6 +67,11 @@ class Source:
         """Return how many pictures of it an epoch shows."""
         times = self.times()
         return self.repeats * len(self.pictures) if times is None else int(times.sum())
+
+
+def labels_of(sources: Sequence[Source]) -> set[int]:
+    """Return the nodes that pictures are labelled with."""
+    return {node for one in sources for node in np.unique(one.pictures.labels()).tolist()}
 
 
 class Items(Sequence[tuple[Source, Picture]]):
@@ -95,10 +99,8 @@ class Items(Sequence[tuple[Source, Picture]]):
         if not 0 <= item < len(self):
             raise IndexError(f"there are {len(self)} items, and no {item}")
         number = int(np.searchsorted(self._ends, item, side="right"))
-        source, shown = self.sources[number], self._shown[number]
-        within = item - self._first(number)
-        place = within // source.repeats if shown is None else int(np.searchsorted(shown, within, side="right"))
-        return source, source.pictures[place]
+        source = self.sources[number]
+        return source, source.pictures[int(self._places(number, np.int64(item - self._first(number))))]
 
     def shuffled(self, generator: np.random.Generator) -> Order:
         """Return the order of an epoch, which has each item once.
@@ -113,7 +115,7 @@ class Items(Sequence[tuple[Source, Picture]]):
                 continue
             first = self._first(number)
             own = (order >= first) & (order < int(self._ends[number]))
-            order[own] = self._in_windows(number, shards, generator) + first
+            order[own] = self._in_windows(number, shards.configuration.shuffle, generator) + first
         return order
 
     def shards_of(self, items: Order) -> set[tuple[ShardFiles, int]]:
@@ -125,22 +127,26 @@ class Items(Sequence[tuple[Source, Picture]]):
                 continue
             first = self._first(number)
             within = items[(items >= first) & (items < int(self._ends[number]))].astype(np.int64) - first
-            shown = self._shown[number]
-            places = within // source.repeats if shown is None else np.searchsorted(shown, within, side="right")
-            rows = places if source.pictures.rows is None else source.pictures.rows[places]
-            numbers = np.unique(np.searchsorted(shards.ends, rows, side="right")).tolist()
+            places = self._places(number, within)
+            numbers = np.unique(np.searchsorted(source.pictures.shard_ends, places, side="right")).tolist()
             found |= {(shards, one) for one in numbers if shards.needs_cache(one)}
         return found
+
+    def _places(self, number: int, within: Items64) -> Items64:
+        """Return the places in their source of its items, which are counted from its first."""
+        shown = self._shown[number]
+        places: Items64 = (
+            within // self.sources[number].repeats if shown is None else np.searchsorted(shown, within, side="right")
+        )
+        return places
 
     def _first(self, number: int) -> int:
         return int(self._ends[number - 1]) if number else 0
 
-    def _in_windows(self, number: int, shards: ShardFiles, generator: np.random.Generator) -> NDArray[np.int64]:
+    def _in_windows(self, number: int, window: int, generator: np.random.Generator) -> NDArray[np.int64]:
         """Return the items of a set in shards, counted from its first."""
         source, shown = self.sources[number], self._shown[number]
-        rows = source.pictures.rows
-        ends = shards.ends if rows is None else np.searchsorted(rows, shards.ends)
-        window = shards.configuration.shuffle
+        ends = source.pictures.shard_ends
         if shown is None:
             rounds = [window_order(ends, window, generator) * source.repeats + time for time in range(source.repeats)]
             return np.concatenate([np.empty(0, np.int64), *rounds])

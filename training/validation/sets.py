@@ -10,7 +10,7 @@ from training.configurations.train import DetectionSource, TrainConfiguration
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.layouts.exports import find_parts, is_split
 from training.data.formats.picture_headers import ensure_usable
-from training.data.index.sets import ShardSource, read_boxes, read_shards
+from training.data.index.sets import ShardSource, read_shards
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +25,8 @@ def validation_sets(configuration: TrainConfiguration, tree: WordTree) -> list[D
     if not settings.steps_between(configuration.optimizer.steps):
         return []
     sets = [
-        read_boxes(
-            one.annotations,
-            one.pictures,
+        one.read(
             tree,
-            one.label_map,
             index=configuration.index,
             split="val",
             strict=configuration.strict,
@@ -56,11 +53,8 @@ def _beside(source: DetectionSource, configuration: TrainConfiguration, tree: Wo
     if not every and not _has_val(source):
         return []
     return [
-        read_boxes(
-            source.annotations,
-            source.pictures,
+        source.read(
             tree,
-            source.label_map,
             index=configuration.index,
             split="train" if every else "val",
             strict=configuration.strict,

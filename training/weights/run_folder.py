@@ -3,12 +3,13 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from model.files.locks import locked
 from model.files.text import read_json
 from model.metadata import TreeMetadata
 from model.tree_files import packaged_tree, read_word_tree
@@ -61,19 +62,14 @@ def alone_in(folder: Path) -> Iterator[None]:
     if os.name != "posix":  # there are no such locks
         yield
         return
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(folder, wait=False))
         except BlockingIOError as error:
             raise FolderInUseError(f"{folder}: another run is using it; wait for its end, or stop it") from error
         except OSError as error:  # some network file systems have none either
             logger.info("%s: cannot be locked (%s)", folder, error.strerror)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def save_tree(folder: Path, tree: WordTree) -> None:

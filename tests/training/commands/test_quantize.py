@@ -11,11 +11,11 @@ from tests.training.export.quantization.square_detector import LOUD, QUIET, SIZE
 from training.__main__ import FAILED, main
 from training.command_line import ConfigurationError
 from training.commands.quantize import (
-    QuantizeConfiguration,
     _Attempt,
     calibration_files,
     quantize,
 )
+from training.configurations.quantize import QuantizeConfiguration
 from training.export.quantization.errors import QuantizationError
 from training.export.quantization.gate import AccuracyGate
 from training.export.quantization.report import QuantizeReport

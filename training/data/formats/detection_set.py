@@ -78,12 +78,12 @@ class DetectionSet:
     @cached_property
     def present(self) -> NDArray[np.int32]:
         """The nodes that at least one box (a crowd's aside) is labelled with, int32, ascending."""
-        return np.unique(self.pictures.labels()[0])
+        return np.unique(self.pictures.labels())
 
     @cached_property
     def box_count(self) -> int:
         """The number of boxes, without those of crowds."""
-        return len(self.pictures.labels()[0])
+        return len(self.pictures.labels())
 
 
 class ClippedPicture(NamedTuple):

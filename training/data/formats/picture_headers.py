@@ -6,7 +6,7 @@ a file shows only when it is decoded.
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -143,7 +143,7 @@ def _sizes(count: int, path_of: Callable[[int], Path], refuse: Refuse) -> NDArra
     ):
 
         def look(first: int) -> list[Size | str]:
-            return _sizes_or_reasons(path_of(place) for place in range(first, min(first + PART, count)))
+            return [reason_or_size(path_of(place)) for place in range(first, min(first + PART, count))]
 
         try:
             for first, found in zip(firsts, pool.map(look, firsts), strict=True):
@@ -163,11 +163,6 @@ def _sizes(count: int, path_of: Callable[[int], Path], refuse: Refuse) -> NDArra
             )
         )
     return sizes
-
-
-def _sizes_or_reasons(paths: Iterable[Path]) -> list[Size | str]:
-    """Return for each picture its size, or why it cannot be used."""
-    return [reason_or_size(path) for path in paths]
 
 
 def reason_or_size(path: Path) -> Size | str:

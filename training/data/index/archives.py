@@ -15,15 +15,11 @@ from model.archives.kinds import kind_of
 from model.archives.locations import Found, Location, find, is_url, locate
 from model.archives.tars import DamagedArchiveError, is_compressed
 from model.pictures.errors import PictureError
-from training.data.formats.detection_set import (
-    ClippedPicture,
-    InvalidDatasetError,
-    clip_picture,
-)
+from training.data.formats.detection_set import ClippedPicture, InvalidDatasetError, clip_picture
 from training.data.formats.picture_headers import Size, inspect_file
 from training.data.index.parts import Part
 from training.data.index.stamps import digest_of
-from training.data.pictures.columns import BOXED, batch_of
+from training.data.pictures.columns import BOXED, SIZED, batch_of
 from training.data.shards.errors import ShardError, read_patiently
 from training.data.shards.samples import BoxRecord, Fault, Sample, archive_class, parquet_samples, tar_samples
 from training.data.shards.shard import Shard
@@ -34,10 +30,7 @@ REMARKS: Final = 5
 """Boxes of an archive that are told of, of each kind."""
 
 SPAN: Final = [("offset", pa.int64()), ("length", pa.int32())]
-LABELS: Final = pa.schema(
-    [("name", pa.binary()), ("node", pa.int32()), ("width", pa.int32()), ("height", pa.int32()), *SPAN]
-)
-"""Here and in those with boxes, `node` is the number of a class."""
+LABELS: Final = pa.schema([*SIZED, *SPAN])
 BOXES: Final = pa.schema([*BOXED, *SPAN])
 
 

@@ -64,7 +64,12 @@ def index_boxes(
 
 
 def boxes_of(entry: Entry, description: Description, tree: WordTree) -> DetectionSet:
-    """Return a set as an index has it."""
+    """Return a set as an index has it.
+
+    Raises:
+        InvalidDatasetError: it has changed since.
+    """
+    entry.check(description)
     return DetectionSet(
         description.name,
         BoxedPictures(entry.batches(description), Path(description.root), checked=True),

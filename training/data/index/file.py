@@ -95,7 +95,7 @@ class Entry:
     @classmethod
     def of(cls, folder: Path, kind: str, places: Sequence[Path | str | None]) -> "Entry":
         """Return the place of a set that these paths and words tell from every other."""
-        told = [str(_whole(one)) if isinstance(one, Path) else one or "" for one in places]
+        told = [os.path.realpath(one) if isinstance(one, Path) else one or "" for one in places]
         readable = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(told[0]).stem).strip("-.") or "set"
         return cls(folder, f"{readable[:60]}-{kind}-{digest_of(told)[:12]}", told[0])
 
@@ -132,15 +132,12 @@ class Entry:
             raise InvalidDatasetError(f"{path}: the index's columns are not those it describes; {ONCE_MORE}")
         return found
 
-    def write(self, description: Description, batches: Iterable[pa.RecordBatch]) -> Description:
+    def write(self, description: Description, batches: Iterable[pa.RecordBatch]) -> None:
         """Store a set; readers find the old one or the new one, whole.
 
         Args:
             description: of the set, but for the columns' name.
             batches: its columns.
-
-        Returns:
-            The description with it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         pieces = (f"{piece.name}|{piece.stamp}|{piece.rows}" for piece in description.pieces)
@@ -161,7 +158,6 @@ class Entry:
         for old in self.folder.glob(f"{self.stem}.*.arrow"):
             if old.name != columns:
                 old.unlink()
-        return done
 
     def check(self, description: Description, stamp: Callable[[Sequence[Path]], str] = stamp_of_places) -> None:
         """Check that a set is what it was when it was indexed, as far as its marks tell.
@@ -182,16 +178,16 @@ class Entry:
         if not same:
             raise InvalidDatasetError(f"{self.place}: has changed since it was indexed; {ONCE_MORE}")
 
-    def parts(self) -> dict[str, Part]:
-        """Return the set's parts as they were stored, by their names; none where there is nothing to go on from."""
+    def stored(self) -> tuple[tuple[Class, ...], dict[str, Part]]:
+        """Return the set's classes and, by their names, its parts; none where there is nothing to go on from."""
         try:
             description = self.read()
             if description is None:
-                return {}
-            batches = iter(cut(self.batches(description), [piece.rows for piece in description.pieces]))
+                return (), {}
+            batches = cut(self.batches(description), [piece.rows for piece in description.pieces])
         except InvalidDatasetError:  # it is built anew
-            return {}
-        return {
+            return (), {}
+        return description.classes, {
             piece.name: Part(piece.name, piece.stamp, batch, piece.unusable, piece.about)
             for piece, batch in zip(description.pieces, batches, strict=True)
         }
@@ -221,7 +217,3 @@ def cut(batches: Iterable[pa.RecordBatch], counts: Sequence[int]) -> Iterator[pa
             batch, first = next(following), 0
         yield batch.slice(first, count)
         first += count
-
-
-def _whole(path: Path) -> str:
-    return os.path.realpath(path)

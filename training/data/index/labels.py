@@ -4,25 +4,21 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from model.wordtree import WordTree
 from training.data.formats.archives import is_zip, opened
 from training.data.formats.detection_set import InvalidDatasetError
+from training.data.formats.held_out import rows_of_part
 from training.data.formats.label_map import categories_of
 from training.data.formats.picture_files import list_pictures
 from training.data.formats.picture_headers import reason_or_size
 from training.data.index.file import Class, Description, Entry, Piece
 from training.data.index.parts import Journals, Part, PartsRead, read_parts
 from training.data.index.stamps import stamp_of_files, stamp_of_folders
-from training.data.pictures.columns import LabelOnlyPictures
-
-SCHEMA: Final = pa.schema([("name", pa.binary()), ("node", pa.int32()), ("width", pa.int32()), ("height", pa.int32())])
-"""Here `node` is the number of the class."""
+from training.data.pictures.columns import SIZED, LabelOnlyPictures
 
 
 def place_of(folder: Path, index: Path) -> Entry:
@@ -48,7 +44,8 @@ def index_labels(folder: Path, entry: Entry, processes: int) -> PartsRead:
     marks = (*([folder.absolute()] if is_zip(folder) else []), root, *(root / name for name in classes))
     stamp = stamp_of_folders(marks)
     journals = Journals(entry.folder, entry.stem)
-    result = read_parts(classes, partial(read_class, root), entry.parts(), journals, processes, f"indexing {root.name}")
+    _, known = entry.stored()
+    result = read_parts(classes, partial(read_class, root), known, journals, processes, f"indexing {root.name}")
     entry.write(
         Description(
             place=str(folder),
@@ -83,7 +80,7 @@ def read_class(root: Path, name: str, known: str | None) -> Part | None:
             pa.array(columns[1], pa.int32()),
             pa.array(columns[2], pa.int32()),
         ],
-        schema=SCHEMA,
+        schema=SIZED,
     )
     return Part(name, stamp, batch, tuple(one for one in found if isinstance(one, str)))
 
@@ -108,7 +105,7 @@ def labels_of(
     nodes = np.array([categories[name].node for name in names], np.int32)
     rows = None
     if held_out_every:
-        rows = _rows(np.array([piece.rows for piece in description.pieces]), held_out_every, held_out=held_out)
+        rows = rows_of_part(np.array([piece.rows for piece in description.pieces]), held_out_every, held_out=held_out)
     pictures = LabelOnlyPictures(entry.batches(description), Path(description.root), rows, nodes, checked=True)
     if not pictures:
         raise InvalidDatasetError(
@@ -118,12 +115,6 @@ def labels_of(
     return pictures
 
 
-def _rows(counts: NDArray[np.int64], every: int, *, held_out: bool) -> NDArray[np.int64]:
-    """Return the rows of which `training.data.formats.held_out.part_of` keeps the pictures, class by class."""
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.flatnonzero(((within + 1) % every == 0) == held_out)
-
-
 def _numbered(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
     numbers = pa.array(np.full(batch.num_rows, number, np.int32))
-    return pa.record_batch([batch.column(0), numbers, *batch.columns[2:]], schema=SCHEMA)
+    return pa.record_batch([batch.column(0), numbers, *batch.columns[2:]], schema=SIZED)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
@@ -13,17 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 from model.wordtree import WordTree
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
 from training.data.formats.folder import read_folder
+from training.data.formats.held_out import rows_of_part
 from training.data.formats.label_map import known_names
 from training.data.formats.layouts.data_yaml import Split
 from training.data.formats.read import part_of_set, read_detection_set
 from training.data.index import boxes, labels, shards
+from training.data.index.archives import archives_of, stamp_of
 from training.data.index.file import Description, Entry, joined
 from training.data.index.parts import Journals
 from training.data.pictures.columns import BoxedPictures, LabelOnlyPictures
 from training.data.shards.cache import ShardsConfiguration
 
 INDEX: Final = "folder that `index` wrote; sets are read from there, and their pictures are not looked at once more"
-
 
 SHARDS: Final = (
     "sets in shards: source (tar archives as WebDataset has them, or Parquet files: a folder, a file or a pattern, "
@@ -88,7 +90,6 @@ def read_boxes(
         )
     entry = boxes.place_of(annotations, pictures, tree, label_map, split, index)
     description = _described(entry)
-    entry.check(description)
     found = boxes.boxes_of(entry, description, tree)
     return part_of_set(found, annotations, strict=strict, held_out_every=held_out_every, held_out=held_out)
 
@@ -141,10 +142,8 @@ def read_shards(
     """
     batches: Sequence[pa.RecordBatch]
     if index is None:
-        with TemporaryDirectory() as folder:
-            journals = Journals(Path(folder), "set")
-            description, found, _ = shards.gather_shards(source.source, source.picture_column, {}, journals, 1)
-            batches = list(joined(found))
+        _, archives = archives_of(source.source)
+        description, batches = _gathered(source.source, source.picture_column, stamp_of(archives))
     else:
         entry = shards.place_of(source.source, source.picture_column, index)
         description = _described(entry)
@@ -159,13 +158,21 @@ def read_shards(
     return _part(read, every, held_out=held_out)
 
 
+@lru_cache(maxsize=8)
+def _gathered(source: str, picture_column: str | None, _: str) -> tuple[Description, list[pa.RecordBatch]]:
+    """Read every archive of a set of a stamp; once, though its pictures are asked for in two parts."""
+    with TemporaryDirectory() as folder:
+        description, found, _read = shards.gather_shards(source, picture_column, {}, Journals(Path(folder), "set"), 1)
+        return description, list(joined(found))
+
+
 Read = TypeVar("Read", BoxedPictures, LabelOnlyPictures)
 
 
 def _part(pictures: Read, every: int, *, held_out: bool) -> Read:
     if not every:
         return pictures
-    return pictures.select(np.flatnonzero((np.arange(1, len(pictures) + 1) % every == 0) == held_out))
+    return pictures.select(rows_of_part(np.array([len(pictures)]), every, held_out=held_out))
 
 
 def _described(entry: Entry) -> Description:

@@ -10,11 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from model.wordtree import WordTree
-from training.data.formats.detection_set import (
-    DetectionSet,
-    InvalidDatasetError,
-    some_of,
-)
+from training.data.formats.detection_set import DetectionSet, InvalidDatasetError, some_of
 from training.data.formats.label_map import categories_of
 from training.data.index.archives import archives_of, read_archive, stamp_of
 from training.data.index.file import ONCE_MORE, Class, Description, Entry, Piece
@@ -91,11 +87,8 @@ def gather_shards(
 
 def known_parts(entry: Entry) -> dict[str, Part]:
     """Return the parts that an index has of a set, their classes numbered as each part has them."""
-    parts = entry.parts()
-    description = entry.read() if parts else None
-    if description is None:
-        return {}
-    numbers = {one.name: number for number, one in enumerate(description.classes)}
+    classes, parts = entry.stored()
+    numbers = {one.name: number for number, one in enumerate(classes)}
     return {name: part._replace(batch=_with_own_numbers(part, numbers)) for name, part in parts.items()}
 
 

@@ -9,6 +9,7 @@ becomes an object only while somebody looks at it.
 import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Generic, Self, TypeVar, overload
@@ -31,6 +32,8 @@ LABELLED: Final = pa.schema(
         ("node", pa.int32()),
     ]
 )
+SIZED: Final = pa.schema([*LABELLED, ("width", pa.int32()), ("height", pa.int32())])
+"""The same in an index, where `node` is the number of a class."""
 BOXED: Final = pa.schema(
     [
         ("name", pa.binary()),
@@ -99,14 +102,8 @@ class Pictures(Sequence[Kind], Generic[Kind]):
         Args:
             places: [N], which of them, in their new order.
         """
-        return self._with(places if self.rows is None else self.rows[places], self.checked)
-
-    def usable(self) -> Self:
-        """Return the same pictures, whose files somebody has looked at."""
-        return self._with(self.rows, checked=True)
-
-    def _with(self, rows: NDArray[np.int64] | None, checked: bool) -> Self:
-        return type(self)(self.given, self.root, rows, self.nodes, checked=checked)
+        rows = places if self.rows is None else self.rows[places]
+        return type(self)(self.given, self.root, rows, self.nodes, checked=self.checked)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Give another process the file's name instead of its content, where there is a file."""
@@ -120,9 +117,15 @@ class Pictures(Sequence[Kind], Generic[Kind]):
         found = list(every)
         return (found[row] for row in self.rows.tolist())
 
+    @cached_property
+    def shard_ends(self) -> NDArray[np.int64]:
+        """For each shard the place behind its last picture; for pictures in shards, which keep their order."""
+        assert isinstance(self.root, ShardFiles)
+        return self.root.ends if self.rows is None else np.searchsorted(self.rows, self.root.ends)
+
     @abstractmethod
-    def labels(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Return the node of every label (a crowd's aside), picture by picture, and how many each picture has [N]."""
+    def labels(self) -> NDArray[np.int32]:
+        """Return the node of every label (a crowd's aside), picture by picture."""
 
     @abstractmethod
     def _read(self, batch: pa.RecordBatch) -> Any:
@@ -195,12 +198,10 @@ class LabelOnlyPictures(Pictures[LabelOnlyPicture]):
             batches.append(pa.record_batch([list(column) for column in zip(*some, strict=True)], schema=LABELLED))
         return cls(batches, root)
 
-    def labels(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Return the node of every picture, and ones."""
+    def labels(self) -> NDArray[np.int32]:
+        """Return the node of every picture."""
         nodes = np.concatenate([*self._columns, np.empty(0, np.int32)])
-        if self.rows is not None:
-            nodes = nodes[self.rows]
-        return self._nodes_of(nodes), np.ones(len(nodes), np.int64)
+        return self._nodes_of(nodes if self.rows is None else nodes[self.rows])
 
     def _read(self, batch: pa.RecordBatch) -> NDArray[np.int32]:
         nodes: NDArray[np.int32] = batch.column("node").to_numpy()
@@ -223,22 +224,30 @@ class BoxedPictures(Pictures[BoxedPicture]):
             batches.append(batch_of(some, root))
         return cls(batches, root)
 
-    def labels(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Return the node of every box that is no crowd's, and how many each picture has."""
-        nodes, counts = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+    def labels(self) -> NDArray[np.int32]:
+        """Return the node of every box that is no crowd's, picture by picture."""
+        nodes = [np.empty(0, np.int32)]
         for each in self._columns:
             boxes = np.diff(each.ends)
-            single = boxes - each.crowds
             # a picture's crowds stand behind its other boxes
             within = np.arange(each.ends[-1]) - np.repeat(each.ends[:-1], boxes)
-            nodes.append(each.nodes[within < np.repeat(single, boxes)])
-            counts.append(single.astype(np.int64))
-        every, count = self._nodes_of(np.concatenate(nodes)), np.concatenate(counts)
+            nodes.append(each.nodes[within < np.repeat(boxes - each.crowds, boxes)])
+        every = self._nodes_of(np.concatenate(nodes))
         if self.rows is None:
-            return every, count
-        chosen = count[self.rows]
+            return every
+        count, chosen = self._every_count(), self.counts()
         first = np.repeat(np.cumsum(count)[self.rows] - chosen, chosen)
-        return every[first + np.arange(len(first)) - np.repeat(np.cumsum(chosen) - chosen, chosen)], chosen
+        return every[first + np.arange(len(first)) - np.repeat(np.cumsum(chosen) - chosen, chosen)]
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return how many boxes that are no crowd's each picture has [N]."""
+        every = self._every_count()
+        return every if self.rows is None else every[self.rows]
+
+    def _every_count(self) -> NDArray[np.int64]:
+        """Return what `counts` does of all rows of the batches."""
+        counts = (np.diff(each.ends) - each.crowds for each in self._columns)
+        return np.concatenate([np.empty(0, np.int64), *counts])
 
     def _read(self, batch: pa.RecordBatch) -> "_BoxColumns":
         return _BoxColumns(batch)

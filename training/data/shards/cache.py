@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 
 from model.archives.locations import Location
+from model.files.locks import locked
 from training.data.shards.errors import UNUSABLE, ShardError, read_patiently
 from training.data.shards.shard import Shard
 
@@ -80,7 +81,7 @@ class ShardCache:
         name = f"{location.url}/{shard.file}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _late(f"the shard {name} is not there after %d s"), _alone(path.with_suffix(".lock")):
+            with _late(f"the shard {name} is not there after %d s"), locked(path.with_suffix(".lock"), wait=True):
                 if not path.exists():
                     _fetch(location, shard, path, name)
                     self._make_room(path)
@@ -90,7 +91,7 @@ class ShardCache:
 
     def _make_room(self, new: Path) -> None:
         """Remove what was not used for longest; who reads it at this moment reads on."""
-        with _alone(self._folder / ".lock"):
+        with locked(self._folder / ".lock", wait=True):
             found = []
             for path in self._folder.glob(f"*{ENDING}"):
                 with suppress(OSError):
@@ -127,16 +128,6 @@ def _fetch(location: Location, shard: Shard, path: Path, name: str) -> None:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold a lock; a process that is killed holds nothing."""
-    import fcntl  # there is none on Windows
-
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
 def _late(message: str) -> Iterator[None]:
     """Tell of what takes long, while it does."""
     done = threading.Event()
@@ -146,12 +137,8 @@ def _late(message: str) -> Iterator[None]:
         while not done.wait(LATE):
             logger.warning(message, time.monotonic() - began)
 
-    _tell_in_background(tell)
+    threading.Thread(target=tell, daemon=True).start()
     try:
         yield
     finally:
         done.set()
-
-
-def _tell_in_background(tell: Callable[[], None]) -> None:
-    threading.Thread(target=tell, daemon=True).start()

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.archives.locations import LocalFolder, Location, locate
+from model.archives.locations import Location, locate
 from training.data.shards.cache import ShardCache, ShardsConfiguration
 from training.data.shards.errors import ShardError
 from training.data.shards.shard import Shard
@@ -69,15 +69,12 @@ class ShardFiles:
     ) -> None:
         self.url, self.shards, self.stamps, self.configuration = url, tuple(shards), stamps, configuration
         self.ends: NDArray[np.int64] = np.cumsum([shard.rows for shard in shards], dtype=np.int64)
-        self._begin()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ShardFiles, (self.url, self.shards, self.stamps, self.configuration)
-
-    def _begin(self) -> None:
         self._open: OrderedDict[Path, _Descriptor] = OrderedDict()
         self._lock = Lock()
         self._location: tuple[int, Location] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShardFiles, (self.url, self.shards, self.stamps, self.configuration)
 
     @property
     def location(self) -> Location:
@@ -97,7 +94,11 @@ class ShardFiles:
 
     def needs_cache(self, shard: int) -> bool:
         """Tell whether a shard has to be fetched or unpacked before pictures can be read from it."""
-        return self.shards[shard].kind != "bytes" or not isinstance(self.location, LocalFolder)
+        return self.shards[shard].kind != "bytes" or not self.location.local
+
+    def needs_any(self) -> bool:
+        """Tell whether any shard has to be."""
+        return any(map(self.needs_cache, range(len(self.shards))))
 
     def fetch(self, shard: int) -> Path:
         """Return the file that holds a shard's pictures, fetched or unpacked if that is needed.
@@ -106,8 +107,8 @@ class ShardFiles:
             ShardError: it cannot be had.
         """
         one = self.shards[shard]
-        if isinstance(self.location, LocalFolder) and one.kind == "bytes":
-            return self.location.root / one.file
+        if not self.needs_cache(shard):
+            return Path(self.url) / one.file
         return ShardCache(self.configuration).path(self.location, one, self.stamps.get(one.file, ""))
 
     def read(self, shard: int, offset: int, length: int) -> bytes:

@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from model.archives.kinds import PARQUETS, TARS
 from model.archives.parquets import Columns, RowGroups, columns_of, opened, rows_of
@@ -72,7 +72,7 @@ class _Labels(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     label: str | int | None = None
-    annotations: tuple[BoxRecord, ...] | None = Field(None)
+    annotations: tuple[BoxRecord, ...] | None = None
 
 
 class _Member(NamedTuple):
@@ -103,12 +103,12 @@ def tar_samples(file: BinaryIO, name: str) -> Iterator[Sample | Fault]:
                 yield one
 
 
-def parquet_samples(file: BinaryIO, part: RowGroups | None, picture_column: str | None) -> Iterator[Sample | Fault]:
+def parquet_samples(file: BinaryIO, part: RowGroups, picture_column: str | None) -> Iterator[Sample | Fault]:
     """Go through a part of a Parquet file.
 
     Args:
         file: opened.
-        part: which row groups; None: none, of which nothing is read but the schema.
+        part: which row groups.
         picture_column: the column of the pictures; None: the only one that can be.
 
     Raises:
@@ -119,8 +119,6 @@ def parquet_samples(file: BinaryIO, part: RowGroups | None, picture_column: str 
     schema = parquet.schema_arrow
     columns = Columns(columns_of(schema, picture_column, None).picture, None)
     others = [one for one in ("label", "objects") if one in schema.names]
-    if part is None:
-        return
     names = _class_names(schema.metadata or {})
     unpacked, row = 0, part.row
     for found in rows_of(parquet, part, columns, others):

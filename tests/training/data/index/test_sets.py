@@ -15,6 +15,7 @@ from model.tree_files import packaged_tree
 from tests.training.tiny_data import BEAGLE, RACCOON, write_data
 from training.__main__ import main
 from training.data.formats.detection_set import InvalidDatasetError
+from training.data.formats.held_out import rows_of_part
 from training.data.index import labels
 from training.data.index.parts import Journals
 from training.data.index.sets import read_boxes, read_labels
@@ -59,7 +60,7 @@ def test_sets_are_what_they_are_without_an_index(data: Path) -> None:
         plain = read_labels(data / "labelled", TREE, index=None, **how)  # type: ignore[arg-type]
         indexed = read_labels(data / "labelled", TREE, index=data / "index", **how)  # type: ignore[arg-type]
         assert list(indexed) == list(plain)
-        assert indexed.labels()[0].tolist() == plain.labels()[0].tolist()
+        assert indexed.labels().tolist() == plain.labels().tolist()
         first = read_boxes(*tiny(data), TREE, index=None, **how)  # type: ignore[arg-type]
         second = read_boxes(*tiny(data), TREE, index=data / "index", **how)  # type: ignore[arg-type]
         assert all(same(one, other) for one, other in zip(first.pictures, second.pictures, strict=True))
@@ -225,5 +226,5 @@ def test_names_that_are_not_utf8(data: Path) -> None:
 
 def test_rows_that_are_held_out() -> None:
     counts = np.array([3, 0, 5])
-    assert labels._rows(counts, 2, held_out=True).tolist() == [1, 4, 6]
-    assert labels._rows(counts, 2, held_out=False).tolist() == [0, 2, 3, 5, 7]
+    assert rows_of_part(counts, 2, held_out=True).tolist() == [1, 4, 6]
+    assert rows_of_part(counts, 2, held_out=False).tolist() == [0, 2, 3, 5, 7]

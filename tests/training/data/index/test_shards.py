@@ -14,6 +14,7 @@ from tests.archives import tar
 from tests.model_files import node, tiny_tree
 from tests.training.data.shards.shards import CAT, DOG, annotations, jpeg, write_boxed, write_labelled, write_parquet
 from training.data.formats.detection_set import DetectionSet, InvalidDatasetError
+from training.data.index import sets
 from training.data.index.archives import is_shards
 from training.data.index.sets import ShardSource, read_shards
 from training.data.pictures.columns import LabelOnlyPictures
@@ -164,6 +165,7 @@ def test_a_network_that_fails_while_an_archive_is_indexed(tmp_path: Path, monkey
     found = read_shards(source, TREE, index=None, configuration=ShardsConfiguration(cache=tmp_path / "kept"))
     assert isinstance(found, LabelOnlyPictures)
     assert [one.read() for one in found] == [jpeg(0), jpeg(1)]
+    sets._gathered.cache_clear()
     failures += [RuntimeError("slow")] * 2
     with pytest.raises(InvalidDatasetError, match=r"000\.tar: the shard cannot be read \(slow\)"):
         read_shards(source, TREE, index=None, configuration=ShardsConfiguration())

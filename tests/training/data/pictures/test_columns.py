@@ -64,9 +64,8 @@ def test_boxes_come_back(counts: list[tuple[int, int, bool | None]], rows: int, 
     ):
         assert len(pictures) == len(expected)
         assert all(same(one, other) for one, other in zip(pictures, expected, strict=True))
-        nodes, boxes = pictures.labels()
-        assert nodes.tolist() == [node for one in expected for node in one.nodes.tolist()]
-        assert boxes.tolist() == [len(one.nodes) for one in expected]
+        assert pictures.labels().tolist() == [node for one in expected for node in one.nodes.tolist()]
+        assert pictures.counts().tolist() == [len(one.nodes) for one in expected]
 
 
 def test_labels_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +81,7 @@ def test_labels_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[-1] == expected[-1]
     some = found.select(np.array([6, 0]))[::-1]
     assert list(some) == [expected[0], expected[6]]
-    assert some.labels()[0].tolist() == [0, 6]
+    assert some.labels().tolist() == [0, 6]
     assert list(some.names()) == [b"/else/a.jpg", b"f"]
     outside = LabelOnlyPictures.of([LabelOnlyPicture(Path("a.jpg"), 0)], Path("set"))
     assert outside[0].path == Path("a.jpg").absolute()
@@ -94,5 +93,6 @@ def test_labels_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_none_are_none() -> None:
     for none in (BoxedPictures.of([]), LabelOnlyPictures.of([])):
         assert len(none) == 0
-        assert [part.tolist() for part in none.labels()] == [[], []]
+        assert none.labels().tolist() == []
         assert list(none.names()) == []
+    assert BoxedPictures.of([]).counts().tolist() == []

@@ -9,12 +9,12 @@ import s3fs
 from model.tree_files import packaged_tree
 from tests.object_store import store  # noqa: F401 - a fixture
 from tests.training.data.shards.shards import write_labelled
-from training.commands.pretrain import Labels, labels_of
+from training.commands.pretrain import Labels
 from training.data.batches import BatchSampler, load_batches
 from training.data.index.sets import ShardSource, read_shards
 from training.data.pictures.columns import LabelOnlyPictures
 from training.data.shards.cache import ShardsConfiguration
-from training.data.sources import Source
+from training.data.sources import Source, labels_of
 from training.data.views import Views
 from training.looking.index import IndexConfiguration, build_index
 

@@ -123,7 +123,11 @@ def test_parquet_of_other_forms(tmp_path: Path) -> None:
         ("2", "its labels cannot be "),
     ]
     with pytest.raises(UnusableColumnsError):
-        list(parquet_samples(io.BytesIO(parquet(tmp_path / "b.parquet", {"a": [1]}).read_bytes()), None, None))
+        list(
+            parquet_samples(
+                io.BytesIO(parquet(tmp_path / "b.parquet", {"a": [1]}).read_bytes()), RowGroups(0, 0, 0, 0), None
+            )
+        )
 
 
 def test_metadata_that_is_no_hugging_face(tmp_path: Path) -> None:
