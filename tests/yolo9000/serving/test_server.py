@@ -110,6 +110,12 @@ def begin_upload(server: Running, data: bytes) -> socket.socket:
     return connection
 
 
+def requests_in_progress(server: Running) -> float:
+    """Return how many requests are not answered yet, the one that asks among them."""
+    metrics = server.client.get("/metrics").text
+    return float(metrics.partition("\nyolo9000_requests_in_progress ")[2].partition("\n")[0])
+
+
 def answer_of(connection: socket.socket) -> bytes:
     """Read what the server sends, up to the end of the body or of the connection."""
     answer = b""
@@ -133,7 +139,7 @@ def test_told_to_stop_it_finishes_what_has_begun_and_refuses_what_comes(tiny_mod
     with running("--model", str(tiny_model), "--threads", "1") as server:
         data = pictures.red()
         upload = begin_upload(server, data)
-        server.client.get("/health/ready")  # by now the upload has begun
+        until(lambda: requests_in_progress(server) == 2)
         server.process.send_signal(signal.SIGTERM)
         until(lambda: server.client.get("/health/ready").status_code == 503)
         problem(server.client.post("/detect", content=data, headers=PNG), 503)
@@ -148,7 +154,7 @@ def test_told_to_stop_it_finishes_what_has_begun_and_refuses_what_comes(tiny_mod
 def test_what_does_not_end_in_time_is_given_up(tiny_model: Path) -> None:
     with running("--model", str(tiny_model), "--threads", "1", "--drain-timeout", "0.2") as server:
         upload = begin_upload(server, pictures.red())
-        server.client.get("/health/ready")
+        until(lambda: requests_in_progress(server) == 2)
         server.process.send_signal(signal.SIGTERM)
         answer = answer_of(upload)
         assert answer.startswith(b"HTTP/1.1 503")
