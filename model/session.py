@@ -19,6 +19,9 @@ the very layers that were left in float because 8 bits hurt them."""
 DEVICE_LOST = re.compile(r"\b(CUDA|CUDNN|CUBLAS|TensorRT) (failure|error)\b(?! 2:)", re.IGNORECASE)
 """What ONNX Runtime says where a call of these libraries failed; 2 is the want of memory, which passes."""
 
+NO_MEMORY = re.compile(r"out of memory|smaller than requested bytes|Failed to allocate memory", re.IGNORECASE)
+"""What it says where a card has too little memory, or `gpu_memory_limit` leaves too little of it."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -71,7 +74,7 @@ def _start(path: Path, providers: Sequence[Options], threads: int | None) -> Any
         )
     except Exception as error:
         # It has an exception class for each kind of failure, with nothing in common but Exception.
-        if DEVICE_LOST.search(str(error)):
+        if DEVICE_LOST.search(str(error)) or (providers[0][0] != CPU and NO_MEMORY.search(str(error))):
             raise ProviderUnavailableError(f"{providers[0][0]} could not start: {error}") from error
         raise InvalidModelError(f"{path} is not an ONNX file, or is damaged or cut short") from error
     # A provider whose libraries or device are missing is left out with no more than a line in the log.

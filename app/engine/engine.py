@@ -79,6 +79,10 @@ class Engine:
         """Return how many runs of a model are under way at once, at most."""
         return self._batcher.runs_at_once(detector)
 
+    def batch_sizes(self, detector: OnnxDetector) -> tuple[int, ...]:
+        """Return how many pictures one run of a model may have, ascending."""
+        return self._batcher.batch_sizes(detector)
+
     async def warm_up(self, detector: OnnxDetector) -> None:
         """Run a model before the first request, so that none pays for a first time.
 
@@ -88,7 +92,7 @@ class Engine:
         sizes = detector.metadata.sizes
         chosen = sizes if detector.on_gpu else sorted({sizes[-1], detector.metadata.default_size})
         for size in reversed(chosen):
-            for batch in reversed(self._batcher.batch_sizes(detector)):
+            for batch in reversed(self.batch_sizes(detector)):
                 await self._batcher.warm_up(detector, _blank(batch, size))
             if size == detector.metadata.default_size:
                 await self._batcher.choose_runs_at_once(detector, _blank(1, size))

@@ -100,14 +100,25 @@ def test_auto_goes_on_without_the_gpu_and_says_so(
     )
 
 
-def test_a_device_that_is_missing_is_told_from_a_bad_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_device(*_: object, **__: object) -> None:
-        raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA failure 100: no CUDA-capable device is detected",
+        "CUDA failure 2: out of memory ; GPU=0",
+        "Available memory of 1000 is smaller than requested bytes of 2000",
+        "Failed to allocate memory for requested buffer of size 2000",
+    ],
+)
+def test_a_device_that_is_missing_or_full_is_told_from_a_bad_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch, message: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(message)
 
     pretend_cuda_is_installed(monkeypatch)
-    monkeypatch.setattr("onnxruntime.InferenceSession", no_device)
+    monkeypatch.setattr("onnxruntime.InferenceSession", fail)
 
-    with pytest.raises(ProviderUnavailableError, match="no CUDA-capable device"):
+    with pytest.raises(ProviderUnavailableError, match=f"CUDAExecutionProvider could not start: {message}"):
         OnnxDetector.load(path, provider="cuda")
 
 

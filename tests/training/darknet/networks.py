@@ -4,13 +4,12 @@ import re
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from tests.training.darknet.libdarknet import SHARE
 from training.darknet.cfg import parse_cfg
-from training.darknet.network import DarknetDetector, build_network
-from training.darknet.weights import Header, parts, write_weights
-from training.networks.parts.region_head import BOX_CHANNELS
+from training.darknet.network import build_network
+from training.darknet.random_weights import random_weights
+from training.darknet.weights import Header, write_weights
 
 DETECTORS = ("yolo9000", "yolov2", "yolov2-voc", "yolov2-tiny", "yolov2-tiny-voc")
 CLASSIFIERS = ("darknet19", "darknet19_448", "darknet9000")
@@ -84,34 +83,6 @@ def darknets_cfg(name: str, size: int) -> str:
 def without_end(cfg: str) -> str:
     """Return a cfg without its last layers that are not linear, so that darknet gives out what they are given."""
     return re.split(r"(?m)^\[(?:region|softmax)\]", cfg)[0]
-
-
-def random_weights(network: nn.Module) -> None:
-    """Fill a network: convolutions have He's initialisation already, batch norms get statistics like trained ones."""
-    with torch.no_grad():
-        for part in parts(network):
-            if part.name in {"scales", "rolling variances"}:
-                part.tensor.uniform_(0.5, 1.5)
-            elif part.name != "weights":
-                part.tensor.normal_(0, 0.1)
-
-
-def spread_answers(detector: DarknetDetector, pictures: torch.Tensor) -> None:
-    """Scale the head so that boxes are of many sizes, some with high objectness, and classes mostly clear.
-
-    Args:
-        detector: changed in place.
-        pictures: [B, 3, S, S], values 0 to 255, that it is judged by.
-    """
-    deviations = torch.tensor([1.0, 1.0, 0.4, 0.4, 2.0, *[6.0] * detector.classes])
-    with torch.no_grad():
-        raw = detector.eval().dense(pictures)
-        rows = raw.transpose(0, 1).flatten(1)
-        scale = deviations.repeat(len(detector.anchors)) / rows.std(dim=1).clamp(min=1e-6)
-        convolution = detector.head.convolution
-        convolution.weight.mul_(scale[:, None, None, None])
-        convolution.bias.sub_(rows.mean(dim=1)).mul_(scale)
-        assert convolution.weight.shape[0] == len(detector.anchors) * (BOX_CHANNELS + detector.classes)
 
 
 def write_network(folder: Path, cfg: str, name: str = "network", header: Header | None = None) -> tuple[Path, Path]:

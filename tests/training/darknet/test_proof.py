@@ -27,14 +27,13 @@ from tests.training.darknet.networks import (
     CLASSIFIERS,
     DETECTORS,
     darknets_cfg,
-    random_weights,
-    spread_answers,
     without_end,
     write_network,
 )
 from training.commands.import_darknet import ImportDarknetConfiguration, import_darknet
 from training.darknet.cfg import parse_cfg
 from training.darknet.network import DarknetDetector, DarknetNetwork, build_network
+from training.darknet.random_weights import random_weights, spread_answers
 from training.darknet.weights import Header, read_weights, write_weights
 
 pytestmark = [needs_libdarknet, pytest.mark.slow]

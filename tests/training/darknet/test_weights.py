@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.darknet.networks import TINY_CLASSIFIER, TINY_DETECTOR, random_weights, write_network
+from tests.training.darknet.networks import TINY_CLASSIFIER, TINY_DETECTOR, write_network
 from training.darknet.cfg import parse_cfg
 from training.darknet.errors import InvalidWeightsError
 from training.darknet.network import DarknetNetwork, build_network
 from training.darknet.presets import PRESETS
+from training.darknet.random_weights import random_weights
 from training.darknet.weights import Header, check_weights, file_size, parts, read_weights, write_weights
 from training.networks.backbones.darknet19 import Darknet19
 from training.networks.yolo9000 import YOLO9000

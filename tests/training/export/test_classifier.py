@@ -9,9 +9,10 @@ from torch import Tensor
 from model.answers.walk import absolute_probabilities
 from model.onnx_runtime import onnxruntime
 from model.wordtree import WordTree
-from tests.training.darknet.networks import TINY_CLASSIFIER, random_weights
+from tests.training.darknet.networks import TINY_CLASSIFIER
 from training.darknet.cfg import parse_cfg
 from training.darknet.network import DarknetClassifier, build_network
+from training.darknet.random_weights import random_weights
 from training.export.classifier import METADATA_KEY, ClassifierMetadata, export_classifier
 from training.export.model_file import ExportError
 
