@@ -98,6 +98,11 @@ def _ticks_of_family(process: int) -> int:
     return sum(ticks.get(number, 0) for number in family)
 
 
+def processor_seconds(process: int) -> float:
+    """Return the processor time that a process and its descendants have used."""
+    return _ticks_of_family(process) / os.sysconf("SC_CLK_TCK")
+
+
 def descendants(process: int) -> list[int]:
     """Return a process and all it has started that run."""
     found = [process]

@@ -56,11 +56,25 @@ def test_what_is_mounted_exists() -> None:
                 assert (DEPLOY / volume["source"]).exists(), volume["source"]
 
 
+def test_on_a_gpu_compose_sets_what_kubernetes_does() -> None:
+    composed = yaml.safe_load(interpolated("compose.gpu.yaml"))["services"]["yolo9000"]
+    overlay = DEPLOY / "kubernetes" / "overlays" / "gpu"
+    (generated,) = read_yaml(overlay / "kustomization.yaml")["configMapGenerator"]
+    literals = dict(literal.split("=", 1) for literal in generated["literals"])
+    given = {name: value for name, value in composed["environment"].items() if value}
+    assert given.keys() >= {"YOLO9000_MAX_WAITING"}
+    assert given.items() <= literals.items()
+    (container,) = read_yaml(overlay / "deployment.yaml")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == composed["mem_limit"].replace("g", "Gi")
+
+
 def test_the_settings_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = services()["yolo9000"]["environment"]
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value or "")  # compose puts variables in when the file has been read
-    assert load_settings().metrics == "open"
+    for file in FILES:
+        environment = yaml.safe_load(interpolated(file))["services"]["yolo9000"]["environment"]
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value or "")  # compose puts variables in when the file has been read
+    settings = load_settings()
+    assert (settings.metrics, settings.max_waiting, settings.processes) == ("open", 128, None)
 
 
 def test_docker_waits_until_the_service_has_drained() -> None:
