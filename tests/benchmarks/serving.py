@@ -72,10 +72,13 @@ def form(picture: Path) -> bytes:
 
 
 @contextmanager
-def ours(folder: Path, model: Path, picture: Path, threshold: float, *options: str) -> Iterator[Served]:
-    """Start the service."""
+def ours(
+    folder: Path, model: Path, picture: Path, threshold: float, *options: str, size: int | None = None
+) -> Iterator[Served]:
+    """Start the service, and ask it at the model's default size or another."""
     command = [sys.executable, "-m", "yolo9000", "serve", "--model", str(model), *options]
-    with started(command, folder / "service.log", f"/detect?threshold={threshold!r}", picture) as served:
+    path = f"/detect?threshold={threshold!r}" + (f"&size={size}" if size else "")
+    with started(command, folder / "service.log", path, picture) as served:
         yield served
 
 
