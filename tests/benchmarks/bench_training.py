@@ -1,10 +1,15 @@
 """Whether the loader keeps up with training: pictures a second of the loader alone, of the step alone, of the whole.
 
-    python -m tests.benchmarks.bench_training [--rounds 5] [--batches 6] [--networks yolov2-efficientnet,darknet19]
+    python -m tests.benchmarks.bench_training [--rounds 5] [--batches 6] [--networks yolov2-efficientnet darknet19]
+    python -m tests.benchmarks.bench_training --device cuda --workers 16 --batch 64 --networks yolov2-lite yolo9000
+        darknet19 --variants float32 bfloat16 bfloat16,contiguous bfloat16,compiled
 
 Pictures are copies of docs/dog.jpg at the size of COCO's. The three take turns, so that a machine that slows down slows
 all of them; the ratio is the median of each round's whole to its step alone. Where other work shares the processors,
 the step alone suffers less than a step with a loader beside it: the ratio is then a lower bound.
+
+A variant is a precision, `auto` for what training chooses, with `contiguous` for memory that is not channels-last and
+`compiled` for a network that went through torch.compile.
 """
 
 from __future__ import annotations
@@ -18,10 +23,11 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import torch
 from PIL import Image
+from torch import nn
 
 from model.tree_files import packaged_tree
 from tests.proofs.clients import PICTURE
@@ -35,8 +41,10 @@ from training.data.pictures.columns import LabelOnlyPictures
 from training.data.pictures.picture import LabelOnlyPicture
 from training.data.sources import Source
 from training.data.views import ViewConfiguration, Views
+from training.networks.catalogue import WITH_BACKBONES
 from training.networks.classifiers import build_classifier
-from training.runs.computing import LoopConfiguration, use_device
+from training.networks.parts.detector import Detector
+from training.runs.computing import Device, LoopConfiguration, Precision, use_device
 from training.runs.optimization import OptimizerConfiguration
 from training.runs.trainer import Trainer
 from training.weights.flat_classifier import load_flat_classifier
@@ -44,12 +52,25 @@ from training.weights.flat_classifier import load_flat_classifier
 PICTURES = 64
 SIDES = (640, 480)
 DOG = "n02084071"
-LOOP = LoopConfiguration(device="cpu", tensorboard=False, workers=0)  # what is faster on a CPU
-DETECTOR_BATCH, DETECTOR_SIZE = 16, 320
-CLASSIFIER_BATCH, CLASSIFIER_SIZE = 32, 224
+CONTIGUOUS, COMPILED = "contiguous", "compiled"
 
 
-def write_pictures(folder: Path) -> None:
+class Case(NamedTuple):
+    """What is trained: pictures in a batch, and their size in pixels."""
+
+    batch: int
+    size: int
+
+
+CASES = {
+    "yolov2-lite": Case(16, 416),
+    "yolov2-efficientnet": Case(16, 320),
+    "yolo9000": Case(16, 416),
+    "darknet19": Case(32, 224),
+}
+
+
+def write_pictures(folder: Path, count: int) -> None:
     """Write copies of the photograph as a detection set (images, set.json) that is a classification set, too."""
     content: dict[str, list[dict[str, Any]]] = {
         "images": [],
@@ -59,7 +80,7 @@ def write_pictures(folder: Path) -> None:
     (folder / "images" / DOG).mkdir(parents=True)
     with Image.open(PICTURE) as photo:
         small = photo.convert("RGB").resize(SIDES)
-    for number in range(PICTURES):
+    for number in range(count):
         name = f"{DOG}/{number}.jpg"
         small.save(folder / "images" / name, quality=90)
         content["images"].append({"id": number, "file_name": name, "width": SIDES[0], "height": SIDES[1]})
@@ -67,59 +88,86 @@ def write_pictures(folder: Path) -> None:
     (folder / "set.json").write_text(json.dumps(content))
 
 
-def detector_trainer(folder: Path) -> Trainer:
-    """Return a trainer of yolov2-efficientnet."""
+def detector_trainer(folder: Path, name: str, case: Case, loop: LoopConfiguration) -> Trainer:
+    """Return a trainer of a detector."""
     configuration = TrainConfiguration.model_validate(
         {
             "output": folder,
             "detection": [{"annotations": folder / "set.json", "pictures": folder / "images"}],
-            "optimizer": {"batch": DETECTOR_BATCH},
-            "loop": LOOP,
+            "network": {"name": name},
+            "optimizer": {"batch": case.batch},
+            "loop": loop,
         }
     )
-    tree, classifier = packaged_tree(), load_flat_classifier(None)
-    data = read_data(configuration, tree, classifier.wnids)
+    device = loop.choose_device()
+    use_device(device)
+    tree = packaged_tree()
+    classifier = load_flat_classifier(None) if name in WITH_BACKBONES else None
+    data = read_data(configuration, tree, () if classifier is None else classifier.wnids)
     mixture = Mixture(data.sources, trained_index(data.trained, len(tree)), configuration.augmentation, 0)
-    run = DetectorTraining(configuration, tree.subset(data.trained), mixture, classifier, torch.device("cpu"))
+    run = DetectorTraining(configuration, tree.subset(data.trained), mixture, classifier, device)
     return Trainer(
         network=run.detector,
         peak_rate=partial(peak_rate, configuration=configuration),
         loss=run.loss,
         mixture=mixture,
-        sizes=(DETECTOR_SIZE,),
+        sizes=(case.size,),
         optimizer=configuration.optimizer,
-        loop=LOOP,
+        loop=loop,
         folder=folder,
         state={},
     )
 
 
-def classifier_trainer(folder: Path) -> Trainer:
+def classifier_trainer(folder: Path, case: Case, loop: LoopConfiguration) -> Trainer:
     """Return a trainer of Darknet-19."""
     tree = packaged_tree()
     labels = Labels(tree, {tree.index(DOG)}, "hierarchical")
     paths = sorted((folder / "images" / DOG).iterdir())
     source = Source(DOG, LabelOnlyPictures.of(LabelOnlyPicture(path, tree.index(DOG)) for path in paths))
-    network, device = build_classifier("darknet19", len(labels.nodes)), torch.device("cpu")
+    network, device = build_classifier("darknet19", len(labels.nodes)), loop.choose_device()
     use_device(device)
-    LOOP.place(network, device)
+    loop.place(network, device)
     return Trainer(
         network=network,
         peak_rate=lambda _: 1e-4,
-        loss=ClassifierLoss(network, labels.subset, LOOP, device),
+        loss=ClassifierLoss(network, labels.subset, loop, device),
         mixture=Views([source], labels.columns, ViewConfiguration()),
-        sizes=(CLASSIFIER_SIZE,),
-        optimizer=OptimizerConfiguration(batch=CLASSIFIER_BATCH),
-        loop=LOOP,
+        sizes=(case.size,),
+        optimizer=OptimizerConfiguration(batch=case.batch),
+        loop=loop,
         folder=folder,
         state={},
     )
 
 
+def compiled(network: nn.Module) -> None:
+    """Have torch.compile translate what a network's loss calls of it."""
+    if isinstance(network, Detector):
+        network.grids = torch.compile(network.grids)  # type: ignore[method-assign]
+    else:
+        network.compile()
+
+
+def trainer_of(folder: Path, name: str, case: Case, variant: str, options: argparse.Namespace) -> Trainer:
+    """Return what trains a network in a variant."""
+    precision, *how = variant.split(",")
+    loop = LoopConfiguration(
+        device=options.device, tensorboard=False, workers=options.workers, precision=precision,
+        channels_last=CONTIGUOUS not in how,
+    )  # fmt: skip
+    trainer = (
+        classifier_trainer(folder, case, loop) if name == "darknet19" else detector_trainer(folder, name, case, loop)
+    )
+    if COMPILED in how:
+        compiled(trainer.network)
+    return trainer
+
+
 def batches_of(trainer: Trainer, count: int) -> Iterator[Batch]:
     """Prepare batches as a run does."""
     stream = BatchSampler(len(trainer.mixture), trainer.settings.batch, trainer.sizes, 0, 0, count)
-    return load_batches(trainer.mixture, stream, LOOP.workers)
+    return load_batches(trainer.mixture, stream, trainer.loop.workers)
 
 
 def rate(batches: Iterable[Batch], step: Callable[[Batch], None]) -> float:
@@ -142,7 +190,7 @@ def nothing(_: Batch) -> None:
     """Take a batch, and do nothing with it."""
 
 
-def measure(name: str, trainer: Trainer, rounds: int, count: int) -> None:
+def measure(title: str, trainer: Trainer, rounds: int, count: int) -> None:
     """Print one network's table."""
     trainer.network.train()
     objective = trainer.objective()
@@ -157,11 +205,13 @@ def measure(name: str, trainer: Trainer, rounds: int, count: int) -> None:
         rates["loader"].append(rate(started(trainer, count), nothing))
         rates["step"].append(rate([ready] * count, step))
         rates["whole"].append(rate(started(trainer, count), step))
-    print(f"{name}: batches of {trainer.settings.batch} at {trainer.sizes[0]} px, {count} a round")
+    batch, size = trainer.settings.batch, trainer.sizes[0]
+    print(f"{title}, on {trainer.device}: batches of {batch} at {size} px, {count} a round")
     for part, found in rates.items():
         print(f"  {part:7}{median(found):8.1f} pictures a second")
     ratio = median(whole / alone for whole, alone in zip(rates["whole"], rates["step"], strict=True))
-    print(f"  the whole at {ratio:.0%} of the step alone")
+    bound = "the loader" if median(rates["loader"]) < median(rates["step"]) else "the step"
+    print(f"  the whole at {ratio:.0%} of the step alone; what holds it is {bound}", flush=True)
 
 
 def main() -> None:
@@ -169,15 +219,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="turns each takes (default: 5)")
     parser.add_argument("--batches", type=int, default=6, help="batches in a turn (default: 6)")
-    parser.add_argument("--networks", default="yolov2-efficientnet,darknet19", help="which (default: %(default)s)")
+    parser.add_argument("--networks", nargs="+", choices=CASES, default=["yolov2-efficientnet", "darknet19"])
+    parser.add_argument("--variants", nargs="+", type=variant, default=["auto"], help="see above (default: auto)")
+    parser.add_argument("--device", choices=get_args(Device), default="cpu", help="default: cpu")
+    parser.add_argument("--workers", type=int, default=0, help="loading processes (default: 0, faster on a CPU)")
+    parser.add_argument("--batch", type=int, help="pictures in a batch (default: 16, of classifiers 32)")
+    parser.add_argument("--size", type=int, help="of the pictures, px (default: that of each network)")
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    torch.manual_seed(0)
-    builders = {"yolov2-efficientnet": detector_trainer, "darknet19": classifier_trainer}
     with tempfile.TemporaryDirectory() as folder:
-        write_pictures(Path(folder))
-        for name in options.networks.split(","):
-            measure(name, builders[name](Path(folder)), options.rounds, options.batches)
+        write_pictures(Path(folder), max(PICTURES, options.batch or 0))
+        for name in options.networks:
+            case = Case(options.batch or CASES[name].batch, options.size or CASES[name].size)
+            for chosen in options.variants:
+                torch.manual_seed(0)
+                trainer = trainer_of(Path(folder), name, case, chosen, options)
+                measure(f"{name}, {chosen}", trainer, options.rounds, options.batches)
+
+
+def variant(text: str) -> str:
+    """Check the name of a variant."""
+    precision, *how = text.split(",")
+    if precision not in get_args(Precision) or not {CONTIGUOUS, COMPILED}.issuperset(how):
+        raise argparse.ArgumentTypeError(f"{text}: a precision, with {CONTIGUOUS} and {COMPILED} after commas")
+    return text
 
 
 if __name__ == "__main__":
