@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from deploy.gpu_check import engine, files, outputs, under_load
+from deploy.gpu_check import files, incidents, outputs, sessions
 from deploy.gpu_check.card import Card, CardError
 from deploy.gpu_check.pictures import COUNT, pictures
 from deploy.gpu_check.report import Found, NotTried, Outcome, carry_out, table, write_json
@@ -43,7 +43,7 @@ class Task(NamedTuple):
 def checks(task: Task) -> Iterator[tuple[str, Callable[[], Found]]]:
     """Yield the checks by name, in an order in which the first to fail says most."""
     provider, model = task.provider, task.embedded.float16
-    yield "providers", lambda: engine.providers(provider, model)
+    yield "providers", lambda: sessions.providers(provider, model)
     for name, network in (("embedded model", task.embedded), ("YOLO9000", task.yolo9000)):
         expected = outputs.Expected(network.float32, task.views)
         for precision, path in network._asdict().items():
@@ -52,12 +52,12 @@ def checks(task: Task) -> Iterator[tuple[str, Callable[[], Found]]]:
     expected = outputs.Expected(shipped, task.views, outputs.TOLERANCE_IN_8_BITS)
     yield "outputs: embedded model, as shipped", partial(_compared, expected, shipped, provider)
     yield "TensorRT", lambda: tensorrt(task)
-    yield "warming", lambda: engine.warms_up(provider, model)
-    yield "memory", lambda: engine.keeps_to_its_memory(provider, task.yolo9000.float32, LARGEST_BATCH)
-    yield "a missing provider", lambda: under_load.refuses_to_start(provider)
-    yield "a lost card", lambda: under_load.loses_its_card(provider, task.views)
-    yield "a new model file under load", lambda: under_load.swaps(provider, task.embedded.float32, model, task.views)
-    yield "SIGTERM under load", lambda: under_load.stops(provider, task.views)
+    yield "warming", lambda: sessions.warms_up(provider, model)
+    yield "memory", lambda: sessions.keeps_to_its_memory(provider, task.yolo9000.float32, LARGEST_BATCH)
+    yield "a missing provider", lambda: incidents.refuses_to_start(provider)
+    yield "a lost card", lambda: incidents.loses_its_card(provider, task.views)
+    yield "a new model file under load", lambda: incidents.swaps(provider, task.embedded.float32, model, task.views)
+    yield "SIGTERM under load", lambda: incidents.stops(provider, task.views)
 
 
 def tensorrt(task: Task) -> Found:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.gpu_check import __main__ as command
-from deploy.gpu_check import engine, files, under_load
+from deploy.gpu_check import files, incidents, sessions
 from deploy.gpu_check.pictures import pictures
 from deploy.gpu_check.report import CheckError, Found, NotTried, carry_out, table
 from model.runtime import default_model_path
@@ -17,7 +17,7 @@ from tests.model_files import tiny_metadata, write_tiny_model
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_load, "LOADED_SECONDS", 0.3)
+    monkeypatch.setattr(incidents, "LOADED_SECONDS", 0.3)
 
 
 def test_whatever_a_check_does_is_an_outcome(capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,22 +70,22 @@ def test_without_a_card_only_a_rehearsal_begins(
 
 def test_a_provider_that_is_not_there() -> None:
     with pytest.raises(CheckError, match="no CUDAExecutionProvider"):
-        engine.providers("cuda", default_model_path())
+        sessions.providers("cuda", default_model_path())
 
 
 @pytest.mark.slow
 def test_a_service_that_goes_on_without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_load, "REFUSAL_SECONDS", 5)
+    monkeypatch.setattr(incidents, "REFUSAL_SECONDS", 5)
     with pytest.raises(CheckError, match="goes on without one"):
-        under_load.refuses_to_start("auto")
+        incidents.refuses_to_start("auto")
 
 
 @pytest.mark.slow
 def test_a_service_that_does_not_lose_its_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_load, "LOSING", "yolo9000")
-    monkeypatch.setattr(under_load, "NOTICE_SECONDS", 1)
+    monkeypatch.setattr(incidents, "LOSING", "yolo9000")
+    monkeypatch.setattr(incidents, "NOTICE_SECONDS", 1)
     with pytest.raises(CheckError, match="it answers on within 1 s"):
-        under_load.loses_its_card("cpu", pictures(None, 1))
+        incidents.loses_its_card("cpu", pictures(None, 1))
 
 
 @pytest.mark.slow
@@ -94,13 +94,13 @@ def test_a_new_file_that_is_refused(tmp_path: Path) -> None:
     (tmp_path / "new.onnx").write_bytes(b"no model")
     model = write_tiny_model(tmp_path / "tiny.onnx", tiny_metadata())
     with pytest.raises(CheckError, match=r"the new file was refused: .*not an ONNX file"):
-        under_load.swaps("cpu", model, tmp_path / "new.onnx", pictures(None, 2))
+        incidents.swaps("cpu", model, tmp_path / "new.onnx", pictures(None, 2))
 
 
 @pytest.mark.slow
 def test_a_shape_that_is_slow_the_first_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seconds = iter([0.5, 0.01, 0.01, 0.01, *[0.01] * 8])
-    monkeypatch.setattr(engine, "_seconds", lambda *_: next(seconds))
+    monkeypatch.setattr(sessions, "_seconds", lambda *_: next(seconds))
     model = write_tiny_model(tmp_path / "tiny.onnx")
     with pytest.raises(CheckError, match=r"1 of 3 shapes are slow .*: 1 of 64 px: 500 ms, then 10"):
-        engine.warms_up("cpu", model)
+        sessions.warms_up("cpu", model)

@@ -1,4 +1,4 @@
-"""What the service does when something happens to it while it is busy."""
+"""What the service does when something happens to it: no card, a lost card, a new model file, SIGTERM."""
 
 import shutil
 import subprocess

@@ -21,7 +21,7 @@ from model.runtime import DeviceLostError, OnnxDetector
 from model.session import ProviderUnavailableError
 
 MEGABYTE: Final = 1 << 20
-LIMIT: Final = 2048 * MEGABYTE
+LIMIT: Final = 6144 * MEGABYTE
 TOO_LITTLE: Final = 64 * MEGABYTE
 BESIDE: Final = 512 * MEGABYTE
 """What CUDA's and cuDNN's own code and handles may take beside the arena that is limited."""
@@ -124,6 +124,6 @@ def keeps_to_its_memory(provider: Provider, model: Path, batch: int) -> Found:
     _seconds(OnnxDetector.load(model, provider=provider, gpu_memory_limit=LIMIT), batch, size)
     return Found(
         f"{batch} pictures of {size} px take {used / MEGABYTE:.0f} MiB of {total / MEGABYTE:.0f} with a limit of "
-        f"{LIMIT / MEGABYTE:.0f}; with one of {TOO_LITTLE / MEGABYTE:.0f} the run fails ({told!r}) and no more",
+        f"{LIMIT / MEGABYTE:.0f}; with one of {TOO_LITTLE / MEGABYTE:.0f} it fails ({told!r}) and does no harm",
         {"used_mib": used // MEGABYTE, "limit_mib": LIMIT // MEGABYTE, "total_mib": total // MEGABYTE},
     )
