@@ -16,8 +16,11 @@ DISABLED_OPTIMIZERS = ["WeightBiasQuantization"]
 """It would give the float weights of a layer between quantised ones 8 bits after all, and one scale for all channels:
 the very layers that were left in float because 8 bits hurt them."""
 
+FAILURE = re.compile(r"\b(CUDA|CUDNN|CUBLAS|TensorRT) (failure|error)\b[^;\n]*", re.IGNORECASE)
+"""What ONNX Runtime says where a call of these libraries failed."""
+
 DEVICE_LOST = re.compile(r"\b(CUDA|CUDNN|CUBLAS|TensorRT) (failure|error)\b(?! 2:)", re.IGNORECASE)
-"""What ONNX Runtime says where a call of these libraries failed; 2 is the want of memory, which passes."""
+"""The same, but for 2: the want of memory passes."""
 
 NO_MEMORY = re.compile(r"out of memory|smaller than requested bytes|Failed to allocate memory", re.IGNORECASE)
 """What it says where a card has too little memory, or `gpu_memory_limit` leaves too little of it."""
@@ -70,18 +73,42 @@ def _start(path: Path, providers: Sequence[Options], threads: int | None) -> Any
     options.enable_mem_pattern = False
     try:
         session = onnxruntime.InferenceSession(
-            str(path), options, providers=list(providers), disabled_optimizers=DISABLED_OPTIMIZERS
+            str(path),
+            options,
+            providers=list(providers),
+            disabled_optimizers=DISABLED_OPTIMIZERS,
+            # By default it would print why a provider failed, and go on with another: at the start, and in the middle
+            # of a run.
+            enable_fallback=0,
         )
     except Exception as error:
-        # It has an exception class for each kind of failure, with nothing in common but Exception.
-        if DEVICE_LOST.search(str(error)) or (providers[0][0] != CPU and NO_MEMORY.search(str(error))):
-            raise ProviderUnavailableError(f"{providers[0][0]} could not start: {error}") from error
+        if providers[0][0] != CPU and _blames_the_provider(error):
+            raise ProviderUnavailableError(f"{providers[0][0]} could not start: {_reason(error)}") from error
         raise InvalidModelError(f"{path} is not an ONNX file, or is damaged or cut short") from error
     # A provider whose libraries or device are missing is left out with no more than a line in the log.
     for provider, _ in providers:
         if provider not in session.get_providers():
             raise ProviderUnavailableError(f"{provider} could not start; its libraries or its device are missing")
     return session
+
+
+def _blames_the_provider(error: Exception) -> bool:
+    """Tell whether a session did not start for its provider's sake, and not the file's.
+
+    What ONNX Runtime says of a file has exception classes of its own, with nothing in common but Exception; a provider
+    raises Python's, or its libraries' failures are told in the message of any.
+    """
+    text = str(error)
+    plain = isinstance(error, (RuntimeError, ValueError))
+    return plain or DEVICE_LOST.search(text) is not None or NO_MEMORY.search(text) is not None
+
+
+def _reason(error: Exception) -> str:
+    """Return what a provider's failure is, without the places in its source that come before and after it."""
+    text = str(error)
+    if found := FAILURE.search(text):
+        return found[0].strip()
+    return re.sub(r"^/\S+:\d+ .*\) (?=\S)", "", (text.splitlines() or [""])[0])
 
 
 def _load_gpu_libraries() -> None:

@@ -7,11 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model.metadata import InvalidModelError
 from model.onnx_runtime import onnxruntime
 from model.runtime import DeviceLostError, OnnxDetector
 from model.session import ProviderUnavailableError
 from tests.model.test_runtime import square
 from tests.model_files import write_tiny_model
+
+
+def _fail(message: str) -> Exception:
+    """Return an error as ONNX Runtime has it for what goes wrong inside."""
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+
+    error: Exception = Fail(message)
+    return error
 
 
 @pytest.fixture(scope="module")
@@ -100,26 +109,53 @@ def test_auto_goes_on_without_the_gpu_and_says_so(
     )
 
 
+SOURCE = "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:154 void onnxruntime::CudaCall(int, int (*)())"
+"""How ONNX Runtime begins to tell of a failure."""
+
+
 @pytest.mark.parametrize(
-    "message",
+    ("error", "reason"),
     [
-        "CUDA failure 100: no CUDA-capable device is detected",
-        "CUDA failure 2: out of memory ; GPU=0",
-        "Available memory of 1000 is smaller than requested bytes of 2000",
-        "Failed to allocate memory for requested buffer of size 2000",
+        (
+            RuntimeError(f"{SOURCE} CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=vm ; "),
+            "CUDA failure 100: no CUDA-capable device is detected",
+        ),
+        (RuntimeError(f"{SOURCE} Please install TensorRT libraries\n"), "Please install TensorRT libraries"),
+        (ValueError("Unknown option of the provider"), "Unknown option of the provider"),
+        (_fail("CUDA failure 2: out of memory ; GPU=0"), "CUDA failure 2: out of memory"),
+        (_fail("Available memory of 1 is smaller than requested bytes of 2"), "Available memory of 1 is smaller than"),
+        (_fail("Failed to allocate memory for requested buffer of size 2"), "Failed to allocate memory"),
+        (_fail(""), None),
+        (_fail("Protobuf parsing failed."), None),
     ],
 )
 def test_a_device_that_is_missing_or_full_is_told_from_a_bad_file(
-    path: Path, monkeypatch: pytest.MonkeyPatch, message: str
+    path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str | None
 ) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise RuntimeError(message)
+        raise error
 
     pretend_cuda_is_installed(monkeypatch)
     monkeypatch.setattr("onnxruntime.InferenceSession", fail)
 
-    with pytest.raises(ProviderUnavailableError, match=f"CUDAExecutionProvider could not start: {message}"):
+    with pytest.raises(InvalidModelError if reason is None else ProviderUnavailableError) as caught:
         OnnxDetector.load(path, provider="cuda")
+    expected = f"{path} is not an ONNX file" if reason is None else f"CUDAExecutionProvider could not start: {reason}"
+    assert str(caught.value).startswith(expected)
+
+
+def test_a_failing_provider_is_not_exchanged_in_silence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    real = onnxruntime.InferenceSession
+
+    def start(*arguments: Any, **options: Any) -> Any:
+        given.update(options)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", start)
+    detector = OnnxDetector.load(path)
+    assert given["enable_fallback"] == 0
+    assert not detector._session._enable_fallback
 
 
 def test_bound_arrays_give_the_same_answers(path: Path) -> None:
