@@ -171,8 +171,13 @@ def _pictures(folder: Path, configuration: EvaluateConfiguration, detector: Onnx
 def _boxed(configuration: EvaluateConfiguration, detector: OnnxDetector) -> set[int] | None:
     """Return the nodes that had boxes in training; None where neither the user nor the model file says."""
     if configuration.boxed:
-        sets = [_read(one, configuration, detector) for one in configuration.boxed]
-        return {node for one in sets if isinstance(one, DetectionSet) for node in one.present.tolist()}
+        nodes: set[int] = set()
+        for place in configuration.boxed:
+            found = _read(place, configuration, detector)
+            if not isinstance(found, DetectionSet):
+                raise ConfigurationError(f"boxed: {place} has labels alone; give sets whose categories had boxes")
+            nodes.update(found.present.tolist())
+        return nodes
     return set(detector.metadata.boxed) or None
 
 

@@ -118,6 +118,8 @@ def test_sets_in_shards(model: Path, tmp_path: Path) -> None:
     assert boxed == files.model_copy(update={"name": "boxed.tar"})
     (labelled,) = report.pictures
     assert (labelled.name, labelled.pictures) == (shards[1], 1)
+    with pytest.raises(ConfigurationError, match=r"boxed: .*labelled.tar has labels alone"):
+        evaluate(EvaluateConfiguration(model=model, data=tmp_path, sets=("red",), boxed=shards, threads=1))
 
 
 def test_at_least_one_set_is_needed() -> None:

@@ -78,11 +78,21 @@ def part_of_set(
     ordered = sorted(range(len(names)), key=lambda place: Path(os.fsdecode(names[place])))
     chosen = part_of(ordered, held_out_every, held_out=held_out)
     if not chosen:
-        which = "held" if held_out else "left when every n-th is held"
-        raise InvalidDatasetError(
-            f"{annotations}: of {len(ordered)} pictures none is {which} out with n = {held_out_every}"
-        )
+        raise nothing_left(annotations, len(ordered), held_out_every, held_out=held_out)
     return replace(found, pictures=found.pictures.select(np.array(chosen, np.int64)))
+
+
+def nothing_left(place: Path | str, pictures: int, every: int, *, held_out: bool) -> InvalidDatasetError:
+    """Return the error for a set of which no picture is held out, or no other than these.
+
+    Args:
+        place: of the set.
+        pictures: how many it has.
+        every: of which one is held out.
+        held_out: whether these were asked for.
+    """
+    which = "held" if held_out else "left when every n-th is held"
+    return InvalidDatasetError(f"{place}: of {pictures} pictures none is {which} out with n = {every}")
 
 
 def check_places(annotations: Path, pictures: Path | None) -> None:

@@ -17,7 +17,7 @@ from training.data.formats.folder import read_folder
 from training.data.formats.held_out import rows_of_part
 from training.data.formats.label_map import known_names
 from training.data.formats.layouts.data_yaml import Split
-from training.data.formats.read import part_of_set, read_detection_set
+from training.data.formats.read import nothing_left, part_of_set, read_detection_set
 from training.data.index import boxes, labels, shards
 from training.data.index.archives import archives_of, stamp_of
 from training.data.index.file import Description, Entry, joined
@@ -152,10 +152,9 @@ def read_shards(
     if strict and description.remarks:
         raise InvalidDatasetError(f"{source.source}: {'; '.join(description.remarks)}; or go on without `strict`")
     read = shards.shards_of(description, batches, tree, known_names(source.label_map), configuration)
-    every = source.held_out_every
     if isinstance(read, DetectionSet):
-        return replace(read, pictures=_part(read.pictures, every, held_out=held_out))
-    return _part(read, every, held_out=held_out)
+        return replace(read, pictures=_part(read.pictures, source, held_out=held_out))
+    return _part(read, source, held_out=held_out)
 
 
 @lru_cache(maxsize=8)
@@ -169,10 +168,14 @@ def _gathered(source: str, picture_column: str | None, _: str) -> tuple[Descript
 Read = TypeVar("Read", BoxedPictures, LabelOnlyPictures)
 
 
-def _part(pictures: Read, every: int, *, held_out: bool) -> Read:
+def _part(pictures: Read, source: ShardSource, *, held_out: bool) -> Read:
+    every = source.held_out_every
     if not every:
         return pictures
-    return pictures.select(rows_of_part(np.array([len(pictures)]), every, held_out=held_out))
+    rows = rows_of_part(np.array([len(pictures)]), every, held_out=held_out)
+    if not len(rows):
+        raise nothing_left(source.source, len(pictures), every, held_out=held_out)
+    return pictures.select(rows)
 
 
 def _described(entry: Entry) -> Description:

@@ -61,6 +61,17 @@ def test_labels(tmp_path: Path, form: str) -> None:
         assert {one.path for one in held} | {one.path for one in left} == {one.path for one in found}
 
 
+def test_a_part_without_pictures(tmp_path: Path) -> None:
+    write_labelled(tmp_path / "labelled")
+    write_boxed(tmp_path / "boxed")
+    for name in ("labelled", "boxed"):
+        source = tmp_path / name / "*.tar"
+        with pytest.raises(InvalidDatasetError, match="of 9 pictures none is held out with n = 10"):
+            read(source, None, 10, held_out=True)
+        with pytest.raises(InvalidDatasetError, match="none is left when every n-th is held out with n = 1"):
+            read(source, None, 1)
+
+
 @pytest.mark.parametrize("form", ["*.tar", "*.parquet"])
 def test_boxes(tmp_path: Path, form: str) -> None:
     if form == "*.parquet":
