@@ -31,7 +31,6 @@ def test_every_contender_has_a_figure(
         *("answering", "PyTorch, eager", "copying", "product", "operations, 10^12 a second"),
     }
     assert all(rate > 0 for rate in found.values())
-    assert found["engine"] < found["decoding"]
     assert "| session.run, 2 |" in capsys.readouterr().out
 
 

@@ -17,9 +17,7 @@ from tests.model_files import write_tiny_model
 
 def _fail(message: str) -> Exception:
     """Return an error as ONNX Runtime has it for what goes wrong inside."""
-    from onnxruntime.capi.onnxruntime_pybind11_state import Fail
-
-    error: Exception = Fail(message)
+    error: Exception = onnxruntime.capi.onnxruntime_pybind11_state.Fail(message)
     return error
 
 
