@@ -16,10 +16,11 @@ DISABLED_OPTIMIZERS = ["WeightBiasQuantization"]
 """It would give the float weights of a layer between quantised ones 8 bits after all, and one scale for all channels:
 the very layers that were left in float because 8 bits hurt them."""
 
-FAILURE = re.compile(r"\b(CUDA|CUDNN|CUBLAS|TensorRT) (failure|error)\b[^;\n]*", re.IGNORECASE)
+_FAILURE = r"\b(CUDA|CUDNN|CUBLAS|TensorRT) (failure|error)\b"
+FAILURE = re.compile(rf"{_FAILURE}[^;\n]*", re.IGNORECASE)
 """What ONNX Runtime says where a call of these libraries failed."""
 
-DEVICE_LOST = re.compile(r"\b(CUDA|CUDNN|CUBLAS|TensorRT) (failure|error)\b(?! 2:)", re.IGNORECASE)
+DEVICE_LOST = re.compile(rf"{_FAILURE}(?! 2:)", re.IGNORECASE)
 """The same, but for 2: the want of memory passes."""
 
 NO_MEMORY = re.compile(r"out of memory|smaller than requested bytes|Failed to allocate memory", re.IGNORECASE)

@@ -22,8 +22,6 @@ from model.runtime import OnnxDetector, default_model_path
 from model.session import ProviderUnavailableError
 from model.version import VERSION
 
-LARGEST_BATCH = 16
-
 
 class Task(NamedTuple):
     """What is checked.
@@ -53,7 +51,7 @@ def checks(task: Task) -> Iterator[tuple[str, Callable[[], Found]]]:
     yield "outputs: embedded model, as shipped", partial(_compared, expected, shipped, provider)
     yield "TensorRT", lambda: tensorrt(task)
     yield "warming", lambda: sessions.warms_up(provider, model)
-    yield "memory", lambda: sessions.keeps_to_its_memory(provider, task.yolo9000.float32, LARGEST_BATCH)
+    yield "memory", lambda: sessions.keeps_to_its_memory(provider, task.yolo9000.float32, outputs.BATCH)
     yield "a missing provider", lambda: incidents.refuses_to_start(provider)
     yield "a lost card", lambda: incidents.loses_its_card(provider, task.views)
     yield "a new model file under load", lambda: incidents.swaps(provider, task.embedded.float32, model, task.views)

@@ -8,14 +8,15 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.batcher import LARGEST_BATCH
 from deploy.gpu_check.report import CheckError, Found
 from model.answers.detections import RawDetections
 from model.answers.walk import absolute_probabilities, walk
 from model.pictures.decoding import decode_letterboxed
 from model.runtime import OnnxDetector
 
-BATCH: Final = 16
-"""Pictures in a run of what is checked; the processor looks at them one by one."""
+BATCH: Final = LARGEST_BATCH[True]
+"""Pictures in a run of what is checked, as many as the service takes; the processor looks at them one by one."""
 
 
 class Tolerance(NamedTuple):

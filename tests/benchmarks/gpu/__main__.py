@@ -83,12 +83,13 @@ class Setup:
 
 @dataclass(frozen=True)
 class Case:
-    """A network at a size, in a precision: its file, and the same in PyTorch with weights of its own."""
+    """A network at a size, in a precision: its file and threshold, and the same in PyTorch with weights of its own."""
 
     name: str
     size: int
     half: bool
     path: Path
+    threshold: float
     network: Detector
 
 
@@ -97,20 +98,19 @@ def case(name: str, precision: str, folder: Path) -> Case:
     network, _, size = name.partition(":")
     made = files.embedded(folder) if network == "embedded" else files.yolo9000(folder)
     path = getattr(made, precision)
-    classes = len(OnnxDetector.load(path).metadata.trained)
+    metadata = OnnxDetector.load(path).metadata
     torch.manual_seed(0)
-    built = build_detector(DESIGNS[network], classes)
-    return Case(name, int(size), precision == "float16", path, built.eval())
+    built = build_detector(DESIGNS[network], len(metadata.trained))
+    return Case(name, int(size), precision == "float16", path, metadata.thresholds.objectness, built.eval())
 
 
 def rates(case: Case, setup: Setup) -> dict[str, float]:
     """Measure a case; return pictures a second by contender, and the limits."""
-    threshold = OnnxDetector.load(case.path).metadata.thresholds.objectness
     with ExitStack() as stack, TemporaryDirectory() as folder:
         taking: dict[str, Contender] = {}
         for part in setup.parts:
             try:
-                taking |= stack.enter_context(_part(part, case, setup, threshold, Path(folder)))
+                taking |= stack.enter_context(_part(part, case, setup, Path(folder)))
             except Exception as error:  # noqa: BLE001 - a machine without a compiler still has all the others
                 sys.stderr.write(f"{case.name}: {part} is left out: {type(error).__name__}: {error}\n")
         measured = take_turns(taking, setup.rounds)
@@ -118,13 +118,13 @@ def rates(case: Case, setup: Setup) -> dict[str, float]:
 
 
 @contextmanager
-def _part(part: str, case: Case, setup: Setup, threshold: float, folder: Path) -> Iterator[dict[str, Contender]]:
+def _part(part: str, case: Case, setup: Setup, folder: Path) -> Iterator[dict[str, Contender]]:
     """Start the contenders of a part."""
     seconds, size, largest = setup.seconds, case.size, setup.batches[-1]
     with ExitStack() as stack:
         match part:
             case "session":
-                of = contenders.session_run(case.path, setup.provider, threshold)
+                of = contenders.session_run(case.path, setup.provider, case.threshold)
                 yield {f"session.run, {batch}": of(batch, size, seconds) for batch in setup.batches}
             case "engine":
                 made = contenders.engine(case.path, setup.provider, size, largest, setup.clients, seconds)
@@ -135,7 +135,7 @@ def _part(part: str, case: Case, setup: Setup, threshold: float, folder: Path) -
             case "alone":
                 yield {
                     "decoding": stack.enter_context(contenders.decoding(size, seconds)),
-                    "answering": contenders.answering(case.path, size, threshold, seconds),
+                    "answering": contenders.answering(case.path, size, case.threshold, seconds),
                 }
             case "limits":
                 yield {
@@ -157,9 +157,8 @@ def _http(case: Case, setup: Setup, processes: int, folder: Path) -> Iterator[Co
         "--processes": processes,
     }
     text = [str(word) for option in options.items() for word in option]
-    threshold = OnnxDetector.load(case.path).metadata.thresholds.objectness
     (folder / f"{processes}").mkdir()
-    with ours(folder / f"{processes}", case.path, PHOTO, threshold, *text, size=case.size) as served:
+    with ours(folder / f"{processes}", case.path, PHOTO, case.threshold, *text, size=case.size) as served:
         yield partial(served.seconds_a_request, setup.clients, setup.seconds)
 
 

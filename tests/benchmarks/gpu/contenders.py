@@ -25,6 +25,7 @@ from model.onnx_runtime import onnxruntime
 from model.pictures.decoding import decode_letterboxed
 from model.providers import Provider, provider_choices
 from model.runtime import OnnxDetector
+from model.session import start_session
 from tests.benchmarks.files import PHOTO
 from tests.benchmarks.rounds import Contender
 from training.networks.parts.detector import Detector
@@ -50,19 +51,14 @@ def squares(batch: int, size: int) -> NDArray[np.uint8]:
 
 
 def session_run(path: Path, provider: Provider, threshold: float) -> Callable[[int, int, float], Contender]:
-    """Start a session as ONNX Runtime has it; return what makes a contender for a batch, a size and seconds.
+    """Start a session as the service does; return what makes a contender for a batch, a size and seconds.
 
     Args:
         path: the model file.
         provider: what runs it.
         threshold: least objectness.
     """
-    detector = OnnxDetector.load(path, provider=provider)  # finds CUDA's libraries, and fails with a reason
-    del detector
-    (chosen, *_) = provider_choices(provider, onnxruntime.get_available_providers())
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=chosen)
+    session = start_session(path, provider_choices(provider, onnxruntime.get_available_providers()), None)
 
     def of(batch: int, size: int, seconds: float) -> Contender:
         inputs = {"pictures": squares(batch, size), "threshold": np.array(threshold, np.float32)}
