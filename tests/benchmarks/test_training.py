@@ -1,5 +1,6 @@
 """The benchmark of training, tried with few and small pictures."""
 
+import logging
 import re
 import sys
 
@@ -12,6 +13,7 @@ from tests.benchmarks import bench_training
 def test_each_variant_has_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     small = "--networks darknet19 --variants float32 float32,contiguous --batch 2 --size 64 --rounds 1 --batches 1"
     monkeypatch.setattr(sys, "argv", ["bench_training", *small.split()])
+    monkeypatch.setattr(logging, "disable", lambda _: None)  # it would last, for the tests that come after
     bench_training.main()
     shown = capsys.readouterr().out
     assert shown.count("batches of 2 at 64 px") == 2
