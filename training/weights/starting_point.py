@@ -16,6 +16,7 @@ from training.darknet.starting_weights import read_darknet_start
 from training.export.model_file import WEIGHT_PREFIX
 from training.export.onnx_model import store_in_float
 from training.networks.backbones.efficientnet_lite import FoldedConvolution
+from training.networks.backbones.nanodet import STRIDES, with_kinds
 from training.networks.catalogue import BACKBONE, Design
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.layers import ConvolutionBatchNormLeaky
@@ -42,6 +43,8 @@ MIXTURE: Final = "class_layer.mixture."
 QUALITY: Final = "quality."
 FLAT: Final = "class_layer.flat.bias"
 HEAD: Final = "head."
+FIRST_HEAD: Final = "heads.0."
+OBJECTNESS: Final = "objectness.weight"  # of a head
 QUANTIZED: Final = "_quantized"  # so ONNX Runtime names what it quantised
 CONVOLUTION_WITH_BIAS: Final = 3  # inputs
 COUNTER: Final = "num_batches_tracked"  # of a batch norm; nothing depends on it
@@ -103,7 +106,23 @@ def _from_model_file(path: Path) -> StartingPoint:
     if any(name.startswith(QUALITY) for name in weights):
         weights = _quality_numbers(metadata) | weights
     tree = metadata.tree
+    weights |= _equal_heads(weights)
     return StartingPoint(weights, tuple(tree.wnids[node] for node in metadata.trained), folded=True)
+
+
+def _equal_heads(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a yolov2-lite's other heads that a graph has only once, because those of the first equal.
+
+    Up to version 5 objectness did not see the largest kind: for such a file that counts nothing.
+    """
+    found: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        if name.startswith(FIRST_HEAD):
+            part = name.removeprefix(FIRST_HEAD)
+            for grid in range(len(STRIDES)):
+                own = weights.get(f"heads.{grid}.{part}", value)
+                found[f"heads.{grid}.{part}"] = with_kinds(own) if part == OBJECTNESS else own
+    return found
 
 
 def _quality_numbers(metadata: ModelMetadata) -> dict[str, Tensor]:

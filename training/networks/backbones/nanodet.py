@@ -2,7 +2,8 @@
 
 A darknet-like network of plain 3x3 convolutions with biases (its batch norms are folded in) and leaky ReLU, made for
 three grids of strides 8, 16 and 32. Source: R. Lyu, NanoDet, Apache-2.0 (see NOTICE); its configuration nanodet-g.yml
-says CustomCspNet and PAN. 3.79 M parameters; NanoDet itself has no objectness, its largest class score is its score.
+says CustomCspNet and PAN. 3.79 M parameters; NanoDet itself has no objectness: how sure it is of a box is its largest
+class score. So objectness starts as that, and is corrected by what a hidden layer sees.
 """
 
 from collections.abc import Mapping
@@ -166,22 +167,45 @@ def shares(kinds: Tensor) -> Tensor:
 
 
 class Head(nn.Module):
-    """The outputs of one grid from the neck's map of it."""
+    """The outputs of one grid from the neck's map of it.
+
+    Objectness is a linear function of the largest kind's logit, the last of its inputs, and of what a hidden layer
+    sees. AP50 of boxes regardless of their names on coco_val, voc_val and ilsvrc_val at 512 px: by NanoDet-g's largest
+    score alone .473, .771 and .283; with the hidden layer, learned in a minute from kept features of frozen layers,
+    .487, .799 and .406. Without that score, learned with all other layers for two hours, objectness had .448, .803 and
+    .386, and had cost the kinds their names.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.output = nn.Conv2d(CHANNELS, CLASSES + SIDES * DISTANCES, 1)
         self.hidden = LeakyConvolution(CHANNELS, CHANNELS, 1)
-        self.objectness = nn.Conv2d(CHANNELS, 1, 1)
+        self.objectness = nn.Conv2d(CHANNELS + 1, 1, 1)
         nn.init.normal_(self.objectness.weight, std=0.01)
         assert self.objectness.bias is not None
         nn.init.constant_(self.objectness.bias, float(torch.logit(torch.tensor(INITIAL_OBJECTNESS))))
 
     def forward(self, x: Tensor) -> GridAnswers:
         """Answer from a map [B, 128, H, W]."""
-        output = self.output(x).permute(0, 2, 3, 1)
-        objectness = self.objectness(self.hidden(x)).permute(0, 2, 3, 1)
+        output = self.output(x)
+        # cut off: what objectness learns of an okapi must not change what the kinds say of a zebra
+        largest = output[:, :CLASSES].detach().amax(1, keepdim=True)
+        objectness = self.objectness(torch.cat((self.hidden(x), largest), dim=1)).permute(0, 2, 3, 1)
+        output = output.permute(0, 2, 3, 1)
         return GridAnswers(objectness, output[..., :CLASSES], output[..., CLASSES:])
+
+    @torch.no_grad()
+    def start_from_kinds(self) -> None:
+        """Let objectness be the largest score of a kind."""
+        assert self.objectness.bias is not None
+        self.objectness.bias.zero_()
+        self.objectness.weight.zero_()
+        self.objectness.weight[:, -1] = 1
+
+
+def with_kinds(objectness: Tensor) -> Tensor:
+    """Return the weights of an objectness that does not see the largest kind as those of one that does."""
+    return F.pad(objectness, (0, 0, 0, 0, 0, 1)) if objectness.shape[1:2] == (CHANNELS,) else objectness
 
 
 def load_nanodet(trunk: Trunk, neck: Neck, heads: nn.ModuleList, published: Mapping[str, Tensor]) -> None:
@@ -189,8 +213,8 @@ def load_nanodet(trunk: Trunk, neck: Neck, heads: nn.ModuleList, published: Mapp
 
     Args:
         trunk, neck, heads: what takes them.
-        published: NanoDet-g's, and `hid.K` and `obj.K` for the objectness of the K-th grid; where those are missing
-            the heads keep their own.
+        published: NanoDet-g's, and perhaps `hid.K` and `obj.K` for an objectness of the K-th grid to which the kinds
+            add nothing. Where those are missing, it starts as the largest score of a kind.
 
     Raises:
         ValueError: they are another network's.
@@ -201,10 +225,15 @@ def load_nanodet(trunk: Trunk, neck: Neck, heads: nn.ModuleList, published: Mapp
         for ours, theirs in ((f"output{stride}", "output"), (f"hid.{grid}", "hidden"), (f"obj.{grid}", "objectness")):
             for part in ("weight", "bias"):
                 value = weights.pop(f"{ours}.{part}", None)
-                if value is None and theirs != "output":
-                    value = head.state_dict()[f"{theirs}.{part}"]
                 if value is not None:
                     weights[f"head.{grid}.{theirs}.{part}"] = value
+        at = f"head.{grid}.objectness.weight"
+        if at in weights:
+            weights[at] = with_kinds(weights[at])
+        else:
+            assert isinstance(head, Head)
+            head.start_from_kinds()
+            weights = {f"head.{grid}.{name}": value for name, value in head.state_dict().items()} | weights
     for module, prefix in ((trunk, ""), (neck, ""), *((head, f"head.{grid}.") for grid, head in enumerate(heads))):
         own = module.state_dict()
         wrong = [n for n in own if f"{prefix}{n}" not in weights or weights[f"{prefix}{n}"].shape != own[n].shape]

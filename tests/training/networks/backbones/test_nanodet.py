@@ -47,15 +47,33 @@ def test_other_weights_are_refused(name: str) -> None:
         load_nanodet(Trunk(), Neck(), heads(), weights)
 
 
-def test_without_objectness_the_heads_keep_their_own() -> None:
+def test_published_objectness_takes_nothing_from_the_kinds() -> None:
+    three = heads()
+    for head in three:
+        head.start_from_kinds()
+    load_nanodet(Trunk(), Neck(), three, made_up_weights())
+    assert [head.objectness.weight[0, -1, 0, 0].item() for head in three] == [0, 0, 0]
+
+
+def test_without_objectness_it_is_the_largest_score_of_a_kind() -> None:
     weights, three = made_up_weights(), heads()
-    before = three.state_dict()
-    kept = {name: value.clone() for name, value in before.items() if "output" not in name}
+    hidden = [head.hidden.weight.clone() for head in three]
     published = {name: value for name, value in weights.items() if not name.startswith(("hid", "obj"))}
     load_nanodet(Trunk(), Neck(), three, published)
-    after = three.state_dict()
-    assert all(torch.equal(after[name], value) for name, value in kept.items())
-    assert torch.equal(after["1.output.weight"], weights["output16.weight"])
+    assert torch.equal(three[1].output.weight, weights["output16.weight"])
+    assert all(torch.equal(head.hidden.weight, before) for head, before in zip(three, hidden, strict=True))
+    found = three[1](torch.rand(2, 128, 4, 4, generator=torch.Generator().manual_seed(2)))
+    assert found.kinds.std() > 0.01
+    assert torch.equal(found.objectness[..., 0], found.kinds.amax(-1))
+
+
+def test_what_objectness_learns_corrects_the_largest_score_and_leaves_the_kinds_alone() -> None:
+    head = Head()
+    head.start_from_kinds()
+    head(torch.rand(1, 128, 2, 2)).objectness.sum().backward()
+    assert head.objectness.weight.grad is not None
+    assert (head.objectness.weight.grad != 0).all()
+    assert head.output.weight.grad is None
 
 
 def test_distances_are_expectations() -> None:
