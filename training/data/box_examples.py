@@ -86,9 +86,9 @@ def examples_of(
     pictures, places = torch.cat(picture), torch.cat(place)
     shapes = [(one.boxes.shape[1], one.boxes.shape[2], one.boxes.shape[3]) for one in predictions]
     grids = on_grids(pictures.to(device), places.to(device), shapes)
-    features, evidence, found, sure = detector.seen_of(predictions, [each.boxes for each in grids])
+    features, evidence, found, sure, sharp = detector.seen_of(predictions, [each.boxes for each in grids])
     rows = torch.cat([each.rows for each in grids]).cpu()
-    seen = seen_of_boxes(features, evidence, found, sure).half().cpu()
+    seen = seen_of_boxes(features, evidence, found, sure, sharp).half().cpu()
     return BoxExamples(
         seen, sure.float().cpu(), torch.cat(overlap)[rows], torch.cat(answer)[rows], sources[pictures[rows]]
     )

@@ -32,6 +32,7 @@ from training.networks.backbones.nanodet import (
     Trunk,
     expected_distances,
     shares,
+    sharpness,
 )
 from training.networks.parts.box_quality import BoxQuality, seen_of_boxes
 from training.networks.parts.class_layer import TreeClassLayer
@@ -78,7 +79,8 @@ class YOLOv2Lite(ClassifierInside):
 
         The features of each are: the integral image of the classifier's features of the reduced picture, that of the
         trunk's at stride 32 [B, S/32 + 1, S/32 + 1, 512], the neck's map of this grid [B, 128, H, W], P(kind) of its
-        cells [B, H, W, 80], and its boxes [B, 1, H, W, 4] as fractions, cut off from the gradient.
+        cells [B, H, W, 80], the logits of their sides' distances [B, H, W, 44], and its boxes [B, 1, H, W, 4] as
+        fractions, cut off from the gradient.
         """
         maps = self._maps(pictures)
         found = []
@@ -87,14 +89,15 @@ class YOLOv2Lite(ClassifierInside):
             raw = torch.cat((expected_distances(answers.sides), answers.objectness), dim=-1)[:, None]
             boxes = raw.to(maps.classifier.dtype)
             decoded = decode_boxes(boxes.detach(), self.anchors_of(grid), self.location)
-            found.append(Prediction(boxes, (maps.classifier, maps.deep, own, shares(answers.kinds), decoded)))
+            features = (maps.classifier, maps.deep, own, shares(answers.kinds), answers.sides, decoded)
+            found.append(Prediction(boxes, features))
         return tuple(found)
 
     def look(self, pictures: Tensor) -> tuple[Prediction, ...]:
         """Predict on the same grids as far as the gate needs it: of 5,376 cells at 512 px it passes some hundred.
 
         In the place of four distances a box has the 44 logits they are the expectations of; the features are those of
-        `grids` but the boxes, with the kinds' logits instead of P(kind).
+        `grids` but the last two, with the kinds' logits instead of P(kind).
         """
         maps = self._maps(pictures)
         every: list[GridAnswers] = [head(own) for head, own in zip(self.heads, maps.neck, strict=True)]
@@ -133,15 +136,16 @@ class YOLOv2Lite(ClassifierInside):
         )
         objectness = torch.cat(raw)[:, -1]
         features, evidence = _class_inputs(predictions[0].features[:2], own, _pictures(indexes))
-        quality = self.quality(seen_of_boxes(features, evidence, own.boxes, objectness))
+        quality = self.quality(seen_of_boxes(features, evidence, own.boxes, objectness, sharpness(own.sides)))
         answer = self.quality.answer(objectness, quality)
         return Judgement(own.boxes, answer, self.class_layer(features, evidence))
 
     def _chosen(self, grid: int, prediction: Prediction, index: BoxIndex, raw: Tensor) -> "_Own":
         """Return what is seen of boxes of one grid of `look`, whose raw outputs are [K, 45]."""
         own, kinds = prediction.features[2:]
-        boxes = self.boxes_of(grid, prediction, index, expected_distances(raw[:, :-1]))
-        return _Own(_cells(own, index), shares(kinds[index.picture, index.row, index.column]), boxes)
+        sides = raw[:, :-1]
+        boxes = self.boxes_of(grid, prediction, index, expected_distances(sides))
+        return _Own(_cells(own, index), shares(kinds[index.picture, index.row, index.column]), sides, boxes)
 
     def least_objectness(self, threshold: Tensor) -> Tensor:
         """Return the objectness of a box, 0 to 1, without which `judge` cannot answer a threshold."""
@@ -149,7 +153,7 @@ class YOLOv2Lite(ClassifierInside):
 
     def seen_of(
         self, predictions: Sequence[Prediction], indexes: Sequence[BoxIndex]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return what is seen of the K boxes of all grids, one grid after the other.
 
         Args:
@@ -158,11 +162,12 @@ class YOLOv2Lite(ClassifierInside):
 
         Returns:
             The two that `class_inputs` gives; the boxes [K, 4], centre x, centre y, width, height as fractions; the
-            logits of their objectness [K].
+            logits of their objectness [K]; how sharp their sides are [K, SHARPNESS].
         """
         own = _joined(_own(one.features, index) for one, index in zip(predictions, indexes, strict=True))
         raw = torch.cat([one.boxes[tuple(index)] for one, index in zip(predictions, indexes, strict=True)])
-        return *_class_inputs(predictions[0].features[:2], own, _pictures(indexes)), own.boxes, raw[:, 4]
+        inputs = _class_inputs(predictions[0].features[:2], own, _pictures(indexes))
+        return *inputs, own.boxes, raw[:, 4], sharpness(own.sides)
 
 
 class _Maps(NamedTuple):
@@ -174,10 +179,14 @@ class _Maps(NamedTuple):
 
 
 class _Own(NamedTuple):
-    """What is seen of K boxes on their grid: features of their cells [K, 128], P(kind) [K, 80], the boxes [K, 4]."""
+    """What is seen of K boxes on their grid.
+
+    cells: [K, 128], features. kinds: [K, 80], P(kind). sides: [K, 44], logits of their distances. boxes: [K, 4].
+    """
 
     cells: Tensor
     kinds: Tensor
+    sides: Tensor
     boxes: Tensor
 
 
@@ -198,8 +207,9 @@ def _class_inputs(shared: tuple[Tensor, ...], own: _Own, picture: Tensor) -> tup
 
 
 def _own(features: tuple[Tensor, ...], index: BoxIndex) -> _Own:
-    own, kinds, boxes = features[2:]
-    return _Own(_cells(own, index), kinds[index.picture, index.row, index.column], boxes[tuple(index)])
+    own, kinds, sides, boxes = features[2:]
+    place = (index.picture, index.row, index.column)
+    return _Own(_cells(own, index), kinds[place], sides[place], boxes[tuple(index)])
 
 
 def _cells(own: Tensor, index: BoxIndex) -> Tensor:

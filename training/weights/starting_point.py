@@ -9,14 +9,15 @@ import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from model.metadata import METADATA_KEY, InvalidModelError, ModelMetadata
 from model.runtime import default_model_path
 from training.darknet.starting_weights import read_darknet_start
 from training.export.model_file import WEIGHT_PREFIX
 from training.export.onnx_model import store_in_float
-from training.networks.backbones.efficientnet_lite import FoldedConvolution
-from training.networks.backbones.nanodet import STRIDES, with_kinds
+from training.networks.backbones.efficientnet_lite import HEAD_CHANNELS, FoldedConvolution
+from training.networks.backbones.nanodet import CHANNELS, CLASSES, DEEP_CHANNELS, SHARPNESS, STRIDES, with_kinds
 from training.networks.catalogue import BACKBONE, Design
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.layers import ConvolutionBatchNormLeaky
@@ -44,6 +45,8 @@ QUALITY: Final = "quality."
 FLAT: Final = "class_layer.flat.bias"
 HEAD: Final = "head."
 FIRST_HEAD: Final = "heads.0."
+QUALITY_INPUT: Final = "quality.hidden.weight"
+VERSION_5_INPUTS: Final = HEAD_CHANNELS + CHANNELS + DEEP_CHANNELS + CLASSES + 7
 OBJECTNESS: Final = "objectness.weight"  # of a head
 QUANTIZED: Final = "_quantized"  # so ONNX Runtime names what it quantised
 CONVOLUTION_WITH_BIAS: Final = 3  # inputs
@@ -106,14 +109,15 @@ def _from_model_file(path: Path) -> StartingPoint:
     if any(name.startswith(QUALITY) for name in weights):
         weights = _quality_numbers(metadata) | weights
     tree = metadata.tree
-    weights |= _equal_heads(weights)
+    weights |= _of_todays_shape(weights)
     return StartingPoint(weights, tuple(tree.wnids[node] for node in metadata.trained), folded=True)
 
 
-def _equal_heads(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a yolov2-lite's other heads that a graph has only once, because those of the first equal.
+def _of_todays_shape(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a yolov2-lite that its file has in another shape, or only once because the first equal.
 
-    Up to version 5 objectness did not see the largest kind: for such a file that counts nothing.
+    Up to version 5 objectness did not see the largest kind: for such a file that counts nothing. Nor did the quality of
+    boxes see how sharp their sides are.
     """
     found: dict[str, Tensor] = {}
     for name, value in weights.items():
@@ -122,6 +126,9 @@ def _equal_heads(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             for grid in range(len(STRIDES)):
                 own = weights.get(f"heads.{grid}.{part}", value)
                 found[f"heads.{grid}.{part}"] = with_kinds(own) if part == OBJECTNESS else own
+    quality = weights.get(QUALITY_INPUT)
+    if quality is not None and quality.shape[1] == VERSION_5_INPUTS:
+        found[QUALITY_INPUT] = F.pad(quality, (0, SHARPNESS))
     return found
 
 

@@ -9,6 +9,7 @@ from tests.training.networks.given_backbones import lively_backbone
 from tests.training.networks.published_nanodet import made_up_weights
 from training.networks.backbones.nanodet import INITIAL_OBJECTNESS, load_nanodet
 from training.networks.catalogue import ANCHORS, Design, build_detector
+from training.networks.parts.box_quality import seen_of_boxes
 from training.networks.parts.classifier_inside import reduced_side
 from training.networks.parts.detector import BoxIndex, Location, Prediction, decode_boxes
 from training.networks.yolov2_lite import YOLOv2Lite
@@ -100,13 +101,30 @@ def test_what_passes_the_gate_is_judged_as_all_boxes_would_be(
     with torch.no_grad():
         glance = network.look(pictures)
         judged = network.judge(glance, indexes)
-        _, _, boxes, objectness = network.seen_of(predictions, indexes)
+        _, _, boxes, objectness, sharp = network.seen_of(predictions, indexes)
         logits = network.logits_of(predictions, indexes)
     for each, trained in zip(glance, predictions, strict=True):
         torch.testing.assert_close(each.boxes[..., -1], trained.boxes[..., -1])
     torch.testing.assert_close(judged.boxes, boxes)
     torch.testing.assert_close(judged.objectness, objectness.sigmoid())  # quality has no power before a refit
     torch.testing.assert_close(judged.class_logits, logits)
+    assert sharp.shape == (9, 20)
+    assert sharp.std(0).min() > 1e-4
+
+
+def test_quality_is_judged_as_it_was_learned(network: YOLOv2Lite, predictions: tuple[Prediction, ...]) -> None:
+    judge = made()
+    judge.load_state_dict(network.state_dict())
+    torch.nn.init.normal_(judge.quality.output.weight)
+    judge.quality.power.fill_(1)
+    indexes = [index_of(0, 1), index_of(1, 0), index_of(2, 1)]
+    pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
+    with torch.no_grad():
+        served = judge.judge(judge.look(pictures), indexes).objectness
+        seen = judge.seen_of(predictions, indexes)
+        expected = judge.quality.answer(seen[3], judge.quality(seen_of_boxes(*seen)))
+    torch.testing.assert_close(served, expected)
+    assert served.std() > 0
 
 
 def test_each_of_three_grids_has_one_anchor() -> None:

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.networks.backbones.nanodet import SHARPNESS
+
 HIDDEN: Final = 64
 SLOPE: Final = 0.1
-FURTHER: Final = 7  # numbers a box has beside what its name is made of
+FURTHER: Final = 7 + SHARPNESS  # numbers a box has beside what its name is made of
 LEAST_SIDE: Final = 1e-4  # of a picture
 SLACK: Final = 1e-3  # of the least objectness: rounding, of logits of 20 and more, must not leave out what reaches it
 LARGEST: Final = 1 - 1e-6  # of a score whose logit is taken
@@ -69,13 +71,15 @@ class BoxQuality(nn.Module):
         return score ** (1 / (1 + self.power)) * (1 - SLACK)
 
 
-def seen_of_boxes(features: Tensor, evidence: Tensor, boxes: Tensor, objectness: Tensor) -> Tensor:
+def seen_of_boxes(features: Tensor, evidence: Tensor, boxes: Tensor, objectness: Tensor, sharpness: Tensor) -> Tensor:
     """Join what the quality of boxes is judged by, [K, F + E + FURTHER].
 
     Args:
         features, evidence: [K, F] and [K, E], what the class layer sees.
         boxes: [K, 4], centre x, centre y, width, height as fractions of the picture.
         objectness: [K], logits.
+        sharpness: [K, SHARPNESS], of the sides.
     """
     sides = boxes[:, 2:].clamp(min=LEAST_SIDE).log()
-    return torch.cat((features, evidence, objectness[:, None], boxes[:, :2], sides, sides.square()), dim=1)
+    place = (objectness[:, None], boxes[:, :2], sides, sides.square())
+    return torch.cat((features, evidence, *place, sharpness.to(features.dtype)), dim=1)

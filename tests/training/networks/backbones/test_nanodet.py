@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from tests.training.networks.published_nanodet import made_up_weights, published_answers
-from training.networks.backbones.nanodet import Head, Neck, Trunk, expected_distances, load_nanodet, shares
+from training.networks.backbones.nanodet import (
+    Head,
+    Neck,
+    Trunk,
+    expected_distances,
+    load_nanodet,
+    shares,
+    sharpness,
+)
 
 
 def heads() -> nn.ModuleList:
@@ -83,9 +91,17 @@ def test_distances_are_expectations() -> None:
     torch.testing.assert_close(expected_distances(sides), expected, atol=1e-4, rtol=0)
 
 
+def test_sharpness_is_of_each_side_the_greatest_probabilities_and_their_mean() -> None:
+    sides = torch.zeros(1, 44)
+    sides[0, 11 + 3] = 50  # the second side is surely 3 cells away, the others may be anywhere
+    anywhere = [1 / 11] * 5
+    found = sharpness(sides)[0]
+    assert found.tolist() == pytest.approx([*anywhere, 1, 0, 0, 0, 0.25, *anywhere, *anywhere])
+
+
 def test_shares_are_parts_of_the_sum_of_the_scores() -> None:
     kinds = torch.full((80,), -20.0)
     kinds[3], kinds[5] = 0.0, 20.0
     found = shares(kinds)
     assert float(found.sum()) == pytest.approx(1)
-    assert float(found[5] / found[3]) == pytest.approx(2**2, rel=1e-4)  # scores of 1 and .5
+    assert float(found[5] / found[3]) == pytest.approx(2**3, rel=1e-4)  # scores of 1 and .5

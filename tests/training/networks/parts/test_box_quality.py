@@ -56,8 +56,9 @@ def test_no_box_without_the_least_objectness_reaches_a_threshold(threshold: floa
 
 def test_what_is_seen() -> None:
     boxes = torch.tensor([[0.5, 0.25, 0.1, 0.0]])
-    seen = seen_of_boxes(torch.ones(1, 3), torch.zeros(1, 1), boxes, torch.tensor([2.0]))
+    seen = seen_of_boxes(torch.ones(1, 3), torch.zeros(1, 1), boxes, torch.tensor([2.0]), torch.full((1, 20), 3.0))
     assert seen.shape == (1, INPUTS + FURTHER)
     assert seen.isfinite().all()
     assert seen[0, :7].tolist() == [1, 1, 1, 0, 2, 0.5, 0.25]
     assert seen[0, 7].item() == pytest.approx(-2.302585)
+    assert seen[0, -20:].tolist() == [3] * 20

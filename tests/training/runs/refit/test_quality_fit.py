@@ -19,7 +19,7 @@ def boxes(told: float = 1.0) -> BoxExamples:
     features[:, 0] += told * (2 * whole.float() - 1) * 3
     objectness = torch.zeros(COUNT)
     middle = torch.full((COUNT, 4), 0.5)
-    seen = seen_of_boxes(features, torch.zeros(COUNT, 1), middle, objectness).half()
+    seen = seen_of_boxes(features, torch.zeros(COUNT, 1), middle, objectness, torch.zeros(COUNT, 20)).half()
     return BoxExamples(seen, objectness, overlap, torch.ones(COUNT, dtype=torch.bool), (~whole).long())
 
 
