@@ -21,7 +21,7 @@ from training.weights.checkpoint import (
     trained_nodes,
 )
 from training.weights.run_folder import CONFIGURATION, load_tree
-from training.weights.starting_point import FLAT
+from training.weights.starting_point import FLAT, of_todays_shape
 
 
 class TrainedDetector(NamedTuple):
@@ -57,6 +57,7 @@ def load_detector(folder: Path) -> TrainedDetector:
 def averaged_detector(run: TrainConfiguration, tensors: dict[str, Tensor], classes: int) -> Detector:
     """Build a run's detector with the moving average of its weights, ready to predict."""
     state = tensors_of(tensors, AVERAGE_PREFIX)
+    state |= of_todays_shape(state)
     flat = state.get(FLAT)
     design = run.network.design() if flat is None else run.network.design(len(flat), backbone_name(state))
     detector = build_detector(design, classes)

@@ -88,6 +88,7 @@ def read_starting_point(path: Path, design: Design) -> StartingPoint:
         return _from_model_file(path)
     tensors, state = load_checkpoint(path)
     weights, tree = tensors_of(tensors, AVERAGE_PREFIX), load_tree(path, state)
+    weights |= of_todays_shape(weights)
     if CLASSIFIER in state:
         classifier = ClassifierState.read(path, state)
         return StartingPoint(weights, tuple(tree.wnids[node] for node in state["trained"]), classifier)
@@ -109,12 +110,12 @@ def _from_model_file(path: Path) -> StartingPoint:
     if any(name.startswith(QUALITY) for name in weights):
         weights = _quality_numbers(metadata) | weights
     tree = metadata.tree
-    weights |= _of_todays_shape(weights)
+    weights |= of_todays_shape(weights)
     return StartingPoint(weights, tuple(tree.wnids[node] for node in metadata.trained), folded=True)
 
 
-def _of_todays_shape(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a yolov2-lite that its file has in another shape, or only once because the first equal.
+def of_todays_shape(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a yolov2-lite that its file has in another shape, or only once because they are equal.
 
     Up to version 5 objectness did not see the largest kind: for such a file that counts nothing. Nor did the quality of
     boxes see how sharp their sides are.

@@ -22,7 +22,7 @@ from training.networks.yolov2_efficientnet import YOLOv2EfficientNet
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.weights.checkpoint import InvalidCheckpointError, save_checkpoint
 from training.weights.norm_calibration import calibrate_norms
-from training.weights.starting_point import StartingPoint, read_starting_point, start_around
+from training.weights.starting_point import StartingPoint, of_todays_shape, read_starting_point, start_around
 
 ANCHORS = ((0.8, 1.1), (2.0, 1.5))
 DOG = "n02084071"
@@ -238,3 +238,28 @@ def test_what_is_neither(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, {"average.x": torch.zeros(1)}, {"step": 1, "trained": [0], "tree": "sha256:other"})
     with pytest.raises(InvalidCheckpointError, match="another WordTree, sha256:other"):
         read_starting_point(tmp_path, DESIGN)
+
+
+def test_a_file_of_version_5_is_brought_to_todays_shape() -> None:
+    objectness, quality = torch.randn(1, 128, 1, 1), torch.randn(64, 2007)
+    weights = {
+        "heads.0.objectness.weight": objectness,
+        "heads.0.objectness.bias": torch.tensor([1.0]),
+        "heads.2.objectness.bias": torch.tensor([3.0]),
+        "quality.hidden.weight": quality,
+    }
+    found = of_todays_shape(weights)
+    for grid, bias in enumerate((1, 1, 3)):  # a graph has equal numbers once
+        assert torch.equal(found[f"heads.{grid}.objectness.weight"][:, :128], objectness)
+        assert found[f"heads.{grid}.objectness.weight"][:, 128:].tolist() == [[[[0]]]]
+        assert found[f"heads.{grid}.objectness.bias"].item() == bias
+    assert torch.equal(found["quality.hidden.weight"][:, :2007], quality)
+    assert not found["quality.hidden.weight"][:, 2007:].any()
+    assert found["quality.hidden.weight"].shape == (64, 2027)
+
+
+def test_todays_file_keeps_its_shape() -> None:
+    weights = {"heads.0.objectness.weight": torch.randn(1, 129, 1, 1), "quality.hidden.weight": torch.randn(64, 2027)}
+    found = of_todays_shape(weights)
+    assert torch.equal(found["heads.1.objectness.weight"], weights["heads.0.objectness.weight"])
+    assert "quality.hidden.weight" not in found
