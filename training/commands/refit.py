@@ -12,6 +12,7 @@ A yolov2-lite learns in the same minutes to judge its boxes a second time.
 import logging
 import math
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -57,6 +58,9 @@ class RefitConfiguration(ClassFit, QualityFit):
     output: Path = Field(description="folder for the run with the new class layer")
     epochs: PositiveInt = Field(1, description="looks at each picture, each in another view")
     shares: dict[str, NonNegativeFloat] = Field({}, description="weight of each set as a whole, by its name; default 1")
+    quality_shares: dict[str, NonNegativeFloat] | None = Field(
+        None, description="the same for the quality of boxes; default: shares"
+    )
     sizes: tuple[InputSize, ...] | None = Field(
         None, min_length=1, description="input sizes, px; default: those of the run"
     )
@@ -72,7 +76,7 @@ def refit_run(configuration: RefitConfiguration) -> int:
 
     Raises:
         ConfigurationError: the run's configuration cannot be read, is of another network, or has no set of a name in
-            `shares`.
+            `shares` or `quality_shares`.
         FolderInUseError: the output folder holds a run already.
         InvalidCheckpointError: the run has no usable checkpoint, or its sets have changed.
         InvalidDatasetError: a set cannot be used.
@@ -93,7 +97,10 @@ def refit_run(configuration: RefitConfiguration) -> int:
         run.augmentation.model_copy(update={"mosaic": 0, "backgrounds": 0, "focus": 0}),
         configuration.seed,
     )
-    shares = shares_of(configuration, [source.name for source in mixture.sources])
+    names = [source.name for source in mixture.sources]
+    shares = shares_of("shares", configuration.shares, names)
+    quality_shares = configuration.quality_shares
+    of_quality = shares if quality_shares is None else shares_of("quality_shares", quality_shares, names)
     batches = math.ceil(len(mixture) * configuration.epochs / PICTURES)
     stream = BatchSampler(mixture.items, PICTURES, configuration.sizes or run.sizes, configuration.seed, 0, batches)
     loop = LoopConfiguration(device=configuration.device)
@@ -107,7 +114,7 @@ def refit_run(configuration: RefitConfiguration) -> int:
     loss = fit_classes(detector.class_layer, examples, shares, softmax, configuration)
     logger.info("%d objects, loss %.3f at the end", len(examples.nodes), loss)
     if unsure is not None and isinstance(detector, YOLOv2Lite):
-        loss = fit_quality(detector.quality, unsure, shares, configuration, configuration.seed)
+        loss = fit_quality(detector.quality, unsure, of_quality, configuration, configuration.seed)
         logger.info("%d boxes, loss %.3f at the end", len(unsure.overlap), loss)
     fitted = {name: value.cpu() for name, value in detector.state_dict().items() if name.startswith(FITTED)}
     for prefix in (NETWORK_PREFIX, AVERAGE_PREFIX):
@@ -120,13 +127,18 @@ def refit_run(configuration: RefitConfiguration) -> int:
     return len(examples.nodes)
 
 
-def shares_of(configuration: RefitConfiguration, names: list[str]) -> list[float]:
+def shares_of(option: str, given: Mapping[str, float], names: list[str]) -> list[float]:
     """Return how much each set of a name counts.
+
+    Args:
+        option: the name of what is given.
+        given: how much sets count; the others count 1.
+        names: of the run's sets.
 
     Raises:
         ConfigurationError: a share is of a set that the run does not have.
     """
-    unknown = sorted(set(configuration.shares) - set(names))
+    unknown = sorted(set(given) - set(names))
     if unknown:
-        raise ConfigurationError(f"shares: the run has no set {unknown[0]!r}; its sets are {', '.join(names)}")
-    return [configuration.shares.get(name, 1.0) for name in names]
+        raise ConfigurationError(f"{option}: the run has no set {unknown[0]!r}; its sets are {', '.join(names)}")
+    return [given.get(name, 1.0) for name in names]

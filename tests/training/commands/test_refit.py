@@ -223,9 +223,10 @@ def test_every_picture_is_looked_at_once_however_often_training_repeats_it(
 
 
 @pytest.mark.slow
-def test_a_share_of_no_set_is_refused(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no set 'coco'; its sets are tiny, labelled"):
-        refit_run(settings(tmp_path, run=run / "run", shares={"coco": 1}))
+@pytest.mark.parametrize("option", ["shares", "quality_shares"])
+def test_a_share_of_no_set_is_refused(run: Path, tmp_path: Path, option: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{option}: .* no set 'coco'; its sets are tiny, labelled"):
+        refit_run(settings(tmp_path, run=run / "run", **{option: {"coco": 1}}))
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """yolov2-lite from published weights to a model file: start, train, refit, export."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from model.runtime import OnnxDetector
 from tests.training.networks.published_nanodet import made_up_weights
 from tests.training.tiny_data import tiny_run, write_data
 from training.command_line import ConfigurationError
+from training.commands import refit
 from training.commands.export import ExportConfiguration, export_run
 from training.commands.refit import RefitConfiguration, refit_run
 from training.commands.train import train_detector
@@ -86,6 +88,30 @@ def test_it_is_refitted_and_exported(root: Path, started: Path, capfd: pytest.Ca
     metadata: ModelMetadata = OnnxDetector.load(path, threads=1).metadata
     assert metadata.stride == 8
     assert metadata.preprocessing.mean == PIXEL_MEAN
+
+
+def test_sets_may_count_otherwise_for_the_quality_of_boxes(
+    root: Path, started: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: dict[str, list[float]] = {}
+    for name in ("fit_classes", "fit_quality"):
+        fit = getattr(refit, name)
+
+        def noted(part: Any, seen: Any, shares: list[float], *rest: Any, name: str = name, fit: Any = fit) -> float:
+            counted[name] = shares
+            return float(fit(part, seen, shares, *rest))
+
+        monkeypatch.setattr(refit, name, noted)
+    output = root / "shares"
+    settings: dict[str, Any] = {
+        "workers": 0,
+        "sizes": (64,),
+        "boxes": 60,
+        "shares": {"labelled": 3},
+        "quality_shares": {"tiny": 2},
+    }
+    refit_run(RefitConfiguration(run=started, output=output, **settings))
+    assert counted == {"fit_classes": [1, 3], "fit_quality": [2, 1]}
 
 
 def test_it_starts_from_its_model_file(root: Path, started: Path) -> None:
