@@ -25,6 +25,7 @@ from training.configurations.load import check_nodes, load_detector
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
 from training.configurations.validation import InputSize
 from training.data.batches import BatchSampler
+from training.data.box_examples import examples_of_backgrounds, joined
 from training.data.class_examples import collect_examples
 from training.data.mixture import Mixture
 from training.losses.hierarchical import HierarchicalSoftmax
@@ -47,6 +48,8 @@ FITTED: Final = (
     "quality.",
 )
 PICTURES: Final = 16  # looked at at once
+BACKGROUNDS: Final = "backgrounds"
+"""What they are called among the sets."""
 
 
 class RefitConfiguration(ClassFit, QualityFit):
@@ -59,7 +62,11 @@ class RefitConfiguration(ClassFit, QualityFit):
     epochs: PositiveInt = Field(1, description="looks at each picture, each in another view")
     shares: dict[str, NonNegativeFloat] = Field({}, description="weight of each set as a whole, by its name; default 1")
     quality_shares: dict[str, NonNegativeFloat] | None = Field(
-        None, description="the same for the quality of boxes; default: shares"
+        None,
+        description="the same for the quality of boxes, where backgrounds are a set of that name; default: shares",
+    )
+    backgrounds: NonNegativeInt = Field(
+        0, description="made-up pictures of nothing to learn the quality of boxes from: plain colours, gradients, noise"
     )
     sizes: tuple[InputSize, ...] | None = Field(
         None, min_length=1, description="input sizes, px; default: those of the run"
@@ -100,9 +107,12 @@ def refit_run(configuration: RefitConfiguration) -> int:
     names = [source.name for source in mixture.sources]
     shares = shares_of("shares", configuration.shares, names)
     quality_shares = configuration.quality_shares
-    of_quality = shares if quality_shares is None else shares_of("quality_shares", quality_shares, names)
+    of_quality = shares_of(
+        "quality_shares", configuration.shares if quality_shares is None else quality_shares, [*names, BACKGROUNDS]
+    )
     batches = math.ceil(len(mixture) * configuration.epochs / PICTURES)
-    stream = BatchSampler(mixture.items, PICTURES, configuration.sizes or run.sizes, configuration.seed, 0, batches)
+    sizes = configuration.sizes or run.sizes
+    stream = BatchSampler(mixture.items, PICTURES, sizes, configuration.seed, 0, batches)
     loop = LoopConfiguration(device=configuration.device)
     device = loop.choose_device()
     use_device(device)
@@ -114,6 +124,10 @@ def refit_run(configuration: RefitConfiguration) -> int:
     loss = fit_classes(detector.class_layer, examples, shares, softmax, configuration)
     logger.info("%d objects, loss %.3f at the end", len(examples.nodes), loss)
     if unsure is not None and isinstance(detector, YOLOv2Lite):
+        nothing = examples_of_backgrounds(
+            detector, configuration.backgrounds, sizes, len(names), configuration.boxes, configuration.seed
+        )
+        unsure = unsure if nothing is None else joined([unsure, nothing])
         loss = fit_quality(detector.quality, unsure, of_quality, configuration, configuration.seed)
         logger.info("%d boxes, loss %.3f at the end", len(unsure.overlap), loss)
     fitted = {name: value.cpu() for name, value in detector.state_dict().items() if name.startswith(FITTED)}

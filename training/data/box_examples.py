@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from training.data.augmentation.background import background
 from training.iou import iou_of_pairs
 from training.networks.parts.box_quality import seen_of_boxes
 from training.networks.parts.detector import Prediction, on_grids
@@ -47,8 +49,8 @@ def examples_of(
 ) -> BoxExamples:
     """Pick boxes of a batch of B pictures.
 
-    Of each picture that has an object with a box: what suppression leaves, two thirds of `count`, the surest; boxes
-    about an object, a quarter; and any others. Boxes about what a teacher doubts are left out.
+    Of each picture that has an object with a box, or shows nothing: what suppression leaves, two thirds of `count`,
+    the surest; boxes about an object, a quarter; and any others. Boxes about what a teacher doubts are left out.
 
     Args:
         detector: in evaluation mode.
@@ -65,12 +67,13 @@ def examples_of(
     for number in range(len(boxes)):
         own = targets.picture == number
         objects = targets.boxes[own & (targets.confidence > 0)]
+        nothing = bool(targets.negative_weight[number] == 1) and not own.any()
         order = logits[number].sigmoid().topk(min(MOST, logits.shape[1]))
         some = order.indices[order.values >= LEAST_OBJECTNESS]
-        if not len(objects) or not len(some):
+        if not len(some) or not (len(objects) or nothing):
             continue
         here = boxes[number, some]
-        best = iou_of_pairs(here[:, None], objects[None]).amax(1)
+        best = iou_of_pairs(here[:, None], objects[None]).amax(1) if len(objects) else torch.zeros(len(here))
         doubted = iou_of_pairs(here[:, None], targets.boxes[own & (targets.confidence == 0)][None]) >= DOUBTED
         known = (best >= NEAR) | ~doubted.any(1)
         left = suppressed(here, 2 * count // 3)
@@ -92,6 +95,37 @@ def examples_of(
     return BoxExamples(
         seen, sure.float().cpu(), torch.cat(overlap)[rows], torch.cat(answer)[rows], sources[pictures[rows]]
     )
+
+
+@torch.no_grad()
+def examples_of_backgrounds(
+    detector: YOLOv2Lite, backgrounds: int, sizes: Sequence[int], source: int, count: int, seed: int
+) -> BoxExamples | None:
+    """Pick boxes of made-up pictures of nothing; None where the detector sees nothing in them either.
+
+    Args:
+        detector: in evaluation mode, on the device that computes.
+        backgrounds: pictures.
+        sizes: theirs in turn, px.
+        source: the number of the set they are.
+        count: boxes of a picture, at most.
+        seed: of the pictures.
+    """
+    rows = []
+    generator = torch.Generator().manual_seed(seed)
+    for number in range(backgrounds):
+        pixels = background(sizes[number % len(sizes)], np.random.default_rng((seed, number)))
+        picture = torch.from_numpy(pixels)[None].to(detector.anchors.device).permute(0, 3, 1, 2).float()
+        no_boxes, none = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+        targets = Targets(no_boxes.view(0, 4), none, none, no_boxes, torch.ones(1), none, none)
+        found = examples_of(detector, detector.grids(picture), targets, torch.tensor([source]), count, generator)
+        rows += [found] if len(found.seen) else []
+    return joined(rows) if rows else None
+
+
+def joined(rows: Sequence[BoxExamples]) -> BoxExamples:
+    """Return examples one after the other."""
+    return BoxExamples(*(torch.cat(columns) for columns in zip(*rows, strict=True)))
 
 
 def suppressed(boxes: Tensor, count: int) -> Tensor:

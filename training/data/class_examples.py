@@ -8,7 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from training.data.batches import BatchSampler, load_batches
-from training.data.box_examples import BoxExamples, examples_of
+from training.data.box_examples import BoxExamples, examples_of, joined
 from training.data.mixture import Mixture
 from training.iou import iou_of_pairs
 from training.networks.parts.classifier_inside import ClassifierInside
@@ -72,7 +72,7 @@ def collect_examples(
             picked = examples_of(detector, every, batch.targets, sources, boxes_a_picture, generator)
             unsure += [picked] if len(picked.seen) else []
     objects = ClassExamples(*(torch.cat(columns) for columns in zip(*rows, strict=True)))
-    return objects, BoxExamples(*(torch.cat(columns) for columns in zip(*unsure, strict=True))) if unsure else None
+    return objects, joined(unsure) if unsure else None
 
 
 def finding_boxes(
