@@ -46,11 +46,13 @@ def examples_of(
     sources: Tensor,
     count: int,
     generator: torch.Generator,
+    *,
+    nothing: bool = False,
 ) -> BoxExamples:
     """Pick boxes of a batch of B pictures.
 
-    Of each picture that has an object with a box, or shows nothing: what suppression leaves, two thirds of `count`,
-    the surest; boxes about an object, a quarter; and any others. Boxes about what a teacher doubts are left out.
+    Of each picture that has an object with a box: what suppression leaves, two thirds of `count`, the surest; boxes
+    about an object, a quarter; and any others. Boxes about what a teacher doubts are left out.
 
     Args:
         detector: in evaluation mode.
@@ -59,6 +61,7 @@ def examples_of(
         sources: [B] int64, the set each picture comes from.
         count: boxes of a picture, at most.
         generator: picks.
+        nothing: a picture without an object is known to show nothing, and as good as one with.
     """
     device = predictions[0].boxes.device
     boxes = torch.cat([one.features[-1].flatten(1, 3) for one in predictions], dim=1).float().cpu()
@@ -67,7 +70,6 @@ def examples_of(
     for number in range(len(boxes)):
         own = targets.picture == number
         objects = targets.boxes[own & (targets.confidence > 0)]
-        nothing = bool(targets.negative_weight[number] == 1) and not own.any()
         order = logits[number].sigmoid().topk(min(MOST, logits.shape[1]))
         some = order.indices[order.values >= LEAST_OBJECTNESS]
         if not len(some) or not (len(objects) or nothing):
@@ -118,7 +120,9 @@ def examples_of_backgrounds(
         picture = torch.from_numpy(pixels)[None].to(detector.anchors.device).permute(0, 3, 1, 2).float()
         no_boxes, none = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
         targets = Targets(no_boxes.view(0, 4), none, none, no_boxes, torch.ones(1), none, none)
-        found = examples_of(detector, detector.grids(picture), targets, torch.tensor([source]), count, generator)
+        found = examples_of(
+            detector, detector.grids(picture), targets, torch.tensor([source]), count, generator, nothing=True
+        )
         rows += [found] if len(found.seen) else []
     return joined(rows) if rows else None
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from training.data.box_examples import examples_of, pick, suppressed
+from training.data.box_examples import examples_of, examples_of_backgrounds, pick, suppressed
 from training.networks.backbones.efficientnet_lite import EfficientNetLite
 from training.networks.backbones.nanodet import Head
 from training.networks.yolov2_lite import YOLOv2Lite
@@ -92,3 +92,36 @@ def test_a_batch_of_which_nothing_is_known() -> None:
         predictions = detector.grids(pictures())
     found = examples_of(detector, predictions, targets([], [], []), torch.zeros(3).long(), 30, torch.Generator())
     assert len(found.overlap) == len(found.seen) == 0
+
+
+def test_boxes_of_pictures_that_show_nothing_overlap_nothing() -> None:
+    detector = network()
+    with torch.no_grad():
+        predictions = detector.grids(pictures())
+    generator = torch.Generator().manual_seed(0)
+    sources = torch.tensor([4, 5, 6])
+    found = examples_of(detector, predictions, targets([], [], []), sources, 30, generator, nothing=True)
+    assert set(found.sources.tolist()) == {4, 5, 6}
+    assert not found.overlap.any()
+
+
+def test_backgrounds_are_pictures_of_nothing() -> None:
+    detector = network()
+    found, again, other = (examples_of_backgrounds(detector, 3, (64, 96), 7, 20, seed) for seed in (0, 0, 1))
+    assert found is not None
+    assert again is not None
+    assert other is not None
+    assert 0 < len(found.overlap) <= 3 * 20
+    assert not found.overlap.any()
+    assert set(found.sources.tolist()) == {7}
+    assert torch.equal(found.seen, again.seen)
+    assert found.seen.shape != other.seen.shape or not torch.equal(found.seen, other.seen)
+
+
+def test_a_detector_that_sees_nothing_learns_nothing_of_backgrounds() -> None:
+    detector = network()
+    for head in detector.heads:
+        assert isinstance(head, Head)
+        assert head.objectness.bias is not None
+        torch.nn.init.constant_(head.objectness.bias, -20)
+    assert examples_of_backgrounds(detector, 2, (64,), 0, 20, 0) is None
