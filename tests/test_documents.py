@@ -159,5 +159,5 @@ def test_examples_in_python_run(
                 text = text.replace(SERVED, f"{url.host}:{url.port}")  # noqa: PLW2901
             exec(compile(text, name_of(path), "exec"), {})  # noqa: S102 - our own document
     shown = capsys.readouterr().out
-    assert ("car Box(" if path.name == "video.md" else "car 0.8 ") in shown
+    assert ("car Box(" if path.name == "video.md" else "malamute 0.9") in shown
     assert len(shown.splitlines()) >= 4

@@ -18,20 +18,20 @@ _DOG = (
     ("n02084071", "dog"),
 )
 _CAR = (
-    ("n00002684", "object", 0.9998867),
-    ("n00003553", "whole", 0.99987745),
-    ("n00021939", "artifact", 0.9978191),
-    ("n03575240", "instrumentality", 0.99731743),
-    ("n03094503", "container", 0.9945894),
-    ("n04576211", "wheeled vehicle", 0.99426764),
-    ("n04170037", "self-propelled vehicle", 0.9942357),
-    ("n03791235", "motor vehicle", 0.9942087),
-    ("n02958343", "car", 0.992929),
+    ("n00002684", "object", 0.9999055),
+    ("n00003553", "whole", 0.99990094),
+    ("n00021939", "artifact", 0.9960871),
+    ("n03575240", "instrumentality", 0.9955434),
+    ("n03094503", "container", 0.9909834),
+    ("n04576211", "wheeled vehicle", 0.9906097),
+    ("n04170037", "self-propelled vehicle", 0.99058324),
+    ("n03791235", "motor vehicle", 0.99056226),
+    ("n02958343", "car", 0.95315415),
 )
 _KINDS_OF_CAR = (
-    ("n03770679", "minivan", 0.16401373),
-    ("n03670208", "limousine", 0.12419027),
-    ("n03100240", "convertible", 0.12412456),
+    ("n03770679", "minivan", 0.1513945),
+    ("n03670208", "limousine", 0.12331573),
+    ("n03100240", "convertible", 0.1159493),
 )
 _TREE = "sha256:124b05033e928707069995e1b61823c80f10fc14d82f84c9cd5575443b61be54"
 
@@ -44,16 +44,16 @@ _RESULT: dict[str, Any] = {
     "image": {"width": 768, "height": 576},
     "detections": [
         {
-            "box": {"x1": 467.06406, "y1": 79.82463, "x2": 694.34216, "y2": 173.76283},
+            "box": {"x1": 464.26447, "y1": 77.47974, "x2": 692.1308, "y2": 167.3591},
             "label": {"wnid": "n02958343", "name": "car"},
-            "score": 0.8119412,
-            "objectness": 0.81772333,
+            "score": 0.59891444,
+            "objectness": 0.62835,
             "path": _steps(_CAR),
             "alternatives": _steps(_KINDS_OF_CAR),
         }
     ],
-    "model": {"name": "yolov2-lite", "version": "5.1", "tree": _TREE},
-    "timing_ms": {"decode": 29.1, "queue": 0.0, "inference": 160.89, "postprocess": 2.5},
+    "model": {"name": "yolov2-lite", "version": "6", "tree": _TREE},
+    "timing_ms": {"decode": 8.49, "queue": 0.0, "inference": 71.78, "postprocess": 1.95},
 }
 
 _BEAGLE = {
@@ -100,7 +100,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "ModelDescription": {
         "name": "yolov2-lite",
-        "version": "5.1",
+        "version": "6",
         "schema_version": 1,
         "licence": "Apache-2.0",
         "tree": {"digest": _TREE, "nodes": 9418, "roots": 4, "leaves": 7573, "trained": 1790},
@@ -116,9 +116,9 @@ EXAMPLES: dict[str, Any] = {
             "mean": [123.675, 116.28, 103.53],
             "scale": [58.395, 57.12, 57.375],
         },
-        "thresholds": {"objectness": 0.4, "hierarchy": 0.5, "iou": 0.45},
-        "training": {"network": "yolov2-lite", "backbone": "lite2", "start": "boxes-start.safetensors"},
-        "evaluation": {"sets": {"coco_val": {"pictures": 201, "boxes": 1713, "ap50": 0.317}}},
+        "thresholds": {"objectness": 0.45, "hierarchy": 0.5, "iou": 0.45},
+        "training": {"network": "yolov2-lite", "backbone": "lite2", "start": "nanodet-g.safetensors"},
+        "evaluation": {"sets": {"coco_val": {"pictures": 201, "boxes": 1713, "ap50": 0.3852}}},
         "providers": ["CPUExecutionProvider"],
         "processor": {"processes": 1, "cores": 2, "threads": 2, "runs_at_once": 2},
     },
@@ -128,7 +128,7 @@ EXAMPLES: dict[str, Any] = {
             {
                 "name": "default",
                 "default": True,
-                "model": {"name": "yolov2-lite", "version": "5.1", "tree": _TREE},
+                "model": {"name": "yolov2-lite", "version": "6", "tree": _TREE},
                 "providers": ["CPUExecutionProvider"],
                 "loaded_at": "2026-11-24T08:00:00Z",
                 "loading": False,

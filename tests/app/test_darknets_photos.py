@@ -85,19 +85,20 @@ EXPECTED: Final[dict[str, Callable[[Result], None]]] = {
     check.__name__: check for check in (dog, person, horses, giraffe, eagle, kite, scream)
 }
 FAULTS: Final = {
-    "dog": "the dark post of the porch is seen as well, as an instrumentality",
-    "person": "the white horse is a sheep for the network that finds it, a white dog for ImageNet's classifier",
+    "dog": "a box around the dog and the bicycle is seen as well, as an instrumentality",
     "horses": "grey and brown horses are cattle for the network that finds them, and oxen for ImageNet's classifier",
     "giraffe": "ImageNet's classifier knows no giraffe and calls it a zebra, by 1.00",
-    "kite": "five of the people are found: the sixth has an objectness of .3",
+    "kite": "four of the people are found: the next three have an objectness of .39 to .43",
+    "scream, quality 92": "the painting is an artifact, by .86",
 }
-"""Photographs of which not all that is asked is found, and why; of every variant."""
+"""Photographs, or variants, of which not all that is asked is found, and why; a photograph's is so in every variant."""
 
 UNSTEADY: Final = {
+    "dog": "a box around the dog and the bicycle has an objectness of .5, and is one or the other",
     "person": "the dog is a German shepherd by .49",
     "horses": "horse and cattle are equally likely",
     "eagle, half size": "bald eagle and kite are equally likely",
-    "kite": "a person has an objectness of .42, and .4 is asked for",
+    "kite": "a person has an objectness of .43, and .45 is asked for",
     "scream": "a painting of which nothing is known",
 }
 """Photographs, or variants, with a label at the edge of a threshold, which storing them again may push over it."""
@@ -119,8 +120,8 @@ def stored(photo: str, variant: str) -> bytes:
 @pytest.mark.parametrize("photo", EXPECTED)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_what_is_there_is_found(detector: Detector, photo: str, variant: str, request: pytest.FixtureRequest) -> None:
-    if photo in FAULTS:
-        request.applymarker(pytest.mark.xfail(reason=FAULTS[photo], raises=AssertionError, strict=True))
+    for fault in {photo, f"{photo}, {variant}"} & FAULTS.keys():
+        request.applymarker(pytest.mark.xfail(reason=FAULTS[fault], raises=AssertionError, strict=True))
     EXPECTED[photo](detector.detect(stored(photo, variant)))
 
 
@@ -138,4 +139,4 @@ def test_it_keeps_its_labels_when_it_is_stored_again(
 def test_the_model_card_names_what_fails() -> None:
     card = Path("docs/embedded-model.md").read_text(encoding="utf-8")
     (said,) = [line for line in card.splitlines() if "darknet's photographs" in line]
-    assert all(f"`{photo}.jpg`" in card.partition(said)[2] for photo in FAULTS)
+    assert all(f"`{fault.partition(',')[0]}.jpg`" in card.partition(said)[2] for fault in FAULTS)
