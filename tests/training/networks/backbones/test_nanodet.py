@@ -56,18 +56,18 @@ def test_other_weights_are_refused(name: str) -> None:
 
 
 def test_published_objectness_takes_nothing_from_the_kinds() -> None:
-    three = heads()
+    three = [Head() for _ in range(3)]
     for head in three:
         head.start_from_kinds()
-    load_nanodet(Trunk(), Neck(), three, made_up_weights())
+    load_nanodet(Trunk(), Neck(), nn.ModuleList(three), made_up_weights())
     assert [head.objectness.weight[0, -1, 0, 0].item() for head in three] == [0, 0, 0]
 
 
 def test_without_objectness_it_is_the_largest_score_of_a_kind() -> None:
-    weights, three = made_up_weights(), heads()
+    weights, three = made_up_weights(), [Head() for _ in range(3)]
     hidden = [head.hidden.weight.clone() for head in three]
     published = {name: value for name, value in weights.items() if not name.startswith(("hid", "obj"))}
-    load_nanodet(Trunk(), Neck(), three, published)
+    load_nanodet(Trunk(), Neck(), nn.ModuleList(three), published)
     assert torch.equal(three[1].output.weight, weights["output16.weight"])
     assert all(torch.equal(head.hidden.weight, before) for head, before in zip(three, hidden, strict=True))
     found = three[1](torch.rand(2, 128, 4, 4, generator=torch.Generator().manual_seed(2)))
