@@ -19,6 +19,7 @@ from training.export.onnx_model import store_in_float
 from training.networks.backbones.efficientnet_lite import HEAD_CHANNELS, FoldedConvolution
 from training.networks.backbones.nanodet import CHANNELS, CLASSES, DEEP_CHANNELS, SHARPNESS, STRIDES, with_kinds
 from training.networks.catalogue import BACKBONE, Design
+from training.networks.parts.box_quality import FURTHER
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.layers import ConvolutionBatchNormLeaky
 from training.networks.parts.region_head import RegionDetector, RegionHead
@@ -46,7 +47,7 @@ FLAT: Final = "class_layer.flat.bias"
 HEAD: Final = "head."
 FIRST_HEAD: Final = "heads.0."
 QUALITY_INPUT: Final = "quality.hidden.weight"
-VERSION_5_INPUTS: Final = HEAD_CHANNELS + CHANNELS + DEEP_CHANNELS + CLASSES + 7
+VERSION_5_INPUTS: Final = HEAD_CHANNELS + CHANNELS + DEEP_CHANNELS + CLASSES + FURTHER - SHARPNESS
 OBJECTNESS: Final = "objectness.weight"  # of a head
 QUANTIZED: Final = "_quantized"  # so ONNX Runtime names what it quantised
 CONVOLUTION_WITH_BIAS: Final = 3  # inputs
