@@ -1,6 +1,6 @@
 """A detector in training: the network, what it starts from, its loss, its teacher and its learning rates."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +16,13 @@ from training.data.batches import Batch, BatchSampler, load_batches
 from training.data.mixture import Mixture
 from training.losses.distillation import classifier_opinion
 from training.losses.hierarchical import HierarchicalSoftmax
+from training.losses.imitation import ImitationParts, Learner, imitation_loss
 from training.losses.region import RegionLoss
+from training.losses.teacher import Opinion, Teacher
+from training.networks.backbones.nanodet import CLASSES, STRIDES
 from training.networks.catalogue import BACKBONE, LITE, WITH_BACKBONES, build_around, build_detector
 from training.networks.parts.classifier_inside import ClassifierInside
-from training.networks.parts.detector import Detector
+from training.networks.parts.detector import Detector, Prediction, decode_boxes
 from training.networks.parts.region_head import RegionDetector
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.runs.freezing import freeze
@@ -106,6 +109,11 @@ class DetectorTraining:
         configuration.loop.place(self.detector, device)
         self.softmax = HierarchicalSoftmax(tree)
         self.region_loss = RegionLoss(self.softmax, configuration.loss).to(device)
+        self.teacher = (
+            None
+            if configuration.teacher is None
+            else Teacher.load(configuration.teacher, STRIDES, CLASSES, configuration.loop.threads)
+        )
 
     def loss(self, batch: Batch, seen: int) -> StepLoss:
         """Return the loss of a batch."""
@@ -115,8 +123,23 @@ class DetectorTraining:
             predictions = self.detector.grids(pictures)
         if isinstance(self.detector, ClassifierInside) and self.configuration.loss.distillation_scale:
             teacher = classifier_opinion(self.detector.class_layer, predictions[0].features[0], batch.targets)
-        parts = self.region_loss(self.detector, predictions, batch.targets, seen, teacher)
-        return StepLoss(parts.total(), parts._asdict())
+        if self.teacher is None:
+            parts = self.region_loss(self.detector, predictions, batch.targets, seen, teacher)
+            return StepLoss(parts.total(), parts._asdict())
+        opinions = self.teacher.look(batch.pictures)
+        sure = [opinion.scores.amax(-1)[:, None] for opinion in opinions]
+        parts = self.region_loss(self.detector, predictions, batch.targets, seen, teacher, sure)
+        taught = self._imitation(predictions, opinions)
+        return StepLoss(parts.total() + taught.total(), parts._asdict() | taught._asdict())
+
+    def _imitation(self, predictions: Sequence[Prediction], opinions: Sequence[Opinion]) -> ImitationParts:
+        """Return how far yolov2-lite is from what its teacher says of the same pictures."""
+        learners = []
+        for grid, prediction in enumerate(predictions):
+            kinds, sides = prediction.features[3:5]
+            boxes = decode_boxes(prediction.boxes, self.detector.anchors_of(grid), self.detector.location)
+            learners.append(Learner(boxes.squeeze(1), kinds, sides))
+        return imitation_loss(learners, opinions, self.configuration.loss.teacher_scale)
 
     def check_anchors(self) -> None:
         """Check that the anchors of what a detector resumes or starts from are those of the configuration.

@@ -196,6 +196,12 @@ class TrainConfiguration(BaseModel):
     )
     shards: tuple[ShardSource, ...] = Field((), description=SHARDS)
     network: NetworkConfiguration = NetworkConfiguration()
+    teacher: Path | None = Field(
+        None,
+        description="ONNX file of a detector that looks at every view and that yolov2-lite learns to agree with: input "
+        "pictures (uint8 [B, S, S, 3], RGB), outputs boxes ([B, N, 4], x1, y1, x2, y2 in pixels) and scores "
+        "([B, N, 80], COCO's kinds), of all cells of strides 8, 16, 32 and, perhaps, 64",
+    )
     opinions: OpinionsConfiguration = OpinionsConfiguration()
     index: Path | None = Field(None, description=INDEX)
     tree: Path | None = Field(
@@ -229,6 +235,8 @@ class TrainConfiguration(BaseModel):
     def _something(self) -> Self:
         if not (self.detection or self.shards):
             raise ValueError("detection: give a set of pictures with boxes, there or in `shards`")
+        if self.teacher is not None and self.network.name != LITE:
+            raise ValueError(f"teacher: only {LITE} learns from one, not {self.network.name}")
         return self
 
     @model_validator(mode="before")

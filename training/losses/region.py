@@ -95,6 +95,9 @@ class RegionLossConfiguration(BaseModel):
     distillation_scale: NonNegativeFloat = Field(
         0, description="weight of the agreement with the classifier inside, below the labels; 0: off"
     )
+    teacher_scale: NonNegativeFloat = Field(
+        1, description="weight of the agreement with a teacher, where there is one, in kinds and in boxes"
+    )
     class_only_candidates: NonNegativeInt = Field(
         0,
         description="the best box of a picture without boxes is sought among this many of highest objectness; 0: all",
@@ -117,12 +120,16 @@ class RegionLossParts(NamedTuple):
 
 
 class _Boxes(NamedTuple):
-    """Of one grid: raw outputs [B, A, H, W, 5], their boxes [B, A, H, W, 4], and which are responsible for objects."""
+    """Of one grid: raw outputs [B, A, H, W, 5], their boxes [B, A, H, W, 4], and which are responsible for objects.
+
+    sure: [B, A, H, W], how sure another detector is of each; 0 without one.
+    """
 
     grid: Grid
     raw: Tensor
     decoded: Tensor
     responsible: Assignment
+    sure: Tensor
 
 
 class RegionLoss(nn.Module):
@@ -140,6 +147,7 @@ class RegionLoss(nn.Module):
         targets: Targets,
         seen: int,
         teacher: Tensor | None = None,
+        sure: Sequence[Tensor] | None = None,
     ) -> RegionLossParts:
         """Compute the loss.
 
@@ -149,10 +157,12 @@ class RegionLoss(nn.Module):
             targets: what is true of them.
             seen: pictures trained on before this batch.
             teacher: logits [T + L, N] a teacher has for the T objects, then for the L pictures with a label alone.
+            sure: of each grid [B, A, H, W], 0 to 1, how sure another detector is that each box is an object: what
+                objectness learns where there is no truth, in the place of 0, and at a truth if it is more than that.
         """
         location = detector.location
         best = class_only_boxes(detector, predictions, targets, self.softmax, self.configuration.class_only_candidates)
-        grids = self._assign(detector, predictions, targets)
+        grids = self._assign(detector, predictions, targets, sure)
         # what each box answers for: the number of its object or, after those, of its picture's label
         answered = [
             torch.cat((boxes.responsible.truth, label.rows + len(targets.boxes)))
@@ -172,7 +182,13 @@ class RegionLoss(nn.Module):
         )
         return RegionLossParts(*(part / len(targets.negative_weight) for part in parts))
 
-    def _assign(self, detector: Detector, predictions: Sequence[Prediction], targets: Targets) -> list[_Boxes]:
+    def _assign(
+        self,
+        detector: Detector,
+        predictions: Sequence[Prediction],
+        targets: Targets,
+        sure: Sequence[Tensor] | None,
+    ) -> list[_Boxes]:
         """Decode the boxes of every grid, and say which are responsible for objects."""
         raw = [one.boxes for one in predictions]
         grids = [Grid(detector.anchors_of(number), *boxes.shape[2:4]) for number, boxes in enumerate(raw)]
@@ -185,7 +201,8 @@ class RegionLoss(nn.Module):
             if detector.location is Location.DISTANCES
             else assign_anchors(targets, grids, self.configuration.further_anchor_iou)
         )
-        return [_Boxes(*each) for each in zip(grids, raw, decoded, responsible, strict=True)]
+        said = [boxes.new_zeros(boxes.shape[:-1]) for boxes in raw] if sure is None else sure
+        return [_Boxes(*each) for each in zip(grids, raw, decoded, responsible, said, strict=True)]
 
     def _coordinates(self, boxes: _Boxes, targets: Targets, location: Location) -> Tensor:
         """Return how far the boxes responsible for objects are from them, summed."""
@@ -213,6 +230,7 @@ class RegionLoss(nn.Module):
             goal = iou_of_pairs(boxes.decoded[place], targets.boxes[index.truth])
         else:
             goal = torch.ones_like(targets.confidence[index.truth])
+        goal = torch.maximum(goal, boxes.sure[place].to(goal.dtype))
         errors = self._objectness_error(boxes.raw[place][:, 4], goal)
         return self.configuration.object_scale * (targets.confidence[index.truth] * errors).sum()
 
@@ -221,7 +239,9 @@ class RegionLoss(nn.Module):
         negative = best_iou(boxes.decoded, targets) <= self.configuration.ignore_iou
         negative[tuple(boxes.responsible.boxes)] = False
         weight = negative * targets.negative_weight[:, None, None, None]
-        return self.configuration.noobject_scale * (self._objectness_error(boxes.raw[..., 4], 0.0) * weight).sum()
+        return (
+            self.configuration.noobject_scale * (self._objectness_error(boxes.raw[..., 4], boxes.sure) * weight).sum()
+        )
 
     def _prior(self, boxes: _Boxes, targets: Targets, location: Location, seen: int) -> Tensor:
         """Return what draws the other boxes to their anchors while a run is young, summed; distances have none."""

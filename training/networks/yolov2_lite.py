@@ -78,8 +78,8 @@ class YOLOv2Lite(ClassifierInside):
         """Predict from RGB pictures [B, 3, S, S], 0 to 255, S a multiple of 32, on the grids of strides 8, 16 and 32.
 
         The features of each are: the integral image of the classifier's features of the reduced picture, that of the
-        trunk's at stride 32 [B, S/32 + 1, S/32 + 1, 512], the neck's map of this grid [B, 128, H, W], P(kind) of its
-        cells [B, H, W, 80], the logits of their sides' distances [B, H, W, 44], and its boxes [B, 1, H, W, 4] as
+        trunk's at stride 32 [B, S/32 + 1, S/32 + 1, 512], the neck's map of this grid [B, 128, H, W], the logits of its
+        cells' kinds [B, H, W, 80] and of their sides' distances [B, H, W, 44], and its boxes [B, 1, H, W, 4] as
         fractions, cut off from the gradient.
         """
         maps = self._maps(pictures)
@@ -89,7 +89,7 @@ class YOLOv2Lite(ClassifierInside):
             raw = torch.cat((expected_distances(answers.sides), answers.objectness), dim=-1)[:, None]
             boxes = raw.to(maps.classifier.dtype)
             decoded = decode_boxes(boxes.detach(), self.anchors_of(grid), self.location)
-            features = (maps.classifier, maps.deep, own, shares(answers.kinds), answers.sides, decoded)
+            features = (maps.classifier, maps.deep, own, answers.kinds, answers.sides, decoded)
             found.append(Prediction(boxes, features))
         return tuple(found)
 
@@ -97,7 +97,7 @@ class YOLOv2Lite(ClassifierInside):
         """Predict on the same grids as far as the gate needs it: of 5,376 cells at 512 px it passes some hundred.
 
         In the place of four distances a box has the 44 logits they are the expectations of; the features are those of
-        `grids` but the last two, with the kinds' logits instead of P(kind).
+        `grids` but the last two.
         """
         maps = self._maps(pictures)
         every: list[GridAnswers] = [head(own) for head, own in zip(self.heads, maps.neck, strict=True)]
@@ -209,7 +209,7 @@ def _class_inputs(shared: tuple[Tensor, ...], own: _Own, picture: Tensor) -> tup
 def _own(features: tuple[Tensor, ...], index: BoxIndex) -> _Own:
     own, kinds, sides, boxes = features[2:]
     place = (index.picture, index.row, index.column)
-    return _Own(_cells(own, index), kinds[place], sides[place], boxes[tuple(index)])
+    return _Own(_cells(own, index), shares(kinds[place]), sides[place], boxes[tuple(index)])
 
 
 def _cells(own: Tensor, index: BoxIndex) -> Tensor:

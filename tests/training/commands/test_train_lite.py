@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from model.metadata import ModelMetadata
 from model.runtime import OnnxDetector
+from tests.training.losses.teacher_files import teacher_file
 from tests.training.networks.published_nanodet import made_up_weights
 from tests.training.tiny_data import tiny_run, write_data
 from training.command_line import ConfigurationError
@@ -128,6 +129,33 @@ def test_it_starts_from_its_model_file(root: Path, started: Path) -> None:
         *("class_layer.log_temperature.weight", "quality.output.weight", "quality.power", "quality.shift"),
     ):
         torch.testing.assert_close(found[f"average.{name}"], expected[f"average.{name}"], msg=name)
+
+
+def test_it_learns_from_a_teacher_and_goes_on_as_if_it_had_not_stopped(root: Path) -> None:
+    taught: dict[str, Any] = {"teacher": teacher_file(root / "teacher.onnx", 64)}
+
+    def trained(name: str, steps: int, **changes: Any) -> dict[str, torch.Tensor]:
+        network = {"name": "yolov2-lite", "anchors": None, "start": root / "start.safetensors"}
+        optimizer = {"steps": steps, "batch": 4, "warmup": 1, "schedule": "steps", "drops": []}
+        loss = {**LOSS, "class_scale": 0}
+        run = tiny_run(root, root / name, network=network, loss=loss, optimizer=optimizer, **changes)
+        assert train_detector(run)
+        return load_checkpoint(root / name).tensors
+
+    whole = trained("taught", 4, **taught)
+    trained("stopped", 2, **taught)
+    resumed = trained("stopped", 4, **taught, resume=True)
+    alone = trained("alone", 4)
+    for name in ("neck.lateral8.weight", "heads.0.output.weight", "heads.2.objectness.bias"):
+        assert torch.equal(whole[f"network.{name}"], resumed[f"network.{name}"])
+        assert not torch.equal(whole[f"network.{name}"], alone[f"network.{name}"])
+
+
+def test_a_teacher_that_is_none_is_refused(root: Path) -> None:
+    (root / "none.onnx").write_text("nothing")
+    network = {"name": "yolov2-lite", "anchors": None}
+    with pytest.raises(ConfigurationError, match=r"teacher: .*none\.onnx cannot be loaded"):
+        train_detector(tiny_run(root, root / "untaught", network=network, loss=LOSS, teacher=root / "none.onnx"))
 
 
 def test_weights_of_another_kind_are_refused(root: Path) -> None:

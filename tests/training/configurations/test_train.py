@@ -53,6 +53,12 @@ def test_the_runs_that_come_with_the_package(path: Path) -> None:
         assert len(found.network.design().anchors) == (3 if found.network.name in {"yolo9000", "yolov2-lite"} else 6)
 
 
+def test_a_teacher_is_for_yolov2_lite() -> None:
+    assert TrainConfiguration.model_validate({**LEAST, "network": {}, "teacher": "t.onnx"}).teacher == Path("t.onnx")
+    with pytest.raises(ValidationError, match=r"teacher: only yolov2-lite learns from one, not yolov2\b"):
+        TrainConfiguration.model_validate({**LEAST, "teacher": "t.onnx"})
+
+
 @pytest.mark.parametrize(
     ("network", "loss", "expected"),
     [

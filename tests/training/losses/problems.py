@@ -39,6 +39,7 @@ class Tensors(NamedTuple):
     logits: Tensor
     targets: Targets
     teacher: Tensor | None
+    sure: tuple[Tensor] | None
     loss: RegionLoss
     seen: int
 
@@ -116,7 +117,8 @@ def problems(draw: st.DrawFn) -> Problem:
         labelled=labelled,
     )
     seed = draw(st.integers(0, 2**32))
-    return with_doubts(make_problem(draw(forests()), sizes, draw(some_constants()), seed), seed)
+    problem = with_doubts(make_problem(draw(forests()), sizes, draw(some_constants()), seed), seed)
+    return with_another_detector(problem, seed) if draw(st.booleans()) else problem
 
 
 def with_doubts(problem: Problem, seed: int) -> Problem:
@@ -131,6 +133,12 @@ def with_doubts(problem: Problem, seed: int) -> Problem:
         for truth in problem.boxed
     ]
     return replace(problem, boxed=boxed)
+
+
+def with_another_detector(problem: Problem, seed: int) -> Problem:
+    """The same problem, where another detector is more or less sure of each box."""
+    random = np.random.default_rng((seed, 2))
+    return replace(problem, sure={place: float(random.uniform()) for place in problem.raw})
 
 
 def make_problem(parents: Sequence[int], sizes: Sizes, chosen: Constants, seed: int) -> Problem:
@@ -204,12 +212,16 @@ def as_tensors(problem: Problem, dtype: torch.dtype = torch.float64) -> Tensors:
     teacher = None
     if problem.teacher is not None:
         teacher = torch.tensor(problem.teacher, dtype=dtype).view(-1, len(problem.parents))
+    sure = None
+    if problem.sure is not None:
+        sure = (torch.tensor([problem.sure[place] for place in in_order], dtype=dtype).view(shape[:-1]),)
     return Tensors(
         Outputs(torch.tensor(problem.anchors), len(problem.parents)),
         raw.requires_grad_(),
         logits.requires_grad_(),
         targets,
         teacher,
+        sure,
         RegionLoss(softmax_of(problem.parents), configuration),
         PRIOR_PICTURES - 1 if chosen.prior else PRIOR_PICTURES,
     )

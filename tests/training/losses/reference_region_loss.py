@@ -48,7 +48,10 @@ class Constants:
 
 @dataclass(frozen=True)
 class Problem:
-    """What the loss is given; `teacher` has a row for every truth with a box, then for every one without."""
+    """What the loss is given; `teacher` has a row for every truth with a box, then for every one without.
+
+    `sure` says how sure another detector is of each box; None: there is none.
+    """
 
     parents: Sequence[int]
     anchors: Sequence[tuple[float, float]]
@@ -61,6 +64,11 @@ class Problem:
     negative_weight: Sequence[float]
     teacher: Sequence[Sequence[float]] | None
     constants: Constants
+    sure: dict[Place, float] | None = None
+
+    def sure_of(self, place: Place) -> float:
+        """How sure another detector is of a box."""
+        return 0.0 if self.sure is None else self.sure[place]
 
 
 @dataclass
@@ -116,7 +124,7 @@ def region_loss(problem: Problem) -> Loss:
             targets = [truth.box for truth in problem.boxed if truth.picture == place[0] and truth.box]
             if max((iou(box, truth) for truth in targets), default=0.0) <= constants.ignore_iou:
                 scale = constants.noobject_scale * problem.negative_weight[place[0]]
-                loss.objectness("no_objectness", place, sigmoid(raw[OBJECTNESS]), 0.0, scale)
+                loss.objectness("no_objectness", place, sigmoid(raw[OBJECTNESS]), problem.sure_of(place), scale)
     for number, truth in enumerate(problem.labelled):
         place = best_place(problem, truth)
         objectness = sigmoid(problem.raw[place][OBJECTNESS])
@@ -145,6 +153,7 @@ def _object(loss: Loss, problem: Problem, place: Place, truth: Truth) -> None:
     for number in (X, Y, WIDTH, HEIGHT):
         loss.raw[place][number] -= scale * slope_of_generalised_iou(problem, place, number, truth.box)
     goal = iou(decode(problem, place), truth.box) if loss.constants.rescore else 1.0
+    goal = max(goal, problem.sure_of(place))
     scale = truth.confidence * loss.constants.object_scale
     loss.objectness("objectness", place, sigmoid(raw[OBJECTNESS]), goal, scale)
 

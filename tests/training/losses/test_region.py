@@ -17,8 +17,17 @@ from tests.training.losses.problems import (
     make_problem,
     problems,
     softmax_of,
+    with_another_detector,
 )
-from tests.training.losses.reference_region_loss import Constants, Place, Problem, Truth, best_place, region_loss
+from tests.training.losses.reference_region_loss import (
+    Constants,
+    Place,
+    Problem,
+    Truth,
+    best_place,
+    region_loss,
+    responsible_places,
+)
 from tests.training.networks.darknet_cfg import needs_darknet, read_sections
 from training.losses.region import ObjectnessLoss, RegionLoss, RegionLossConfiguration, RegionLossParts
 from training.networks.parts.detector import BoxIndex, Detector, Prediction
@@ -30,7 +39,7 @@ DOG, BEAGLE, PUG = 6, 8, 9
 
 def parts_of(tensors: Tensors) -> RegionLossParts:
     parts: RegionLossParts = tensors.loss(
-        tensors.detector, [tensors.prediction], tensors.targets, tensors.seen, tensors.teacher
+        tensors.detector, [tensors.prediction], tensors.targets, tensors.seen, tensors.teacher, tensors.sure
     )
     return parts
 
@@ -144,6 +153,20 @@ def test_boxes_that_overlap_a_truth_are_no_negatives() -> None:
 
     assert not negatives[place[0], :, place[2], place[3]].any()
     assert negatives[1].all()
+
+
+@pytest.mark.parametrize("rescore", [False, True])
+def test_what_another_detector_sees_is_no_background(rescore: bool) -> None:
+    problem = with_another_detector(problem_of(constants(rescore=rescore, squared=False, ignore_iou=1)), seed=0)
+    tensors = as_tensors(Problem(**{**vars(problem), "negative_weight": [1.0, 1.0]}))
+    assert tensors.sure is not None
+    drawn = gradients_of(parts_of(tensors).no_objectness, tensors)[0][..., 4] < 0
+    upwards = tensors.raw[..., 4].sigmoid() < tensors.sure[0]
+    for place in responsible_places(problem):
+        upwards[place] = False  # these are objects
+
+    assert drawn.any()
+    assert torch.equal(drawn, upwards)
 
 
 def test_the_prior_ends_with_the_pictures_it_is_for() -> None:
