@@ -9,6 +9,7 @@ weight decay. Learning features from data as it comes and the classifier from ba
 A yolov2-lite learns in the same minutes to judge its boxes a second time.
 """
 
+import hashlib
 import logging
 import math
 import shutil
@@ -19,9 +20,10 @@ from typing import Final
 
 import torch
 from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from torch import Tensor
 
 from training.command_line import ConfigurationError
-from training.configurations.load import check_nodes, load_detector
+from training.configurations.load import TrainedDetector, check_nodes, load_detector
 from training.configurations.mixing import labelled_in_group, read_data, trained_index
 from training.configurations.validation import InputSize
 from training.data.batches import BatchSampler
@@ -33,8 +35,9 @@ from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.yolov2_lite import YOLOv2Lite
 from training.runs.computing import Device, LoopConfiguration, use_device
 from training.runs.refit.class_fit import ClassFit, fit_classes
+from training.runs.refit.kept_look import Look, keep_look, kept_look
 from training.runs.refit.quality_fit import QualityFit, fit_quality
-from training.weights.checkpoint import AVERAGE_PREFIX, NETWORK_PREFIX, save_checkpoint
+from training.weights.checkpoint import AVERAGE_PREFIX, NETWORK_PREFIX, save_checkpoint, tensors_of
 from training.weights.flat_classifier import load_flat_classifier
 from training.weights.run_folder import CONFIGURATION, TREE, open_run_folder
 
@@ -47,6 +50,8 @@ FITTED: Final = (
     "class_layer.reliability",
     "quality.",
 )
+SETS: Final = {"detection", "classification", "shards", "opinions", "augmentation"}
+"""What of a run's configuration says which pictures there are, how they are labelled, and how they are shown."""
 PICTURES: Final = 16  # looked at at once
 BACKGROUNDS: Final = "backgrounds"
 """What they are called among the sets."""
@@ -71,6 +76,11 @@ class RefitConfiguration(ClassFit, QualityFit):
     sizes: tuple[InputSize, ...] | None = Field(
         None, min_length=1, description="input sizes, px; default: those of the run"
     )
+    look: Path | None = Field(
+        None,
+        description="file that keeps what the network sees of the pictures: the first refit writes it, and the next, "
+        "with other shares or passes, takes a minute. 1 GB for 200,000 boxes",
+    )
     device: Device = Field("auto", description="auto: a GPU if there is one")
     workers: NonNegativeInt = Field(1, description="processes that prepare pictures; 0: this one")
 
@@ -83,62 +93,105 @@ def refit_run(configuration: RefitConfiguration) -> int:
 
     Raises:
         ConfigurationError: the run's configuration cannot be read, is of another network, or has no set of a name in
-            `shares` or `quality_shares`.
+            `shares` or `quality_shares`; or `look` is of something else.
         FolderInUseError: the output folder holds a run already.
         InvalidCheckpointError: the run has no usable checkpoint, or its sets have changed.
         InvalidDatasetError: a set cannot be used.
     """
-    run, tensors, state, tree, trained, detector = load_detector(configuration.run)
+    run = load_detector(configuration.run)
+    detector = run.detector
     if not isinstance(detector, ClassifierInside):
         raise ConfigurationError(
             f"{configuration.run}: only yolov2-lite and yolov2-efficientnet have such a class layer, not "
-            f"{run.network.name}"
+            f"{run.configuration.network.name}"
         )
     open_run_folder(configuration.output, resume=False)
-    backbone = detector.backbone.name
-    data = read_data(run, tree, load_flat_classifier(run.network.start, backbone).wnids)
-    check_nodes(configuration.run, state, data, tree)
-    mixture = Mixture(
-        [replace(source, repeats=1, balance=0.0) for source in data.sources],
-        trained_index(data.trained, len(tree)),
-        run.augmentation.model_copy(update={"mosaic": 0, "backgrounds": 0, "focus": 0}),
-        configuration.seed,
-    )
+    mixture = _pictures(configuration, run, detector)
     names = [source.name for source in mixture.sources]
     shares = shares_of("shares", configuration.shares, names)
     quality_shares = configuration.quality_shares
     of_quality = shares_of(
         "quality_shares", configuration.shares if quality_shares is None else quality_shares, [*names, BACKGROUNDS]
     )
-    batches = math.ceil(len(mixture) * configuration.epochs / PICTURES)
-    sizes = configuration.sizes or run.sizes
-    stream = BatchSampler(mixture.items, PICTURES, sizes, configuration.seed, 0, batches)
     loop = LoopConfiguration(device=configuration.device)
     device = loop.choose_device()
     use_device(device)
     loop.place(detector, device)
-    examples, unsure = collect_examples(detector, mixture, stream, configuration.workers, configuration.boxes)
-    subset = tree.subset(trained)
+    look = _look(configuration, run, detector, mixture)
+    subset = run.tree.subset(run.trained)
     softmax = HierarchicalSoftmax(subset).to(device)
     detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, subset)), configuration.half_trusted)
-    loss = fit_classes(detector.class_layer, examples, shares, softmax, configuration)
-    logger.info("%d objects, loss %.3f at the end", len(examples.nodes), loss)
-    if unsure is not None and isinstance(detector, YOLOv2Lite):
+    loss = fit_classes(detector.class_layer, look.objects, shares, softmax, configuration)
+    logger.info("%d objects, loss %.3f at the end", len(look.objects.nodes), loss)
+    if look.boxes is not None and isinstance(detector, YOLOv2Lite):
+        sizes = configuration.sizes or run.configuration.sizes
         nothing = examples_of_backgrounds(
             detector, configuration.backgrounds, sizes, len(names), configuration.boxes, configuration.seed
         )
-        unsure = unsure if nothing is None else joined([unsure, nothing])
+        unsure = look.boxes if nothing is None else joined([look.boxes, nothing])
         loss = fit_quality(detector.quality, unsure, of_quality, configuration, configuration.seed)
         logger.info("%d boxes, loss %.3f at the end", len(unsure.overlap), loss)
+    _save(configuration, run, detector)
+    return len(look.objects.nodes)
+
+
+def _pictures(configuration: RefitConfiguration, run: TrainedDetector, detector: ClassifierInside) -> Mixture:
+    """Return the run's pictures, each of them once."""
+    settings = run.configuration
+    data = read_data(settings, run.tree, load_flat_classifier(settings.network.start, detector.backbone.name).wnids)
+    check_nodes(configuration.run, run.state, data, run.tree)
+    return Mixture(
+        [replace(source, repeats=1, balance=0.0) for source in data.sources],
+        trained_index(data.trained, len(run.tree)),
+        settings.augmentation.model_copy(update={"mosaic": 0, "backgrounds": 0, "focus": 0}),
+        configuration.seed,
+    )
+
+
+def _look(
+    configuration: RefitConfiguration, run: TrainedDetector, detector: ClassifierInside, mixture: Mixture
+) -> Look:
+    """Return what the detector sees of the pictures, from the file that keeps it where it has looked before."""
+    sizes = configuration.sizes or run.configuration.sizes
+    of = {
+        "network": _digest(run.tensors),
+        "sets": run.configuration.model_dump(mode="json", include=SETS) | {"pictures": len(mixture)},
+        "sizes": sizes,
+        **configuration.model_dump(include={"epochs", "boxes", "seed"}),
+    }
+    look = None if configuration.look is None else kept_look(configuration.look, of)
+    if look is not None:
+        logger.info("%s: what was seen before", configuration.look)
+        return look
+    batches = math.ceil(len(mixture) * configuration.epochs / PICTURES)
+    stream = BatchSampler(mixture.items, PICTURES, sizes, configuration.seed, 0, batches)
+    look = Look(*collect_examples(detector, mixture, stream, configuration.workers, configuration.boxes))
+    if configuration.look is not None:
+        keep_look(configuration.look, look, of)
+    return look
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return a digest of the averaged weights that a look depends on: all but those that a refit learns."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors_of(dict(tensors), AVERAGE_PREFIX).items()):
+        if not name.startswith(FITTED):
+            digest.update(name.encode())
+            digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _save(configuration: RefitConfiguration, run: TrainedDetector, detector: ClassifierInside) -> None:
+    """Write the run's checkpoint, with what was learned, into the output folder."""
     fitted = {name: value.cpu() for name, value in detector.state_dict().items() if name.startswith(FITTED)}
+    tensors = dict(run.tensors)
     for prefix in (NETWORK_PREFIX, AVERAGE_PREFIX):
         tensors |= {f"{prefix}{name}": value.clone() for name, value in fitted.items()}
-    state["refit"] = configuration.model_dump(mode="json", exclude={"run", "output", "workers", "device"})
+    learned = configuration.model_dump(mode="json", exclude={"run", "output", "look", "workers", "device"})
     for name in (CONFIGURATION, TREE):
         if (configuration.run / name).exists():
             shutil.copy(configuration.run / name, configuration.output / name)
-    save_checkpoint(configuration.output, tensors, state)
-    return len(examples.nodes)
+    save_checkpoint(configuration.output, tensors, {**run.state, "refit": learned})
 
 
 def shares_of(option: str, given: Mapping[str, float], names: list[str]) -> list[float]:

@@ -223,6 +223,30 @@ def test_every_picture_is_looked_at_once_however_often_training_repeats_it(
 
 
 @pytest.mark.slow
+def test_what_was_seen_is_kept_for_other_settings(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "look.safetensors"
+
+    def refitted(name: str, **changes: object) -> dict[str, torch.Tensor]:
+        refit_run(settings(tmp_path, run=run / "run", output=tmp_path / name, **changes))
+        tensors, state = load_checkpoint(tmp_path / name)
+        assert "look" not in state["refit"]
+        return tensors
+
+    fitted = [refitted("alone"), refitted("first", look=kept)]
+    monkeypatch.setattr(refit, "collect_examples", lambda *_: pytest.fail("it looked again"))
+    fitted += [refitted("again", look=kept), refitted("other", look=kept, learning_rate=0.5)]
+    # a refit is itself a run, whose names alone are other ones
+    refit_run(settings(tmp_path, run=tmp_path / "other", output=tmp_path / "further", look=kept))
+
+    weight = "average.class_layer.correction.weight"
+    assert torch.equal(fitted[0][weight], fitted[1][weight])
+    assert torch.equal(fitted[1][weight], fitted[2][weight])
+    assert not torch.equal(fitted[2][weight], fitted[3][weight])
+    with pytest.raises(ConfigurationError, match="is of something else: sizes, epochs differ"):
+        refitted("wrong", look=kept, sizes=(96,), epochs=2)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["shares", "quality_shares"])
 def test_a_share_of_no_set_is_refused(run: Path, tmp_path: Path, option: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{option}: .* no set 'coco'; its sets are tiny, labelled"):
