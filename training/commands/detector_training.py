@@ -1,5 +1,6 @@
 """A detector in training: the network, what it starts from, its loss, its teacher and its learning rates."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,10 +17,10 @@ from training.data.batches import Batch, BatchSampler, load_batches
 from training.data.mixture import Mixture
 from training.losses.distillation import classifier_opinion
 from training.losses.hierarchical import HierarchicalSoftmax
-from training.losses.imitation import ImitationParts, Learner, imitation_loss
+from training.losses.imitation import Learner, agree, imitation_loss
 from training.losses.region import RegionLoss
-from training.losses.teacher import Opinion, Teacher
-from training.networks.backbones.nanodet import CLASSES, STRIDES
+from training.losses.teacher import Teacher
+from training.networks.backbones.nanodet import CLASSES
 from training.networks.catalogue import BACKBONE, LITE, WITH_BACKBONES, build_around, build_detector
 from training.networks.parts.classifier_inside import ClassifierInside
 from training.networks.parts.detector import Detector, Prediction, decode_boxes
@@ -112,7 +113,7 @@ class DetectorTraining:
         self.teacher = (
             None
             if configuration.teacher is None
-            else Teacher.load(configuration.teacher, STRIDES, CLASSES, configuration.loop.threads)
+            else Teacher.load(configuration.teacher, CLASSES, configuration.loop.threads)
         )
 
     def loss(self, batch: Batch, seen: int) -> StepLoss:
@@ -126,20 +127,27 @@ class DetectorTraining:
         if self.teacher is None:
             parts = self.region_loss(self.detector, predictions, batch.targets, seen, teacher)
             return StepLoss(parts.total(), parts._asdict())
-        opinions = self.teacher.look(batch.pictures)
-        sure = [opinion.scores.amax(-1)[:, None] for opinion in opinions]
+        learner = self._learner(predictions)
+        agreement = agree(learner, self.teacher.look(batch.pictures))
+        shapes = [prediction.boxes.shape[:-1] for prediction in predictions]
+        of_grids = torch.split(agreement.scores.amax(-1), [math.prod(shape[1:]) for shape in shapes], dim=1)
+        sure = [each.view(shape) for each, shape in zip(of_grids, shapes, strict=True)]
         parts = self.region_loss(self.detector, predictions, batch.targets, seen, teacher, sure)
-        taught = self._imitation(predictions, opinions)
+        taught = imitation_loss(learner, agreement, self.configuration.loss.teacher_scale)
         return StepLoss(parts.total() + taught.total(), parts._asdict() | taught._asdict())
 
-    def _imitation(self, predictions: Sequence[Prediction], opinions: Sequence[Opinion]) -> ImitationParts:
-        """Return how far yolov2-lite is from what its teacher says of the same pictures."""
-        learners = []
+    def _learner(self, predictions: Sequence[Prediction]) -> Learner:
+        """Return what a yolov2-lite says, as it is compared with its teacher."""
+        grids = []
         for grid, prediction in enumerate(predictions):
             kinds, sides = prediction.features[3:5]
-            boxes = decode_boxes(prediction.boxes, self.detector.anchors_of(grid), self.detector.location)
-            learners.append(Learner(boxes.squeeze(1), kinds, sides))
-        return imitation_loss(learners, opinions, self.configuration.loss.teacher_scale)
+            boxes = decode_boxes(prediction.boxes, self.detector.anchors_of(grid), self.detector.location).squeeze(1)
+            count = boxes.shape[1]
+            row, column = torch.meshgrid(*[torch.arange(count, device=boxes.device) + 0.5] * 2, indexing="ij")
+            cells = torch.stack((column, row, torch.full_like(row, count)), dim=-1)
+            own = (boxes.flatten(1, 2), kinds.flatten(1, 2), sides.flatten(1, 2), cells.flatten(0, 1))
+            grids.append(Learner(*own))
+        return Learner(*(torch.cat(each, dim=-2) for each in zip(*grids, strict=True)))
 
     def check_anchors(self) -> None:
         """Check that the anchors of what a detector resumes or starts from are those of the configuration.

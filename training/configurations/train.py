@@ -200,7 +200,7 @@ class TrainConfiguration(BaseModel):
         None,
         description="ONNX file of a detector that looks at every view and that yolov2-lite learns to agree with: input "
         "pictures (uint8 [B, S, S, 3], RGB), outputs boxes ([B, N, 4], x1, y1, x2, y2 in pixels) and scores "
-        "([B, N, 80], COCO's kinds), of all cells of strides 8, 16, 32 and, perhaps, 64",
+        "([B, N, 80], 0 to 1, COCO's kinds)",
     )
     opinions: OpinionsConfiguration = OpinionsConfiguration()
     index: Path | None = Field(None, description=INDEX)

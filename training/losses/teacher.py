@@ -1,11 +1,5 @@
-"""A detector that already knows COCO, as a teacher: it looks at every view that the network learns from.
+"""A detector that already knows COCO, as a teacher: it looks at every view that the network learns from."""
 
-What it says is kept cell by cell, before suppression: a cell of the network that learns has one cell of the teacher to
-agree with (dense distillation, as Li et al., "Generalized focal loss V2", CVPR 2021, lay out the cells).
-"""
-
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -15,16 +9,19 @@ from torch import Tensor
 
 from model.onnx_runtime import onnxruntime
 from training.command_line import ConfigurationError
+from training.iou import iou_of_pairs
 
 INPUT: Final = "pictures"
 OUTPUTS: Final = ("boxes", "scores")
+LEAST_SCORE: Final = 0.05  # of a box that says something
+MOST: Final = 300  # boxes of a picture that are considered, the surest
+SAME_OBJECT: Final = 0.6  # IOU from which two boxes of one kind are one object
 
 
 class Opinion(NamedTuple):
-    """What a teacher says of the cells of one grid.
+    """What a teacher finds in one picture, the surest first.
 
-    boxes: [B, H, W, 4] centre x, centre y, width, height as fractions of the picture. scores: [B, H, W, K], 0 to 1, of
-    each kind.
+    boxes: [J, 4] centre x, centre y, width, height as fractions of the picture. scores: [J, K], 0 to 1, of each kind.
     """
 
     boxes: Tensor
@@ -35,27 +32,24 @@ class Teacher:
     """A detector in an ONNX file.
 
     Its input is `pictures`: uint8 [B, S, S, 3], RGB. Its outputs are `boxes` [B, N, 4], x1, y1, x2, y2 in pixels, and
-    `scores` [B, N, K]: of all cells, row by row, the finest grid first. It may have coarser grids than the network
-    that learns, each of twice the stride before; where one of those is surer than a cell of the network's coarsest
-    grid, it speaks for that cell.
+    `scores` [B, N, K], 0 to 1, of any N boxes, before suppression or after.
 
     Args:
         session: of ONNX Runtime.
         path: of the file, for messages.
-        strides: of the grids of the network that learns, the finest first.
-        kinds: how many it knows.
+        kinds: how many it has to know.
     """
 
-    def __init__(self, session: Any, path: Path, strides: Sequence[int], kinds: int) -> None:
-        self._session, self._path, self._strides, self._kinds = session, path, tuple(strides), kinds
+    def __init__(self, session: Any, path: Path, kinds: int) -> None:
+        self._session, self._path, self._kinds = session, path, kinds
 
     @classmethod
-    def load(cls, path: Path, strides: Sequence[int], kinds: int, threads: int = 0) -> Self:
+    def load(cls, path: Path, kinds: int, threads: int = 0) -> Self:
         """Load a file.
 
         Args:
             path: of it.
-            strides, kinds: see the class.
+            kinds: see the class.
             threads: of an inference; 0: as many as ONNX Runtime likes.
 
         Raises:
@@ -76,63 +70,48 @@ class Teacher:
                 f"teacher: {path} has the inputs {inputs} and the outputs {list(outputs)}; it needs {INPUT}, uint8, "
                 f"and {' and '.join(OUTPUTS)}"
             )
-        return cls(session, path, strides, kinds)
+        return cls(session, path, kinds)
 
-    def look(self, pictures: Tensor) -> tuple[Opinion, ...]:
-        """Return what it says of pictures, uint8 [B, S, S, 3], on each grid of the network that learns.
+    def look(self, pictures: Tensor) -> list[Opinion]:
+        """Return what it finds in pictures, uint8 [B, S, S, 3], on their device.
 
         Raises:
-            ConfigurationError: it cannot look at them, has other grids or kinds, or its scores are none.
+            ConfigurationError: it cannot look at them, knows other kinds, or what it says is no boxes and scores.
         """
-        side, device = pictures.shape[1], pictures.device
+        side = pictures.shape[1]
         try:
             found = self._session.run(list(OUTPUTS), {INPUT: pictures.cpu().numpy()})
         except Exception as error:  # ONNX Runtime's errors have no common class of their own
             raise ConfigurationError(f"teacher: {self._path} cannot look at pictures of {side} px ({error})") from error
         boxes, scores = (torch.from_numpy(np.asarray(one, np.float32)) for one in found)
-        counts = self._cells(side, boxes.shape[1])
-        if scores.shape != (*boxes.shape[:2], self._kinds) or boxes.shape[2:] != (4,):
+        if boxes.ndim != 3 or boxes.shape[2] != 4 or scores.shape != (*boxes.shape[:2], self._kinds):
             raise ConfigurationError(
-                f"teacher: {self._path} has boxes {list(boxes.shape)} and scores {list(scores.shape)}; it needs the "
-                f"same cells in both, 4 numbers a box, and scores of {self._kinds} kinds"
+                f"teacher: {self._path} has boxes {list(boxes.shape)} and scores {list(scores.shape)}; it needs "
+                f"[B, N, 4] and [B, N, {self._kinds}]"
             )
-        if not (scores.amin() >= 0 and scores.amax() <= 1 and boxes.isfinite().all()):
+        if not (((scores >= 0) & (scores <= 1)).all() and boxes.isfinite().all()):
             raise ConfigurationError(
                 f"teacher: {self._path} has boxes that are not finite, or scores that are not between 0 and 1"
             )
-        grids = [
-            Opinion(*(each.unflatten(1, (count, count)) for each in parts))
-            for count, *parts in zip(
-                counts, *(torch.split(each, [n * n for n in counts], 1) for each in (boxes, scores)), strict=True
-            )
+        return [
+            Opinion(*(part.to(pictures.device) for part in _objects(_centred(one / side), score)))
+            for one, score in zip(boxes, scores, strict=True)
         ]
-        while len(grids) > len(self._strides):
-            coarse = grids.pop()
-            grids[-1] = _surer(grids[-1], coarse)
-        return tuple(Opinion(_centred(one.boxes / side).to(device), one.scores.to(device)) for one in grids)
-
-    def _cells(self, side: int, cells: int) -> list[int]:
-        """Return how many cells each grid of the teacher has in a row."""
-        counts = [math.ceil(side / stride) for stride in self._strides]
-        stride = self._strides[-1]
-        while sum(count * count for count in counts) < cells and counts[-1] > 1:
-            stride *= 2
-            counts.append(math.ceil(side / stride))
-        if sum(count * count for count in counts) != cells:
-            raise ConfigurationError(
-                f"teacher: {self._path} has {cells} cells of {side} px; those of grids of strides "
-                f"{', '.join(map(str, self._strides))} and, perhaps, twice the last and so on are needed"
-            )
-        return counts
 
 
-def _surer(fine: Opinion, coarse: Opinion) -> Opinion:
-    """Return each cell's own opinion, or that of the coarser grid's cell it lies in if that is surer."""
-    count = fine.scores.shape[1]
-    at = torch.arange(count) // 2
-    above = Opinion(*(each[:, at][:, :, at] for each in coarse))
-    better = above.scores.amax(-1, keepdim=True) > fine.scores.amax(-1, keepdim=True)
-    return Opinion(*(torch.where(better, *pair) for pair in zip(above, fine, strict=True)))
+def _objects(boxes: Tensor, scores: Tensor) -> Opinion:
+    """Return of boxes [N, 4] with scores [N, K] those that suppression leaves, in each kind apart, the surest first."""
+    best, kind = scores.max(1)
+    best = best.masked_fill((boxes[:, 2:] <= 0).any(1), 0)
+    order = best.topk(min(MOST, len(best))).indices
+    order = order[best[order] >= LEAST_SCORE]
+    here, kind = boxes[order], kind[order]
+    same = (iou_of_pairs(here[:, None], here[None]) > SAME_OBJECT) & (kind[:, None] == kind[None])
+    left = torch.ones(len(order), dtype=torch.bool)
+    for number in range(len(order)):
+        if left[number]:
+            left[number + 1 :] &= ~same[number, number + 1 :]
+    return Opinion(here[left], scores[order][left])
 
 
 def _centred(corners: Tensor) -> Tensor:

@@ -9,22 +9,19 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-STRIDES = (8, 16, 32, 64)
-
 
 def teacher_file(
     path: Path,
     side: int,
     *,
-    strides: Sequence[int] = STRIDES,
+    strides: Sequence[int] = (8, 16, 32),
     kinds: int = 80,
-    most: float = 1.0,
     outputs: tuple[str, str] = ("boxes", "scores"),
 ) -> Path:
-    """Write such a teacher of pictures of one size. Its boxes are the cells; `most` is the score of full colour."""
+    """Write such a teacher of pictures of one size. Its boxes are the cells of grids."""
     counts = [side // stride for stride in strides]
     constants: dict[str, NDArray[Any]] = {
-        "bright": np.array(255 / most, np.float32),
+        "bright": np.array(255, np.float32),
         "cells": np.concatenate([_cells(*pair) for pair in zip(counts, strides, strict=True)])[None],
         "rest": np.array([0, 0, 0, 0, 0, kinds - 3], np.int64),
         "nothing": np.array(0, np.float32),
