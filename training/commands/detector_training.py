@@ -133,7 +133,8 @@ class DetectorTraining:
         of_grids = torch.split(agreement.scores.amax(-1), [math.prod(shape[1:]) for shape in shapes], dim=1)
         sure = [each.view(shape) for each, shape in zip(of_grids, shapes, strict=True)]
         parts = self.region_loss(self.detector, predictions, batch.targets, seen, teacher, sure)
-        taught = imitation_loss(learner, agreement, self.configuration.loss.teacher_scale)
+        scales = (self.configuration.loss.taught_kinds_scale, self.configuration.loss.taught_boxes_scale)
+        taught = imitation_loss(learner, agreement, *scales)
         return StepLoss(parts.total() + taught.total(), parts._asdict() | taught._asdict())
 
     def _learner(self, predictions: Sequence[Prediction]) -> Learner:

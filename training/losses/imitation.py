@@ -101,18 +101,21 @@ def _greatest(values: Tensor, rows: Tensor, others: Tensor) -> Tensor:
     return values.scatter_reduce(0, rows[:, None].expand_as(others), others, "amax")
 
 
-def imitation_loss(learner: Learner, agreement: Agreement, scale: float = 1.0) -> ImitationParts:
+def imitation_loss(
+    learner: Learner, agreement: Agreement, kinds_scale: float = 1.0, boxes_scale: float = 1.0
+) -> ImitationParts:
     """Return how far the network that learns is from agreeing with its teacher.
 
     Args:
         learner: what it says.
         agreement: what it should say.
-        scale: weight of both parts.
+        kinds_scale, boxes_scale: weights of the two parts.
     """
     logits = learner.kinds.to(agreement.scores.dtype)
     error = F.binary_cross_entropy_with_logits(logits, agreement.scores, reduction="none")
     kinds = (error * (logits.sigmoid() - agreement.scores).square()).sum()
-    return ImitationParts(scale * kinds / len(logits), scale * _boxes_apart(learner, agreement) / len(logits))
+    boxes = _boxes_apart(learner, agreement)
+    return ImitationParts(kinds_scale * kinds / len(logits), boxes_scale * boxes / len(logits))
 
 
 def _boxes_apart(learner: Learner, agreement: Agreement) -> Tensor:

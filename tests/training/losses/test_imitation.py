@@ -183,7 +183,7 @@ def test_it_is_a_mean_over_pictures_and_weighed() -> None:
         single.boxes.repeat(2, 1),
         single.weight.repeat(2),
     )
-    once, twice = imitation_loss(one, single), imitation_loss(two, double, scale=3)
-    for before, after in zip(once, twice, strict=True):
-        torch.testing.assert_close(after, 3 * before)
+    once, twice = imitation_loss(one, single), imitation_loss(two, double, 3, 2)
+    for before, after, weight in zip(once, twice, (3, 2), strict=True):
+        torch.testing.assert_close(after, weight * before)
     torch.testing.assert_close(twice.total(), twice.taught_kinds + twice.taught_boxes)
