@@ -119,20 +119,20 @@ class DetectorTraining:
     def loss(self, batch: Batch, seen: int) -> StepLoss:
         """Return the loss of a batch."""
         pictures = batch.pictures.permute(0, 3, 1, 2).float()
-        teacher: Tensor | None = None
+        classifiers: Tensor | None = None
         with self.configuration.loop.autocast(pictures.device):
             predictions = self.detector.grids(pictures)
         if isinstance(self.detector, ClassifierInside) and self.configuration.loss.distillation_scale:
-            teacher = classifier_opinion(self.detector.class_layer, predictions[0].features[0], batch.targets)
+            classifiers = classifier_opinion(self.detector.class_layer, predictions[0].features[0], batch.targets)
         if self.teacher is None:
-            parts = self.region_loss(self.detector, predictions, batch.targets, seen, teacher)
+            parts = self.region_loss(self.detector, predictions, batch.targets, seen, classifiers)
             return StepLoss(parts.total(), parts._asdict())
         learner = self._learner(predictions)
         agreement = agree(learner, self.teacher.look(batch.pictures))
         shapes = [prediction.boxes.shape[:-1] for prediction in predictions]
         of_grids = torch.split(agreement.scores.amax(-1), [math.prod(shape[1:]) for shape in shapes], dim=1)
         sure = [each.view(shape) for each, shape in zip(of_grids, shapes, strict=True)]
-        parts = self.region_loss(self.detector, predictions, batch.targets, seen, teacher, sure)
+        parts = self.region_loss(self.detector, predictions, batch.targets, seen, classifiers, sure)
         scales = (self.configuration.loss.taught_kinds_scale, self.configuration.loss.taught_boxes_scale)
         taught = imitation_loss(learner, agreement, *scales)
         return StepLoss(parts.total() + taught.total(), parts._asdict() | taught._asdict())

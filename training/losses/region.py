@@ -96,9 +96,9 @@ class RegionLossConfiguration(BaseModel):
         0, description="weight of the agreement with the classifier inside, below the labels; 0: off"
     )
     taught_kinds_scale: NonNegativeFloat = Field(
-        1, description="weight of the agreement with a teacher, where there is one, about kinds"
+        4, description="weight of the agreement with a teacher, where there is one, about kinds"
     )
-    taught_boxes_scale: NonNegativeFloat = Field(1, description="the same about boxes")
+    taught_boxes_scale: NonNegativeFloat = Field(0.25, description="the same about boxes")
     class_only_candidates: NonNegativeInt = Field(
         0,
         description="the best box of a picture without boxes is sought among this many of highest objectness; 0: all",
