@@ -33,6 +33,22 @@ def generalised_iou_of_pairs(first: Tensor, second: Tensor) -> Tensor:
     return shared / union - (around - union) / around
 
 
+def left_by_suppression(overlapping: Tensor, count: int) -> Tensor:
+    """Return which boxes greedy suppression leaves, [at most `count`] int64.
+
+    Args:
+        overlapping: bool [K, K], which of K boxes suppress each other; the surest box stands first.
+        count: how many are asked for.
+    """
+    free = torch.ones(len(overlapping), dtype=torch.bool)
+    left: list[int] = []
+    while len(left) < count and free.any():
+        left.append(int(free.int().argmax()))
+        free &= ~overlapping[left[-1]]
+        free[left[-1]] = False
+    return torch.tensor(left, dtype=torch.int64)
+
+
 def _shared_and_union(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Return the areas [...] of intersection and union, the latter never 0."""
     low = torch.maximum(first[..., :2] - first[..., 2:] / 2, second[..., :2] - second[..., 2:] / 2)

@@ -17,7 +17,7 @@ from training.data.batches import Batch, BatchSampler, load_batches
 from training.data.mixture import Mixture
 from training.losses.distillation import classifier_opinion
 from training.losses.hierarchical import HierarchicalSoftmax
-from training.losses.imitation import Learner, agree, imitation_loss
+from training.losses.imitation import ImitationParts, Learner, agree, imitation_loss
 from training.losses.region import RegionLoss
 from training.losses.teacher import Teacher
 from training.networks.backbones.nanodet import CLASSES
@@ -113,7 +113,7 @@ class DetectorTraining:
         self.teacher = (
             None
             if configuration.teacher is None
-            else Teacher.load(configuration.teacher, CLASSES, configuration.loop.threads)
+            else Teacher.load(configuration.teacher, CLASSES, "cpu" if device.type == "cpu" else "auto")
         )
 
     def loss(self, batch: Batch, seen: int) -> StepLoss:
@@ -124,18 +124,23 @@ class DetectorTraining:
             predictions = self.detector.grids(pictures)
         if isinstance(self.detector, ClassifierInside) and self.configuration.loss.distillation_scale:
             classifiers = classifier_opinion(self.detector.class_layer, predictions[0].features[0], batch.targets)
-        if self.teacher is None:
-            parts = self.region_loss(self.detector, predictions, batch.targets, seen, classifiers)
+        sure, taught = (None, None) if self.teacher is None else self._imitate(self.teacher, predictions, batch)
+        parts = self.region_loss(self.detector, predictions, batch.targets, seen, classifiers, sure)
+        if taught is None:
             return StepLoss(parts.total(), parts._asdict())
+        return StepLoss(parts.total() + taught.total(), parts._asdict() | taught._asdict())
+
+    def _imitate(
+        self, teacher: Teacher, predictions: Sequence[Prediction], batch: Batch
+    ) -> tuple[list[Tensor], ImitationParts]:
+        """Return how sure of each grid's boxes a yolov2-lite should be, and how far it is from agreeing."""
         learner = self._learner(predictions)
-        agreement = agree(learner, self.teacher.look(batch.pictures))
+        agreement = agree(learner, teacher.look(batch.pictures))
         shapes = [prediction.boxes.shape[:-1] for prediction in predictions]
         of_grids = torch.split(agreement.scores.amax(-1), [math.prod(shape[1:]) for shape in shapes], dim=1)
-        sure = [each.view(shape) for each, shape in zip(of_grids, shapes, strict=True)]
-        parts = self.region_loss(self.detector, predictions, batch.targets, seen, classifiers, sure)
         scales = (self.configuration.loss.taught_kinds_scale, self.configuration.loss.taught_boxes_scale)
-        taught = imitation_loss(learner, agreement, *scales)
-        return StepLoss(parts.total() + taught.total(), parts._asdict() | taught._asdict())
+        sure = [each.view(shape) for each, shape in zip(of_grids, shapes, strict=True)]
+        return sure, imitation_loss(learner, agreement, *scales)
 
     def _learner(self, predictions: Sequence[Prediction]) -> Learner:
         """Return what a yolov2-lite says, as it is compared with its teacher."""

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -117,14 +117,14 @@ def refit_run(configuration: RefitConfiguration) -> int:
     device = loop.choose_device()
     use_device(device)
     loop.place(detector, device)
-    look = _look(configuration, run, detector, mixture)
+    sizes = configuration.sizes or run.configuration.sizes
+    look = _look(configuration, run, detector, mixture, sizes)
     subset = run.tree.subset(run.trained)
     softmax = HierarchicalSoftmax(subset).to(device)
     detector.class_layer.trust(torch.from_numpy(labelled_in_group(mixture, subset)), configuration.half_trusted)
     loss = fit_classes(detector.class_layer, look.objects, shares, softmax, configuration)
     logger.info("%d objects, loss %.3f at the end", len(look.objects.nodes), loss)
     if look.boxes is not None and isinstance(detector, YOLOv2Lite):
-        sizes = configuration.sizes or run.configuration.sizes
         nothing = examples_of_backgrounds(
             detector, configuration.backgrounds, sizes, len(names), configuration.boxes, configuration.seed
         )
@@ -149,32 +149,40 @@ def _pictures(configuration: RefitConfiguration, run: TrainedDetector, detector:
 
 
 def _look(
-    configuration: RefitConfiguration, run: TrainedDetector, detector: ClassifierInside, mixture: Mixture
+    configuration: RefitConfiguration,
+    run: TrainedDetector,
+    detector: ClassifierInside,
+    mixture: Mixture,
+    sizes: Sequence[int],
 ) -> Look:
     """Return what the detector sees of the pictures, from the file that keeps it where it has looked before."""
-    sizes = configuration.sizes or run.configuration.sizes
+    batches = math.ceil(len(mixture) * configuration.epochs / PICTURES)
+    stream = BatchSampler(mixture.items, PICTURES, sizes, configuration.seed, 0, batches)
+
+    def collect() -> Look:
+        return Look(*collect_examples(detector, mixture, stream, configuration.workers, configuration.boxes))
+
+    if configuration.look is None:
+        return collect()
     of = {
         "network": _digest(run.tensors),
         "sets": run.configuration.model_dump(mode="json", include=SETS) | {"pictures": len(mixture)},
         "sizes": sizes,
         **configuration.model_dump(include={"epochs", "boxes", "seed"}),
     }
-    look = None if configuration.look is None else kept_look(configuration.look, of)
+    look = kept_look(configuration.look, of)
     if look is not None:
         logger.info("%s: what was seen before", configuration.look)
         return look
-    batches = math.ceil(len(mixture) * configuration.epochs / PICTURES)
-    stream = BatchSampler(mixture.items, PICTURES, sizes, configuration.seed, 0, batches)
-    look = Look(*collect_examples(detector, mixture, stream, configuration.workers, configuration.boxes))
-    if configuration.look is not None:
-        keep_look(configuration.look, look, of)
+    look = collect()
+    keep_look(configuration.look, look, of)
     return look
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def _digest(tensors: dict[str, Tensor]) -> str:
     """Return a digest of the averaged weights that a look depends on: all but those that a refit learns."""
     digest = hashlib.sha256()
-    for name, value in sorted(tensors_of(dict(tensors), AVERAGE_PREFIX).items()):
+    for name, value in sorted(tensors_of(tensors, AVERAGE_PREFIX).items()):
         if not name.startswith(FITTED):
             digest.update(name.encode())
             digest.update(value.contiguous().numpy().tobytes())

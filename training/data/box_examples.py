@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from training.data.augmentation.background import background
-from training.iou import iou_of_pairs
+from training.iou import iou_of_pairs, left_by_suppression
 from training.networks.parts.box_quality import seen_of_boxes
 from training.networks.parts.detector import Prediction, on_grids
 from training.networks.yolov2_lite import YOLOv2Lite
@@ -134,14 +134,7 @@ def joined(rows: Sequence[BoxExamples]) -> BoxExamples:
 
 def suppressed(boxes: Tensor, count: int) -> Tensor:
     """Return which boxes suppression leaves, [at most `count`] int64, of boxes [K, 4] that stand the surest first."""
-    overlapping = iou_of_pairs(boxes[:, None], boxes[None]) > SAME_OBJECT
-    free = torch.ones(len(boxes), dtype=torch.bool)
-    left: list[int] = []
-    while len(left) < count and free.any():
-        left.append(int(free.int().argmax()))
-        free &= ~overlapping[left[-1]]
-        free[left[-1]] = False
-    return torch.tensor(left, dtype=torch.int64)
+    return left_by_suppression(iou_of_pairs(boxes[:, None], boxes[None]) > SAME_OBJECT, count)
 
 
 def pick(left: Tensor, near: Tensor, count: int, generator: torch.Generator) -> Tensor:

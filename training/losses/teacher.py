@@ -7,9 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.metadata import InvalidModelError
 from model.onnx_runtime import onnxruntime
+from model.providers import Provider, provider_choices
+from model.session import ProviderUnavailableError, start_session
 from training.command_line import ConfigurationError
-from training.iou import iou_of_pairs
+from training.iou import iou_of_pairs, left_by_suppression
 
 INPUT: Final = "pictures"
 OUTPUTS: Final = ("boxes", "scores")
@@ -44,24 +47,21 @@ class Teacher:
         self._session, self._path, self._kinds = session, path, kinds
 
     @classmethod
-    def load(cls, path: Path, kinds: int, threads: int = 0) -> Self:
+    def load(cls, path: Path, kinds: int, provider: Provider = "cpu") -> Self:
         """Load a file.
 
         Args:
             path: of it.
             kinds: see the class.
-            threads: of an inference; 0: as many as ONNX Runtime likes.
+            provider: what runs it.
 
         Raises:
             ConfigurationError: there is none, or it has other inputs or outputs.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        available = onnxruntime.get_available_providers()
-        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+        choices = provider_choices(provider, onnxruntime.get_available_providers())
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # ONNX Runtime's errors have no common class of their own
+            session = start_session(path, choices, None)
+        except (InvalidModelError, ProviderUnavailableError) as error:
             raise ConfigurationError(f"teacher: {path} cannot be loaded ({error})") from error
         inputs = [(one.name, one.type) for one in session.get_inputs()]
         outputs = tuple(one.name for one in session.get_outputs())
@@ -107,11 +107,8 @@ def _objects(boxes: Tensor, scores: Tensor) -> Opinion:
     order = order[best[order] >= LEAST_SCORE]
     here, kind = boxes[order], kind[order]
     same = (iou_of_pairs(here[:, None], here[None]) > SAME_OBJECT) & (kind[:, None] == kind[None])
-    left = torch.ones(len(order), dtype=torch.bool)
-    for number in range(len(order)):
-        if left[number]:
-            left[number + 1 :] &= ~same[number, number + 1 :]
-    return Opinion(here[left], scores[order][left])
+    left = left_by_suppression(same, len(order))
+    return Opinion(here[left], scores[order[left]])
 
 
 def _centred(corners: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ RED, BLUE = 0, 2
 
 
 def look(path: Path, pictures: torch.Tensor, kinds: int = 80) -> list[Opinion]:
-    return Teacher.load(path, kinds, threads=1).look(pictures)
+    return Teacher.load(path, kinds).look(pictures)
 
 
 def pictures_of(side: int = SIDE) -> torch.Tensor:

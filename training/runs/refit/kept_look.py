@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from training.command_line import ConfigurationError
 from training.data.box_examples import BoxExamples
@@ -53,20 +54,24 @@ def kept_look(path: Path, of: Mapping[str, Any]) -> Look | None:
     """
     if not path.exists():
         return None
+    wanted = json.loads(json.dumps(of))
     try:
         with safe_open(path, "pt") as file:
             found = json.loads((file.metadata() or {})[OF])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        objects = ClassExamples(*(tensors[f"{OBJECTS}{name}"] for name in ClassExamples._fields))
-        boxes = None
-        if any(name.startswith(BOXES) for name in tensors):
-            boxes = BoxExamples(*(tensors[f"{BOXES}{name}"] for name in BoxExamples._fields))
+            other = [word for word, value in wanted.items() if found.get(word) != value]
+            tensors = {} if other else {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        look = None if other else _assembled(tensors)
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise ConfigurationError(f"look: {path} is not what a refit saw ({error})") from error
-    wanted = json.loads(json.dumps(of))
-    other = [word for word, value in wanted.items() if found.get(word) != value]
-    if other:
+    if look is None:
         raise ConfigurationError(
             f"look: {path} is of something else: {', '.join(other)} differ. Name another file, or delete this one"
         )
-    return Look(objects, boxes)
+    return look
+
+
+def _assembled(tensors: Mapping[str, Tensor]) -> Look:
+    objects = ClassExamples(*(tensors[f"{OBJECTS}{name}"] for name in ClassExamples._fields))
+    if not any(name.startswith(BOXES) for name in tensors):
+        return Look(objects, None)
+    return Look(objects, BoxExamples(*(tensors[f"{BOXES}{name}"] for name in BoxExamples._fields)))
