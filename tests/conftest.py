@@ -6,7 +6,7 @@ files form one, as they share a browser and a server.
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -69,25 +69,25 @@ def _group(test: str) -> str:
     return BROWSER_TESTS if file.startswith(f"{BROWSER_TESTS}/") else file
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    limit = item.config.getoption("fast_limit")
+    unmarked = report.when == "call" and item.get_closest_marker("slow") is None
+    if limit is not None and unmarked and report.passed and report.duration > limit:
+        report.outcome = "failed"
+        report.longrepr = f"too slow without the marker slow: {report.duration:.1f} s, where {limit:g} s are allowed"
+    return report
+
+
 class _Seconds:
     """Where the time of a run went."""
 
-    def __init__(self, fast_limit: float | None) -> None:
-        self.fast_limit = fast_limit
+    def __init__(self) -> None:
         self.of_parts: defaultdict[str, float] = defaultdict(float)
-        self.too_slow: dict[str, float] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.of_parts[_part(report.nodeid)] += report.duration
-        unmarked = report.when == "call" and "slow" not in report.keywords
-        if self.fast_limit is not None and unmarked and report.duration > self.fast_limit:
-            self.too_slow[report.nodeid] = report.duration
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
-        if self.too_slow and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        return (yield)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         listed = sorted(self.of_parts.items(), key=lambda part: -part[1])
@@ -95,8 +95,6 @@ class _Seconds:
         for part, seconds in listed:
             if seconds >= LEAST_SECONDS:
                 terminalreporter.line(f"{seconds:8.1f}  {part}")
-        for test, seconds in self.too_slow.items():
-            terminalreporter.line(f"too slow without the marker slow: {seconds:.1f} s  {test}", red=True)
 
 
 def _part(test: str) -> str:
@@ -107,4 +105,4 @@ def _part(test: str) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the workers send what they measure to the process that started them
-        config.pluginmanager.register(_Seconds(config.getoption("fast_limit")), "seconds")
+        config.pluginmanager.register(_Seconds(), "seconds")

@@ -101,6 +101,7 @@ def test_it_is_installed_in_the_place_of_the_other(parts: Path, tmp_path: Path) 
     assert "part001 (missing)" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_installed_here() -> None:
     found = libraries()
     assert "CPUExecutionProvider" in found.providers

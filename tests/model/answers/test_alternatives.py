@@ -73,6 +73,7 @@ def close_call(absolute: Sequence[float]) -> bool:
     )
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_the_fast_ones_are_those_of_the_reference(data: st.DataObject) -> None:
     parents = data.draw(forests())

@@ -65,6 +65,7 @@ def test_it_learns_what_the_classifier_does_not_know(tmp_path: Path) -> None:
     assert loss < 0.1
 
 
+@pytest.mark.slow
 def test_decay_keeps_it_near_the_classifier(tmp_path: Path) -> None:
     free, held = make_layer(), make_layer()
     for layer, decay in ((free, 0), (held, 100)):

@@ -91,6 +91,7 @@ def answers(detector: RegionDetector, rows: list[int]) -> tuple[Tensor, Tensor]:
         return prediction.boxes, detector.class_logits(prediction.features, index)[:, rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_it_learns_in_mixed_precision(root: Path, tmp_path: Path, precision: str) -> None:
     """The loss is computed outside autocast, from features that are less precise than the weights of the classes."""

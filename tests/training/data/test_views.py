@@ -91,6 +91,7 @@ def test_a_view_of_a_file_is_that_of_its_picture(form: str) -> None:
         np.testing.assert_array_equal(*views)
 
 
+@pytest.mark.slow
 def test_of_a_large_jpeg_no_more_is_decoded_than_the_view_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     astronaut = data.astronaut()  # type: ignore[no-untyped-call]
     photograph = Image.fromarray(astronaut).resize((2400, 1800), Image.Resampling.LANCZOS)

@@ -71,6 +71,7 @@ def check(problem: Problem) -> None:
     torch.testing.assert_close(logits, dense(expected.logits, logits), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(problems())
 def test_it_agrees_with_the_slow_loss(problem: Problem) -> None:
@@ -220,6 +221,7 @@ class TinyDetector(Detector):
 
 
 # With `rescore` the target moves with the box and is yet a constant to the gradient, which differences cannot know.
+@pytest.mark.slow
 @pytest.mark.parametrize("objectness", list(ObjectnessLoss))
 def test_its_gradient_is_that_of_its_value(objectness: ObjectnessLoss) -> None:
     torch.manual_seed(0)

@@ -3,7 +3,7 @@
 import math
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -228,12 +228,20 @@ def test_frozen_parameters_stay_and_others_move(whole: dict[str, Tensor]) -> Non
         assert moved == (not name.startswith("frozen")), name
 
 
+@pytest.fixture
+def sigint() -> Iterator[None]:
+    """Let it raise KeyboardInterrupt, as in a terminal: what a script starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint")
 def test_a_second_signal_acts_as_usual() -> None:
-    before = signal.getsignal(signal.SIGINT)
     with stop_on_signal() as stopped:
         assert not stopped()
         os.kill(os.getpid(), signal.SIGINT)
         assert stopped()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -95,6 +95,7 @@ def test_no_answer_ends_at_all_other_kinds(school: School) -> None:
     assert detector.metadata.answered_by(others) == detector.tree.index(TRUCK)
 
 
+@pytest.mark.slow
 def test_more_can_be_taught_later_and_anything_forgotten(school: School) -> None:
     school.teach(f"{CAR}={school.red}")
     second = school.folder / "second.onnx"
@@ -122,6 +123,7 @@ def test_a_concept_the_model_had_can_be_forgotten_and_taught_anew(school: School
     assert "poodle" in metadata.tree.names
 
 
+@pytest.mark.slow
 def test_pictures_with_boxes_can_be_taught(school: School) -> None:
     labels = school.folder / "yolo"
     labels.mkdir()
@@ -190,6 +192,7 @@ def test_what_cannot_work_is_refused_with_a_reason(school: School, concepts: tup
     assert not school.output.exists()
 
 
+@pytest.mark.slow
 def test_many_pictures_are_left_out_together(school: School) -> None:
     many = paint(school.folder / "many", GREEN, 45)
     car, boat = school.teach(f"{CAR}={school.red}", f"boat<{VEHICLE}={many}").concepts

@@ -51,6 +51,7 @@ def same(one: BoxedPicture, other: BoxedPicture) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_sets_are_what_they_are_without_an_index(data: Path) -> None:
     lines = build(data, processes=2)
     assert lines[0].startswith(f"{data}/labelled: 10 pictures, 0.0 MB; 2 classes, 2 looked at")

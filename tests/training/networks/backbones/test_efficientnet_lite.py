@@ -210,6 +210,7 @@ def test_published_weights_see_a_cat(classifier: ImageNetClassifier) -> None:
     assert sum(probabilities[number].item() for number, wnid in enumerate(imagenet_wnids()) if wnid in CATS) > 0.5
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_of_the_installed_package(classifier: ImageNetClassifier, name: LiteName) -> None:
     found = load_imagenet_classifier(name=name)
 
