@@ -3,7 +3,8 @@
 # make test    every check: format, lint, types and all tests; know that it may ship
 # make fast    the fast tests alone
 # make lint    format, lint, types, imports alone, of Python and, where there is node, of the page's scripts
-# make bench   how fast it is beside others; writes tests/benchmarks/RESULTS.md, on a machine with nothing else to do
+# make bench   how fast it is beside others; writes tests/benchmarks/RESULTS.md, on a machine with nothing else to do;
+#              RESULTS=FILE writes another
 #
 # TESTS="tests/app tests/model" runs a part; PYTEST_OPTIONS="-k walk" passes options on; WORKERS=0 runs in one process.
 #
@@ -27,6 +28,7 @@ PYTEST_OPTIONS ?=
 
 TARGET ?= cpu
 IMAGE_OPTIONS ?= cpu
+RESULTS ?= tests/benchmarks/RESULTS.md
 
 BIN := $(VENV)/bin
 NPM := $(shell command -v npm)
@@ -60,7 +62,7 @@ lint: $(STAMPS)/test $(STAMPS)/page
 	$(call timed,page,$(if $(NPM),npm run --silent lint,echo "skipped: node is not installed"))
 
 bench: $(STAMPS)/bench
-	$(BIN)/python -m tests.benchmarks.run --fresh --output tests/benchmarks/RESULTS.md
+	$(BIN)/python -m tests.benchmarks.run --fresh --output $(RESULTS)
 
 lock: $(STAMPS)/release
 	UV=$(BIN)/uv deploy/locks/update.sh
