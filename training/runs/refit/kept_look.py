@@ -59,15 +59,13 @@ def kept_look(path: Path, of: Mapping[str, Any]) -> Look | None:
         with safe_open(path, "pt") as file:
             found = json.loads((file.metadata() or {})[OF])
             other = [word for word, value in wanted.items() if found.get(word) != value]
-            tensors = {} if other else {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        look = None if other else _assembled(tensors)
+            if not other:
+                return _assembled({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise ConfigurationError(f"look: {path} is not what a refit saw ({error})") from error
-    if look is None:
-        raise ConfigurationError(
-            f"look: {path} is of something else: {', '.join(other)} differ. Name another file, or delete this one"
-        )
-    return look
+    raise ConfigurationError(
+        f"look: {path} is of something else: {', '.join(other)} differ. Name another file, or delete this one"
+    )
 
 
 def _assembled(tensors: Mapping[str, Tensor]) -> Look:
